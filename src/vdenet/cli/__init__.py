@@ -1,0 +1,1 @@
+"""tarr-steps: the unprivileged side of the control socket."""

@@ -1,0 +1,1 @@
+"""vdenetd: the privileged side of the control socket."""

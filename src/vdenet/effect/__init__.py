@@ -1,0 +1,1 @@
+"""The few modules that change the machine; only the daemon imports them."""

@@ -1,0 +1,76 @@
+"""Where everything lies on disk. Pure: paths are composed here and touched elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath as Path
+
+GROUP = "vdenet"
+SWITCH_ACCOUNT = "vdenet-switch"
+DNS_ACCOUNT = "vdenet-dns"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The three trees of the package: volatile state, configuration, kept state."""
+
+    run: Path = Path("/run/vdenet")
+    etc: Path = Path("/etc/vdenet")
+    var: Path = Path("/var/lib/vdenet")
+
+    @property
+    def control(self) -> Path:
+        """The daemon's socket."""
+        return self.run / "control"
+
+    def config(self, segment: str) -> Path:
+        """The segment's TOML file."""
+        return self.etc / f"{segment}.toml"
+
+    def runtime(self, segment: str) -> Path:
+        """The segment's volatile directory; what is below it may be lost at any time."""
+        return self.run / segment
+
+    def stopped(self, segment: str) -> Path:
+        """Exists while a segment was stopped on purpose; gone after a reboot."""
+        return self.run / f"{segment}.stopped"
+
+    def switch_home(self, segment: str) -> Path:
+        """What vde_switch's account may write."""
+        return self.runtime(segment)
+
+    def switch(self, segment: str) -> Path:
+        """The VDE control directory, which members give to QEMU, VirtualBox, vde_plug."""
+        return self.runtime(segment) / "switch"
+
+    def console(self, segment: str) -> Path:
+        """vde_switch's management socket, in a directory that members cannot enter."""
+        return self.runtime(segment) / "console" / "socket"
+
+    def dnsmasq_config(self, segment: str) -> Path:
+        """The configuration of the segment's dnsmasq."""
+        return self.runtime(segment) / "dns" / "dnsmasq.conf"
+
+    def dnsmasq_hosts(self, segment: str) -> Path:
+        """dhcp-hostsfile: which MAC has which name and address."""
+        return self.runtime(segment) / "dns" / "hosts"
+
+    def state(self, segment: str) -> Path:
+        """The segment's kept directory."""
+        return self.var / segment
+
+    def leases(self, segment: str) -> Path:
+        """dnsmasq's lease file."""
+        return self.var / segment / "dns" / "leases"
+
+    def guests(self, segment: str) -> Path:
+        """The daemon's record of guests that joined: names, MACs, owners."""
+        return self.var / segment / "guests.json"
+
+    def retiring(self, segment: str) -> Path:
+        """Addresses that are still served after a change of address."""
+        return self.var / segment / "retiring.json"
+
+    def service(self, segment: str, name: str) -> Path:
+        """The record by which a restarted daemon knows its child again."""
+        return self.runtime(segment) / f"{name}.json"

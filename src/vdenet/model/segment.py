@@ -1,0 +1,102 @@
+"""The segment as it is wanted: what one TOML file says, parsed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
+
+DEFAULT_DOMAIN = "vdenet.internal"
+DEFAULT_LEASE_SECONDS = 3600
+DEFAULT_SWITCH_PORTS = 64
+MTU = 1500
+"""Bytes. vde_switch cuts frames at 1518 bytes, so no segment with a VDE port can carry more."""
+
+
+class Mode(StrEnum):
+    """How the segment meets the world beyond it."""
+
+    NAT = "nat"
+    ROUTED = "routed"
+    ISOLATED = "isolated"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A guest known beforehand: a MAC, with a name, a fixed address, or both."""
+
+    mac: str
+    name: str | None = None
+    address: IPv4Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPort:
+    """A service of the host that guests may reach, beside DHCP, DNS and echo."""
+
+    protocol: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One Ethernet segment: a bridge, a VDE switch on a tap, DHCP, DNS, and the way out."""
+
+    name: str
+    address: IPv4Interface
+    address6: IPv6Interface | None = None
+    mode: Mode = Mode.NAT
+    domain: str = DEFAULT_DOMAIN
+    lease_seconds: int = DEFAULT_LEASE_SECONDS
+    dhcp: bool = True
+    dhcp_range: tuple[IPv4Address, IPv4Address] | None = None
+    hosts: tuple[Host, ...] = field(default=())
+    open_ports: tuple[OpenPort, ...] = field(default=())
+    guard: bool = True
+    switch_ports: int = DEFAULT_SWITCH_PORTS
+
+    @property
+    def bridge(self) -> str:
+        """Name of the kernel bridge."""
+        return self.name
+
+    @property
+    def tap(self) -> str:
+        """Name of the tap between the bridge and the VDE switch."""
+        return f"{self.name}-vde"
+
+    @property
+    def pool(self) -> tuple[IPv4Address, IPv4Address]:
+        """First and last address that DHCP gives out.
+
+        By default the upper nine tenths of the network, so that a few addresses stay free for guests
+        with an address of their own; on a network under 32 addresses, all but the host's.
+        """
+        if self.dhcp_range is not None:
+            return self.dhcp_range
+        return default_pool(self.address)
+
+
+def default_pool(address: IPv4Interface) -> tuple[IPv4Address, IPv4Address]:
+    """The DHCP range of a network whose host address is `address`; the host's own stays outside."""
+    net = address.network
+    first = net.network_address + 1
+    last = net.broadcast_address - 1
+    if net.num_addresses >= 32:
+        first = net.network_address + net.num_addresses // 10
+    # The host sits at one end or in between: keep the longer side.
+    if first <= address.ip <= last:
+        below, above = int(address.ip) - int(first), int(last) - int(address.ip)
+        if above >= below:
+            first = address.ip + 1
+        else:
+            last = address.ip - 1
+    return first, last
+
+
+@dataclass(frozen=True, slots=True)
+class Retiring:
+    """An address that the segment had before; served until `until`, in seconds since the epoch."""
+
+    address: IPv4Interface
+    until: float

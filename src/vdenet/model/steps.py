@@ -1,0 +1,237 @@
+"""The changes that a plan can be made of: a closed set, each a plain value with a sentence.
+
+`vdenet.effect.perform` carries them out. Symmetric steps stand side by side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath as Path
+
+from vdenet.i18n import _
+from vdenet.model.wanted import Address, Bridge, Directory, File, Firewall, Resolver, Service, Tap
+
+
+@dataclass(frozen=True, slots=True)
+class CreateBridge:
+    bridge: Bridge
+    alias: str
+
+    def __str__(self) -> str:
+        return _("+ bridge {name}").format(name=self.bridge.name)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTap:
+    tap: Tap
+    alias: str
+
+    def __str__(self) -> str:
+        return _("+ tap {name}").format(name=self.tap.name)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteLink:
+    """By index: a name may meanwhile belong to another interface."""
+
+    name: str
+    ifindex: int
+    alias: str
+
+    def __str__(self) -> str:
+        return _("- interface {name}").format(name=self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class SetLink:
+    """Change what is given of an interface's state; None leaves it."""
+
+    name: str
+    up: bool | None = None
+    mac: str | None = None
+    mtu: int | None = None
+
+    def __str__(self) -> str:
+        words = []
+        if self.mac is not None:
+            words.append(self.mac)
+        if self.mtu is not None:
+            words.append(_("MTU {mtu}").format(mtu=self.mtu))
+        if self.up is not None:
+            words.append(_("up") if self.up else _("down"))
+        return _("~ interface {name}: {state}").format(name=self.name, state=", ".join(words))
+
+
+@dataclass(frozen=True, slots=True)
+class AttachPort:
+    name: str
+    bridge: str
+
+    def __str__(self) -> str:
+        return _("+ port {name} on {bridge}").format(name=self.name, bridge=self.bridge)
+
+
+@dataclass(frozen=True, slots=True)
+class DetachPort:
+    name: str
+    bridge: str
+
+    def __str__(self) -> str:
+        return _("- port {name} on {bridge}").format(name=self.name, bridge=self.bridge)
+
+
+@dataclass(frozen=True, slots=True)
+class AddAddress:
+    link: str
+    address: Address
+
+    def __str__(self) -> str:
+        return _("+ address {address} on {link}").format(address=self.address, link=self.link)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveAddress:
+    link: str
+    address: Address
+
+    def __str__(self) -> str:
+        return _("- address {address} on {link}").format(address=self.address, link=self.link)
+
+
+@dataclass(frozen=True, slots=True)
+class SetOffload:
+    """Transmit checksum offload of an interface.
+
+    Off on the bridge: with it on, DHCP answers reach veth ports with a checksum that is only half
+    computed, and raw-socket DHCP clients drop them.
+    """
+
+    link: str
+    on: bool
+
+    def __str__(self) -> str:
+        state = _("on") if self.on else _("off")
+        return _("~ checksum offload of {link}: {state}").format(link=self.link, state=state)
+
+
+@dataclass(frozen=True, slots=True)
+class SetSysctl:
+    """`keep` writes the value from before into the undo record, so that stop can put it back."""
+
+    key: str
+    value: str
+    keep: bool = False
+
+    def __str__(self) -> str:
+        return _("~ sysctl {key} = {value}").format(key=self.key, value=self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreSysctls:
+    """Put back what `SetSysctl(keep=True)` changed, where nobody changed it since."""
+
+    def __str__(self) -> str:
+        return _("~ kernel settings as they were before")
+
+
+@dataclass(frozen=True, slots=True)
+class MakeDirectory:
+    directory: Directory
+
+    def __str__(self) -> str:
+        return _("+ directory {path}").format(path=self.directory.path)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveTree:
+    path: Path
+
+    def __str__(self) -> str:
+        return _("- directory {path}").format(path=self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFile:
+    file: File
+
+    def __str__(self) -> str:
+        return _("~ file {path}").format(path=self.file.path)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFile:
+    path: Path
+
+    def __str__(self) -> str:
+        return _("- file {path}").format(path=self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFirewall:
+    firewall: Firewall
+
+    def __str__(self) -> str:
+        return _("~ firewall and NAT of {segment}").format(segment=self.firewall.segment)
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadFirewall:
+    firewall: Firewall
+
+    def __str__(self) -> str:
+        return _("- firewall and NAT of {segment}").format(segment=self.firewall.segment)
+
+
+@dataclass(frozen=True, slots=True)
+class StartService:
+    segment: str
+    service: Service
+
+    def __str__(self) -> str:
+        return _("+ service {name}").format(name=self.service.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadService:
+    segment: str
+    service: Service
+
+    def __str__(self) -> str:
+        return _("~ service {name} reads its files again").format(name=self.service.name)
+
+
+@dataclass(frozen=True, slots=True)
+class StopService:
+    segment: str
+    service: Service
+
+    def __str__(self) -> str:
+        return _("- service {name}").format(name=self.service.name)
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterResolver:
+    resolver: Resolver
+
+    def __str__(self) -> str:
+        return _("+ host resolver ({kind}): {domain} at {server}").format(
+            kind=self.resolver.kind, domain=self.resolver.domain, server=self.resolver.server)
+
+
+@dataclass(frozen=True, slots=True)
+class UnregisterResolver:
+    resolver: Resolver
+
+    def __str__(self) -> str:
+        return _("- host resolver ({kind}): {domain}").format(
+            kind=self.resolver.kind, domain=self.resolver.domain)
+
+
+Step = (
+    CreateBridge | CreateTap | DeleteLink | SetLink | AttachPort | DetachPort
+    | AddAddress | RemoveAddress | SetOffload | SetSysctl | RestoreSysctls
+    | MakeDirectory | RemoveTree | WriteFile | RemoveFile
+    | LoadFirewall | UnloadFirewall
+    | StartService | ReloadService | StopService
+    | RegisterResolver | UnregisterResolver
+)

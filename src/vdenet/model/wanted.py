@@ -1,0 +1,132 @@
+"""What should be there for a segment that is up, as data.
+
+Built from a `Segment` by `vdenet.text.blueprint`; compared with `Observed` by `vdenet.model.plan`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import PurePosixPath as Path
+
+ALIAS = "vdenet:"
+"""What the alias of each interface of ours begins with (ip link show: `alias vdenet:vdenet0`).
+
+The mark by which a bridge or tap is known as ours: only marked ones are ever changed or deleted.
+"""
+
+Address = IPv4Interface | IPv6Interface
+
+
+def alias(segment: str) -> str:
+    """The mark of the bridge and of the switch's tap."""
+    return f"{ALIAS}{segment}"
+
+
+def guest_alias(segment: str) -> str:
+    """The mark of a guest's port."""
+    return f"{ALIAS}{segment}:guest"
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """A kernel bridge."""
+
+    name: str
+    mac: str
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """The persistent tap that the VDE switch opens by name; `owner` is a uid."""
+
+    name: str
+    owner: int
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory of ours: mode and group are part of what is promised about it."""
+
+    path: Path
+    mode: int
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that the program generates; never one that the admin edits."""
+
+    path: Path
+    text: str
+    mode: int
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A program that runs for the segment as an account of its own.
+
+    `reload_text` is what it reads again on SIGHUP: when only that differs, it is told so and goes on
+    running. `ready` is a socket that answers, or a UDP port, when the program can be used.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    account: str
+    groups: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    restart_text: str = ""
+    reload_text: str = ""
+    ready_socket: Path | None = None
+    ready_udp: tuple[str, int] | None = None
+    clear: tuple[Path, ...] = ()
+    holds_stdin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Firewall:
+    """nftables tables of ours, replaced as one transaction."""
+
+    segment: str
+    tables: tuple[tuple[str, str], ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sysctl:
+    """A kernel setting. `shared` ones belong to the host as a whole: the value from before is kept
+    and put back when the last segment goes, unless someone else has come to need it."""
+
+    key: str
+    value: str
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """How the host itself looks up guests: `kind` names the resolver that the host has."""
+
+    kind: str
+    link: str
+    server: str
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Everything that makes one segment, in the order of dependence."""
+
+    segment: str
+    bridge: Bridge
+    tap: Tap
+    addresses: tuple[Address, ...]
+    sysctls: tuple[Sysctl, ...]
+    directories: tuple[Directory, ...]
+    files: tuple[File, ...]
+    services: tuple[Service, ...]
+    firewall: Firewall
+    resolver: Resolver | None = None
+    ports: tuple[str, ...] = field(default=())

@@ -1,0 +1,1 @@
+"""Looks at the machine and changes nothing; needs no privilege."""

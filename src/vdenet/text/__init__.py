@@ -1,0 +1,1 @@
+"""Pure: text in, facts out; facts in, text or argument lists out."""

@@ -1,0 +1,1 @@
+"""The control socket's messages: framing, checked getters for untrusted JSON, passing of descriptors."""
