@@ -1,0 +1,1 @@
+"""The test library: Debian roots, throw-away machines, and what plays their outside."""
