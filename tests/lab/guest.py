@@ -8,12 +8,14 @@ import itertools
 import os
 import re
 import select
+import signal
 import subprocess
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from .machine import children
 
 AGENT = (Path(__file__).parent / "agent.sh").read_text()
 
@@ -118,7 +120,10 @@ class Guest:
 
     def mac(self) -> str:
         """The MAC address of the guest's interface."""
-        return self.run(f"cat /sys/class/net/{self.interface}/address").strip()
+        found = re.search(r"link/ether (\S+)", self.run(f"ip link show dev {self.interface}"))
+        if not found:
+            raise GuestError(f"{self.name}: no MAC address on {self.interface}")
+        return found[1]
 
     def said(self) -> str:
         """The end of what the guest wrote to its log."""
@@ -133,13 +138,18 @@ class Guest:
                 stream.close()
             except OSError:
                 pass
-        for end in (lambda: None, self.process.terminate, self.process.kill):
-            end()
+        for send in (lambda: None, self.terminate, self.process.kill):
+            send()
             try:
                 self.process.wait(2)
                 return
             except subprocess.TimeoutExpired:
                 continue
+
+    def terminate(self) -> None:
+        """SIGTERM to the guest's own process (ours is an nsenter that waits for it)."""
+        for pid in children(self.process.pid) or [self.process.pid]:
+            os.kill(pid, signal.SIGTERM)
 
     def _answer(self, token: str, command: str, timeout: float) -> Answer:
         deadline = time.monotonic() + timeout
@@ -189,10 +199,3 @@ class Ping:
             raise GuestError(f"{self.guest.name}: no answer at all:\n{text}")
         assert len(seen) == len(set(seen)), f"duplicates:\n{text}"
         return max(seen) - min(seen) + 1, sorted(set(range(min(seen), max(seen) + 1)) - set(seen))
-
-
-def quote(argv: Sequence[str]) -> str:
-    """An argv as one shell command."""
-    import shlex
-
-    return shlex.join(argv)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import lzma
-import os
 import re
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from .cpio import Archive
 from .guest import AGENT, UDHCPC_SCRIPT
+from .roots import cache
 
 _MODULES = ("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev",
             "virtio_pci", "failover", "net_failover", "virtio_net", "af_packet", "ipv6")
@@ -42,7 +42,8 @@ ip link set lo up; ip link set eth0 up
 udhcpc -i eth0 -b -t 20 -T 1 -A 1 -p /run/udhcpc.pid -s /etc/udhcpc.script \\
     ${hostname:+-x hostname:$hostname} >/run/udhcpc.log 2>&1 &
 dropbear -R -E -p 22 2>/run/dropbear.log
-(cd /www && httpd -p 80)
+dd if=/dev/urandom of=/www/blob bs=64k count=16 2>/dev/null
+httpd -p 80 -h /www
 stty -F /dev/ttyS1 raw -echo
 echo "guest $name is up"
 setsid sh -c 'exec sh /agent <>/dev/ttyS1 >&0 2>/run/agent.log'
@@ -57,11 +58,6 @@ class Image:
     kernel: Path
     initramfs: Path
     key: Path
-
-
-def cache() -> Path:
-    """Where this library keeps what is expensive to make."""
-    return Path(os.environ.get("VDENET_TEST_CACHE", "/var/cache/vdenet-tests"))
 
 
 def image() -> Image:
