@@ -23,7 +23,8 @@ _SEGMENT = re.compile(r"[a-z][a-z0-9]{0,10}", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.ASCII)
 
-RESERVED_SEGMENTS = frozenset({"lo", "all", "default", "control"})
+RESERVED_SEGMENTS = frozenset({"lo", "all", "default", "control", "dns", "state"})
+"""Names that interfaces, sysctl directories or files beside the segments' own have already."""
 RESERVED_LABELS = frozenset({"localhost", "wpad", "isatap", "gateway", "host", "ns", "_gateway"})
 """Host names that no guest may claim: they would redirect other guests' traffic or lookups."""
 

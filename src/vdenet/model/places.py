@@ -27,17 +27,13 @@ class Places:
         """The segment's TOML file."""
         return self.etc / f"{segment}.toml"
 
-    def runtime(self, segment: str) -> Path:
-        """The segment's volatile directory; what is below it may be lost at any time."""
-        return self.run / segment
-
     def stopped(self, segment: str) -> Path:
         """Exists while a segment was stopped on purpose; gone after a reboot."""
-        return self.run / f"{segment}.stopped"
+        return self.records(segment) / "stopped"
 
-    def switch_home(self, segment: str) -> Path:
-        """What vde_switch's account may write."""
-        return self.runtime(segment)
+    def runtime(self, segment: str) -> Path:
+        """The home of vde_switch's account: all below it is made and removed as that account."""
+        return self.run / segment
 
     def switch(self, segment: str) -> Path:
         """The VDE control directory, which members give to QEMU, VirtualBox, vde_plug."""
@@ -47,21 +43,38 @@ class Places:
         """vde_switch's management socket, in a directory that members cannot enter."""
         return self.runtime(segment) / "console" / "socket"
 
+    def dns(self, segment: str) -> Path:
+        """What dnsmasq reads; written by the daemon."""
+        return self.run / "dns" / segment
+
     def dnsmasq_config(self, segment: str) -> Path:
         """The configuration of the segment's dnsmasq."""
-        return self.runtime(segment) / "dns" / "dnsmasq.conf"
+        return self.dns(segment) / "dnsmasq.conf"
 
     def dnsmasq_hosts(self, segment: str) -> Path:
         """dhcp-hostsfile: which MAC has which name and address."""
-        return self.runtime(segment) / "dns" / "hosts"
+        return self.dns(segment) / "hosts"
+
+    def records(self, segment: str) -> Path:
+        """The daemon's own volatile records: what a restarted daemon has to know again."""
+        return self.run / "state" / segment
+
+    @property
+    def sysctls(self) -> Path:
+        """Shared kernel settings as they were before the first segment came up."""
+        return self.run / "state" / "sysctls.json"
 
     def state(self, segment: str) -> Path:
         """The segment's kept directory."""
         return self.var / segment
 
+    def lease_home(self, segment: str) -> Path:
+        """What dnsmasq's account may write."""
+        return self.var / segment / "dns"
+
     def leases(self, segment: str) -> Path:
         """dnsmasq's lease file."""
-        return self.var / segment / "dns" / "leases"
+        return self.lease_home(segment) / "leases"
 
     def guests(self, segment: str) -> Path:
         """The daemon's record of guests that joined: names, MACs, owners."""
@@ -70,7 +83,3 @@ class Places:
     def retiring(self, segment: str) -> Path:
         """Addresses that are still served after a change of address."""
         return self.var / segment / "retiring.json"
-
-    def service(self, segment: str, name: str) -> Path:
-        """The record by which a restarted daemon knows its child again."""
-        return self.runtime(segment) / f"{name}.json"

@@ -50,9 +50,12 @@ class SetLink:
     up: bool | None = None
     mac: str | None = None
     mtu: int | None = None
+    alias: str | None = None
 
     def __str__(self) -> str:
         words = []
+        if self.alias is not None:
+            words.append(self.alias)
         if self.mac is not None:
             words.append(self.mac)
         if self.mtu is not None:

@@ -48,11 +48,16 @@ class Tap:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A directory of ours: mode and group are part of what is promised about it."""
+    """A directory of ours: mode, group and account are part of what is promised about it.
+
+    One with an `account` lies where that account may write, so it is made as that account: root
+    changes nothing where somebody else could put a link in its way.
+    """
 
     path: Path
     mode: int
     group: str
+    account: str = "root"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class Service:
     ready_socket: Path | None = None
     ready_udp: tuple[str, int] | None = None
     clear: tuple[Path, ...] = ()
+    """What a predecessor may have left behind; removed, as the account, before the start."""
     holds_stdin: bool = False
 
 

@@ -1,0 +1,86 @@
+"""Files and directories of ours: written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import grp
+import os
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from vdenet.effect import run
+from vdenet.errors import Refused
+from vdenet.i18n import _
+from vdenet.model.wanted import Directory
+
+
+def write(path: PurePosixPath, text: str, mode: int, group: str) -> None:
+    """Replace the file in one step that a crash or a full disk cannot leave half done.
+
+    The directory of `path` must be one that only the daemon writes. Raises `Refused` with the system's
+    reason; the old file is then as it was.
+    """
+    target = Path(path)
+    temporary = None
+    try:
+        fd, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        with os.fdopen(fd, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fchown(fd, -1, grp.getgrnam(group).gr_gid)
+            os.fchmod(fd, mode)
+            os.fsync(fd)
+        os.rename(temporary, target)
+        temporary = None
+        directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise Refused(what=_("write {path}").format(path=path), why=error.strerror or str(error)) from None
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def remove(path: PurePosixPath) -> None:
+    """Remove a file that may be gone already."""
+    Path(path).unlink(missing_ok=True)
+
+
+def make_directory(directory: Directory) -> None:
+    """Make the directory, or give an existing one its mode and group. Raises `Refused`."""
+    if directory.account != "root":
+        run.run(["install", "--directory", f"--mode={directory.mode:o}", str(directory.path)],
+                what=f"make {directory.path}", account=directory.account)
+        return
+    try:
+        Path(directory.path).parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(directory.path, 0o700)
+        fd = os.open(directory.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if os.fstat(fd).st_uid != 0:
+                raise OSError(errno.EPERM, _("it belongs to another account"))
+            os.fchown(fd, -1, grp.getgrnam(directory.group).gr_gid)
+            os.fchmod(fd, directory.mode)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise Refused(what=_("make {path}").format(path=directory.path),
+                      why=error.strerror or str(error)) from None
+
+
+def remove_tree(path: PurePosixPath, account: str | None = None) -> None:
+    """Remove a directory with all in it; what `account` may write is removed as that account."""
+    if account is not None:
+        if Path(path).is_dir():
+            run.run(["find", str(path), "-mindepth", "1", "-delete"], what=f"empty {path}", account=account)
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(path)
+    else:
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,139 @@
+"""Interfaces and addresses, changed over rtnetlink by pyroute2 (rtnetlink(7)).
+
+Every function names what it changes by index where the name could meanwhile be another's.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from vdenet.effect import tun
+from vdenet.errors import ToolFailed
+from vdenet.model.wanted import ALIAS, Address, Bridge, Tap
+from vdenet.probe import ethtool, links
+
+_ETHTOOL_STXCSUM = 0x00000017
+
+
+class Netlink:
+    """A connection to the kernel's routing socket; for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._route = IPRoute()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._route.close()
+
+    def create_bridge(self, bridge: Bridge, alias: str) -> None:
+        """A bridge with a MAC of its own, without spanning tree, down and without an address."""
+        with _explained(f"make the bridge {bridge.name}"):
+            self._route.link("add", ifname=bridge.name, kind="bridge", mtu=bridge.mtu, address=bridge.mac)
+            self._route.link("set", index=_index(bridge.name), ifalias=alias)
+
+    def create_tap(self, tap: Tap, alias: str) -> None:
+        """A persistent tap that its owner may open by name."""
+        fd = tun.open_tap(tap.name, tap.owner, vnet_hdr=False)
+        try:
+            with _explained(f"make the tap {tap.name}"):
+                self._route.link("set", index=_index(tap.name), ifalias=alias, mtu=tap.mtu)
+                tun.make_persistent(fd)  # last: until here a crash leaves nothing behind
+        finally:
+            os.close(fd)
+
+    def delete(self, name: str, ifindex: int) -> None:
+        """Delete an interface of ours; that it is gone already is no error.
+
+        `ifindex` 0 stands for whatever has the name now. What does not carry our mark is left alone.
+        """
+        for link in links.links().values():
+            if (link.ifindex == ifindex or (ifindex == 0 and link.name == name)) \
+                    and link.alias.startswith(ALIAS):
+                with _explained(f"delete {name}"):
+                    self._route.link("del", index=link.ifindex)
+
+    def set(self, name: str, *, up: bool | None = None, mac: str | None = None, mtu: int | None = None,
+            alias: str | None = None) -> None:
+        """Change what is given."""
+        values: dict[str, object] = {}
+        if mac is not None:
+            values["address"] = mac
+        if mtu is not None:
+            values["mtu"] = mtu
+        if alias is not None:
+            values["ifalias"] = alias
+        if up is not None:
+            values["state"] = "up" if up else "down"
+        with _explained(f"change {name}"):
+            self._route.link("set", index=_index(name), **values)
+
+    def attach(self, name: str, bridge: str) -> None:
+        """Put an interface on a bridge."""
+        with _explained(f"put {name} on {bridge}"):
+            self._route.link("set", index=_index(name), master=_index(bridge))
+
+    def detach(self, name: str) -> None:
+        """Take an interface off its bridge; that it is gone is no error."""
+        link = links.link(name)
+        if link is not None:
+            with _explained(f"take {name} off its bridge"):
+                self._route.link("set", index=link.ifindex, master=0)
+
+    def add_address(self, name: str, address: Address) -> None:
+        """Give an interface an address; one that it has is no error."""
+        with _explained(f"give {name} the address {address}", ignore=17):
+            more = {"broadcast": str(address.network.broadcast_address)} if address.version == 4 else {}
+            self._route.addr("add", index=_index(name), address=str(address.ip),
+                             prefixlen=address.network.prefixlen, **more)
+
+    def remove_address(self, name: str, address: Address) -> None:
+        """Take an address from an interface; one that it has not is no error.
+
+        The kernel takes secondary addresses of the same network along, unless promote_secondaries is on;
+        two addresses of one network are never both ours.
+        """
+        with _explained(f"take the address {address} from {name}", ignore=99):
+            self._route.addr("del", index=_index(name), address=str(address.ip),
+                             prefixlen=address.network.prefixlen)
+
+    def make_veth(self, outer: str, inner: str, mac: str, mtu: int, alias: str, netns: int) -> None:
+        """A pair of interfaces: `outer` here, marked as ours; `inner` in the namespace behind `netns`.
+
+        The inner end is born in the other namespace, so that no name is taken here for a moment.
+        """
+        with _explained(f"make the port {outer}"):
+            self._route.link("add", ifname=outer, kind="veth", mtu=mtu,
+                             peer={"ifname": inner, "address": mac, "mtu": mtu, "net_ns_fd": netns})
+            self._route.link("set", index=_index(outer), ifalias=alias)
+
+
+def set_transmit_checksum(name: str, on: bool) -> None:
+    """Turn transmit checksum offload of an interface on or off (ethtool -K NAME tx on|off)."""
+    data = array("B", struct.pack("=II", _ETHTOOL_STXCSUM, int(on)))
+    with _explained(f"set the checksum offload of {name}"):
+        ethtool.request(name, data)
+
+
+def _index(name: str) -> int:
+    link = links.link(name)
+    if link is None:
+        raise ToolFailed(what=f"change {name}", tool="netlink", why="no such interface")
+    return link.ifindex
+
+
+@contextmanager
+def _explained(what: str, ignore: int | None = None) -> Iterator[None]:
+    try:
+        yield
+    except NetlinkError as error:
+        if error.code != ignore:
+            raise ToolFailed(what=what, tool="netlink", why=os.strerror(error.code)) from None
+    except OSError as error:
+        raise ToolFailed(what=what, tool="netlink", why=error.strerror or str(error)) from None

@@ -1,0 +1,272 @@
+"""The difference between what is wanted and what is there, as steps that can be undone.
+
+Pure. `start`, `stop`, `reload`, a change of address, boot, repair and recovery after a crash are all one
+of the two functions here, followed by carrying the steps out: so an interrupted change is finished by
+the next plan, a second run has nothing to do, and what is right already is not touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vdenet.errors import Collision
+from vdenet.i18n import _
+from vdenet.model.observed import Link, Observed, RunningService
+from vdenet.model.steps import (
+    AddAddress,
+    AttachPort,
+    CreateBridge,
+    CreateTap,
+    DeleteLink,
+    DetachPort,
+    LoadFirewall,
+    MakeDirectory,
+    RegisterResolver,
+    ReloadService,
+    RemoveAddress,
+    RemoveFile,
+    RemoveTree,
+    RestoreSysctls,
+    SetLink,
+    SetOffload,
+    SetSysctl,
+    StartService,
+    Step,
+    StopService,
+    UnloadFirewall,
+    UnregisterResolver,
+    WriteFile,
+)
+from vdenet.model.wanted import File, Service, Wanted, alias
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A step, and the steps that take it back in the order to be carried out."""
+
+    step: Step
+    undo: tuple[Step, ...] = ()
+
+
+Plan = tuple[Change, ...]
+
+
+def digest(text: str) -> str:
+    """A short fingerprint by which a text is known again."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def restart_digest(service: Service) -> str:
+    """Changes when the running program has to be replaced."""
+    return digest("\0".join((service.account, *service.argv, *service.capabilities, service.restart_text)))
+
+
+def reload_digest(service: Service) -> str:
+    """Changes when the running program has to read its files again."""
+    return digest(service.reload_text)
+
+
+def up(wanted: Wanted, observed: Observed) -> Plan:
+    """What makes the segment what it should be. Raises `Collision` before anything is planned."""
+    _refuse_collisions(wanted, observed)
+    plan: list[Change] = []
+    for part in (_directories, _bridge, _own_sysctls, _tap, _addresses, _shared_sysctls, _firewall,
+                 _links_up, _services, _ports, _resolver):
+        plan.extend(part(wanted, observed))
+    return tuple(plan)
+
+
+def down(wanted: Wanted, observed: Observed, last: bool) -> Plan:
+    """What takes the segment away; `last` when no other segment is up. Guests' ports stay with them."""
+    plan: list[Change] = []
+    if observed.resolver is not None and wanted.resolver is not None:
+        plan.append(Change(UnregisterResolver(wanted.resolver), (RegisterResolver(wanted.resolver),)))
+    for service in reversed(wanted.services):
+        if service.name in observed.services:
+            plan.append(Change(StopService(wanted.segment, service),
+                               (StartService(wanted.segment, service),)))
+    for name, remake in (
+        (wanted.tap.name, (CreateTap(wanted.tap, alias(wanted.segment)),
+                           AttachPort(wanted.tap.name, wanted.bridge.name),
+                           SetLink(wanted.tap.name, up=True))),
+        (wanted.bridge.name, (CreateBridge(wanted.bridge, alias(wanted.segment)),
+                              *(AddAddress(wanted.bridge.name, a) for a in wanted.addresses),
+                              SetOffload(wanted.bridge.name, on=False),
+                              SetLink(wanted.bridge.name, up=True),
+                              *(AttachPort(port.name, wanted.bridge.name)
+                                for port in ports(wanted.bridge.name, observed)
+                                if port.name != wanted.tap.name))),
+    ):
+        link = observed.links.get(name)
+        if link is not None and link.ours:
+            plan.append(Change(DeleteLink(name, link.ifindex, link.alias), remake))
+    if observed.firewall_present:
+        plan.append(Change(UnloadFirewall(wanted.firewall), (LoadFirewall(wanted.firewall),)))
+    for directory in reversed(wanted.directories):
+        if directory.path in observed.directories and _volatile(wanted, directory.path):
+            plan.append(Change(RemoveTree(directory.path)))
+            break
+    if last:
+        plan.append(Change(RestoreSysctls()))
+    return tuple(plan)
+
+
+def ports(bridge: str, observed: Observed) -> list[Link]:
+    """The ports of a bridge, by name."""
+    return sorted((link for link in observed.links.values() if link.master == bridge),
+                  key=lambda link: link.name)
+
+
+def _volatile(wanted: Wanted, path: object) -> bool:
+    """The topmost directory of the segment below /run: the first that is wanted."""
+    return bool(path == wanted.directories[0].path)
+
+
+def _refuse_collisions(wanted: Wanted, observed: Observed) -> None:
+    bridge = observed.links.get(wanted.bridge.name)
+    if bridge is not None and (bridge.kind != "bridge" or not _is_our_bridge(wanted, bridge)):
+        raise Collision(name=bridge.name, what=_("an interface"))
+    tap = observed.links.get(wanted.tap.name)
+    if tap is not None and (tap.kind != "tap" or not tap.ours):
+        raise Collision(name=tap.name, what=_("an interface"))
+
+
+def _is_our_bridge(wanted: Wanted, link: Link) -> bool:
+    """By its mark; or by its MAC, which is derived from this machine and segment: a crash may have come
+    between making the bridge and marking it."""
+    return link.ours or link.mac == wanted.bridge.mac
+
+
+def _directories(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    for directory in wanted.directories:
+        if observed.directories.get(directory.path) != (directory.mode, directory.group):
+            undo = () if directory.path in observed.directories else (RemoveTree(directory.path),)
+            yield Change(MakeDirectory(directory), undo)
+
+
+def _bridge(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    bridge, link = wanted.bridge, observed.links.get(wanted.bridge.name)
+    if link is None:
+        yield Change(CreateBridge(bridge, alias(wanted.segment)), (DeleteLink(bridge.name, 0, alias(wanted.segment)),))
+    elif (link.mac, link.mtu) != (bridge.mac, bridge.mtu):
+        yield Change(SetLink(bridge.name, mac=bridge.mac, mtu=bridge.mtu),
+                     (SetLink(bridge.name, mac=link.mac, mtu=link.mtu),))
+    if link is not None and link.alias != alias(wanted.segment):
+        yield Change(SetLink(bridge.name, alias=alias(wanted.segment)))
+    if link is None or observed.offload.get(bridge.name, True):
+        undo = (SetOffload(bridge.name, on=True),) if link is not None else ()
+        yield Change(SetOffload(bridge.name, on=False), undo)
+
+
+def _sysctls(wanted: Wanted, observed: Observed, shared: bool) -> Iterable[Change]:
+    for sysctl in wanted.sysctls:
+        if sysctl.shared is not shared:
+            continue
+        before = observed.sysctls.get(sysctl.key)
+        if before != sysctl.value:
+            undo = (SetSysctl(sysctl.key, before),) if before is not None else ()
+            yield Change(SetSysctl(sysctl.key, sysctl.value, keep=shared), undo)
+
+
+def _own_sysctls(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    return _sysctls(wanted, observed, shared=False)
+
+
+def _shared_sysctls(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    return _sysctls(wanted, observed, shared=True)
+
+
+def _tap(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    tap, link = wanted.tap, observed.links.get(wanted.tap.name)
+    if link is not None and link.owner != tap.owner:
+        # A tap of another owner cannot be opened by the switch; it is ours and nobody's, so remake it.
+        yield Change(DeleteLink(tap.name, link.ifindex, link.alias))
+        link = None
+    if link is None:
+        yield Change(CreateTap(tap, alias(wanted.segment)), (DeleteLink(tap.name, 0, alias(wanted.segment)),))
+    elif link.mtu != tap.mtu:
+        yield Change(SetLink(tap.name, mtu=tap.mtu), (SetLink(tap.name, mtu=link.mtu),))
+    if link is None or link.master != wanted.bridge.name:
+        yield Change(AttachPort(tap.name, wanted.bridge.name), (DetachPort(tap.name, wanted.bridge.name),))
+
+
+def _addresses(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    bridge = wanted.bridge.name
+    there = {a for a in observed.addresses.get(bridge, frozenset()) if not a.ip.is_link_local}
+    for address in wanted.addresses:
+        if address not in there:
+            yield Change(AddAddress(bridge, address), (RemoveAddress(bridge, address),))
+    for address in sorted(there - set(wanted.addresses), key=str):
+        yield Change(RemoveAddress(bridge, address), (AddAddress(bridge, address),))
+
+
+def _firewall(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    if observed.firewall != wanted.firewall.text:
+        undo: tuple[Step, ...] = ()
+        if not observed.firewall_present:
+            undo = (UnloadFirewall(wanted.firewall),)
+        yield Change(LoadFirewall(wanted.firewall), undo)
+
+
+def _links_up(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    for name in (wanted.tap.name, wanted.bridge.name):
+        link = observed.links.get(name)
+        if link is None or not link.up:
+            yield Change(SetLink(name, up=True), (SetLink(name, up=False),) if link else ())
+
+
+def _services(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    for file in wanted.files:
+        before = observed.files.get(file.path)
+        if before != file.text:
+            old = File(file.path, before, file.mode, file.group) if before is not None else None
+            yield Change(WriteFile(file), (WriteFile(old),) if old else (RemoveFile(file.path),))
+    for service in wanted.services:
+        yield from _service(wanted.segment, service, observed.services.get(service.name))
+
+
+def _service(segment: str, service: Service, running: RunningService | None) -> Iterable[Change]:
+    if running is None:
+        yield Change(StartService(segment, service), (StopService(segment, service),))
+    elif running.restart_digest != restart_digest(service):
+        yield Change(StopService(segment, service))
+        yield Change(StartService(segment, service), (StopService(segment, service),))
+    elif running.reload_digest != reload_digest(service):
+        yield Change(ReloadService(segment, service), (ReloadService(segment, service),))
+
+
+def _ports(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    for name in wanted.ports:
+        link = observed.links.get(name)
+        if link is not None and link.master is None:
+            yield Change(AttachPort(name, wanted.bridge.name), (DetachPort(name, wanted.bridge.name),))
+
+
+def _resolver(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    if wanted.resolver is None:
+        return
+    resolver = wanted.resolver
+    if observed.resolver != resolver_mark(resolver.kind, resolver.server, resolver.domain):
+        yield Change(RegisterResolver(resolver), (UnregisterResolver(resolver),))
+
+
+def resolver_mark(kind: str, server: str, domain: str) -> str:
+    """How a registration with the host's resolver is told from another."""
+    return f"{kind} {server} {domain}"
+
+
+def sentences(plan: Plan) -> list[str]:
+    """The plan in words, a line a step."""
+    return [str(change.step) for change in plan]
+
+
+def undo_of(done: Iterable[Change]) -> list[Step]:
+    """What takes back these changes, last first."""
+    steps: list[Step] = []
+    for change in reversed(list(done)):
+        steps.extend(change.undo)
+    return steps
+
+

@@ -1,0 +1,91 @@
+"""Network interfaces, as sysfs shows them to everybody (Documentation/ABI/testing/sysfs-class-net)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vdenet.model.observed import Link
+from vdenet.probe import ethtool
+
+SYS_CLASS_NET = Path("/sys/class/net")
+_IFF_UP = 0x1
+_IFF_TAP = 0x2
+
+
+def links() -> dict[str, Link]:
+    """All interfaces of this network namespace, by name."""
+    found: dict[str, Link] = {}
+    for path in sorted(SYS_CLASS_NET.iterdir()):
+        link = _link(path)
+        if link is not None:
+            found[link.name] = link
+    return found
+
+
+def link(name: str) -> Link | None:
+    """One interface, or None when there is none of that name."""
+    return _link(SYS_CLASS_NET / name)
+
+
+def _link(path: Path) -> Link | None:
+    try:
+        ifindex = int(_read(path / "ifindex"))
+        flags = int(_read(path / "flags"), 16)
+        mac = _read(path / "address")
+        mtu = int(_read(path / "mtu"))
+    except (OSError, ValueError):
+        return None  # it went away between listing and reading, or is no interface (bonding_masters)
+    master = path / "master"
+    owner = _maybe(path / "owner")
+    return Link(
+        name=path.name, ifindex=ifindex, mac=mac, mtu=mtu, up=bool(flags & _IFF_UP),
+        carrier=_maybe(path / "carrier") == "1", kind=_kind(path),
+        master=master.readlink().name if master.is_symlink() else None,
+        alias=_maybe(path / "ifalias"),
+        owner=int(owner) if owner not in ("", "-1") else None)
+
+
+def _kind(path: Path) -> str:
+    if (path / "bridge").is_dir():
+        return "bridge"
+    tun = _maybe(path / "tun_flags")
+    if tun:
+        return "tap" if int(tun, 16) & _IFF_TAP else "other"
+    driver = ethtool.driver(path.name)
+    return driver if driver in ("veth", "vxlan") else "other"
+
+
+def _read(path: Path) -> str:
+    return path.read_text(errors="replace").strip()
+
+
+def _maybe(path: Path) -> str:
+    """The content, or nothing: `carrier` cannot be read while an interface is down."""
+    try:
+        return _read(path)
+    except OSError:
+        return ""
+
+
+def heard(bridge: str) -> dict[str, str]:
+    """MAC addresses that a bridge has heard from behind its ports: MAC to the port's name.
+
+    The file holds `struct __fdb_entry` of linux/if_bridge.h, 16 bytes each; a bridge forgets a silent
+    address after five minutes.
+    """
+    path = SYS_CLASS_NET / bridge
+    numbers: dict[int, str] = {}
+    try:
+        for port in (path / "brif").iterdir():
+            numbers[int(_read(port / "port_no"), 16)] = port.name
+        raw = (path / "brforward").read_bytes()
+    except (OSError, ValueError):
+        return {}
+    table: dict[str, str] = {}
+    for at in range(0, len(raw) - 15, 16):
+        entry = raw[at:at + 16]
+        is_local = entry[7]
+        port_number = entry[6] | entry[12] << 8
+        if not is_local and port_number in numbers:
+            table[":".join(f"{byte:02x}" for byte in entry[:6])] = numbers[port_number]
+    return table

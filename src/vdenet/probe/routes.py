@@ -1,0 +1,47 @@
+"""Networks that the host already reaches: routes of every table, and addresses of every interface."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+from vdenet.probe import addresses
+
+
+def networks(without: str | None = None) -> dict[str, list[IPv4Network]]:
+    """IPv4 networks in use, by what uses them (`route table 52`, `interface wg0`).
+
+    Interfaces that are down and policy routing tables count. `without` names an interface whose own
+    networks are left out. Only the daemon asks: pyroute2 takes long to import.
+    """
+    from pyroute2 import IPRoute
+
+    found: dict[str, list[IPv4Network]] = {}
+    with IPRoute() as netlink:
+        index = {link["index"]: link.get_attr("IFLA_IFNAME") for link in netlink.get_links()}
+        for route in netlink.get_routes(family=2):
+            destination, length = route.get_attr("RTA_DST"), route["dst_len"]
+            device = index.get(route.get_attr("RTA_OIF"), "")
+            if destination is None or length == 0 or (without is not None and device == without):
+                continue
+            network = IPv4Network(f"{destination}/{length}", strict=False)
+            if network.is_loopback or network.is_multicast or network.is_link_local \
+                    or network.network_address == IPv4Network("255.255.255.255/32")[0]:
+                continue
+            table = route.get_attr("RTA_TABLE", route["table"])
+            found.setdefault(f"route dev {device} table {table}", []).append(network)
+    for name, values in addresses.addresses().items():
+        if name in ("lo", without):
+            continue
+        for value in values:
+            if value.version == 4:
+                found.setdefault(f"interface {name}", []).append(IPv4Network(value.network))
+    return found
+
+
+def first_overlap(network: IPv4Network, used: dict[str, list[IPv4Network]]) -> str | None:
+    """Who uses a network that overlaps `network`: `10.0.0.0/8 (route dev wg0 table 254)`."""
+    for where, networks_there in used.items():
+        for other in networks_there:
+            if network.overlaps(other):
+                return f"{other} ({where})"
+    return None

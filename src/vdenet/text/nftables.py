@@ -1,0 +1,182 @@
+"""The firewall and NAT of a segment as an nftables script (nft(8)).
+
+Two tables, both named after the segment: `bridge` guards the segment against its guests (nobody but the
+host serves DHCP or router advertisements, nobody takes the host's addresses), `inet` guards the host
+and does NAT. Each is replaced as a whole in one transaction. Priority and policy leave everything that
+is not on the segment alone. An accept here overrides no drop of another program's table: `check` looks
+for those.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from ipaddress import IPv4Interface, IPv6Address, IPv6Interface
+
+from vdenet.errors import BadValue
+from vdenet.i18n import _
+from vdenet.model.names import segment_name
+from vdenet.model.segment import Mode, Segment
+from vdenet.model.wanted import Firewall
+
+_INTERFACE = re.compile(r"[A-Za-z0-9._:@-]{1,15}", re.ASCII)
+
+
+def table_name(segment: str) -> str:
+    """The name of both tables."""
+    return f"vdenet_{segment_name(segment)}"
+
+
+def firewall(segment: Segment, retiring: Sequence[IPv4Interface], bridge_mac: str,
+             ports: Sequence[str] | None = None) -> Firewall:
+    """The rule set; `retiring` are earlier addresses that are still served.
+
+    `ports` is for kernels that cannot match the bridge a frame came in by (no nft_meta_bridge): the names
+    of the ports that are there now, for the guard to list. None where the kernel can.
+    """
+    name = table_name(segment.name)
+    own4 = (segment.address, *retiring)
+    tables = (("inet", name), ("bridge", name))
+    text = "".join(f"add table {family} {name}\ndelete table {family} {name}\n" for family, name in tables)
+    text += _inet(segment, name, own4) + _bridge(segment, name, own4, bridge_mac, ports)
+    return Firewall(segment.name, tables, text)
+
+
+def unload(wall: Firewall) -> str:
+    """The script that removes the tables, also when they are not there."""
+    return "".join(f"add table {family} {name}\ndelete table {family} {name}\n"
+                   for family, name in wall.tables)
+
+
+def link_local(mac: str) -> IPv6Address:
+    """The link-local address that the kernel derives from a MAC (RFC 4291, appendix A)."""
+    octets = [int(part, 16) for part in mac.split(":")]
+    octets[0] ^= 2
+    interface = bytes(octets[:3]) + b"\xff\xfe" + bytes(octets[3:])
+    return IPv6Address(b"\xfe\x80" + bytes(6) + interface)
+
+
+def _set(values: Sequence[object]) -> str:
+    return "{ " + ", ".join(str(value) for value in values) + " }"
+
+
+def _quoted(interface: str) -> str:
+    """An interface name as nft reads it; other programs name their ports as they like."""
+    if not _INTERFACE.fullmatch(interface):
+        raise BadValue(what=_("interface name"), value=interface,
+                       why=_("it does not fit into a firewall rule"))
+    return f'"{interface}"'
+
+
+BRIDGE_META_PROBE = """table bridge vdenet_probe {
+	chain c {
+		meta ibrname "x" drop
+	}
+}
+"""
+"""A script for `nft --check` that passes where the kernel can match the bridge of a frame."""
+
+
+def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface]) -> str:
+    bridge = f'"{segment.bridge}"'
+    addresses = _set([a.ip for a in own4])
+    networks = _set([a.network for a in own4])
+    v6: IPv6Interface | None = segment.address6
+    input6 = "" if v6 is None else f"""
+		ip6 daddr {{ {v6.ip}, fe80::/10, ff02::/16 }} udp dport {{ 53, 547 }} accept
+		ip6 daddr {{ {v6.ip}, fe80::/10 }} tcp dport 53 accept"""
+    opened = "".join(f"\n\t\t{port.protocol} dport {port.port} accept" for port in segment.open_ports)
+    if segment.mode is Mode.ISOLATED:
+        leave, enter = "", ""
+    else:
+        leave = f"\n\t\tip saddr {networks} accept"
+        leave += "" if v6 is None else f"\n\t\tip6 saddr {v6.network} accept"
+        enter = "\n\t\taccept" if segment.mode is Mode.ROUTED else "\n\t\tct state established,related accept"
+    nat = ""
+    if segment.mode is Mode.NAT:
+        masquerade6 = "" if v6 is None else f"""
+		ip6 saddr {v6.network} ip6 daddr != {v6.network} oifname != {bridge} masquerade"""
+        nat = f"""
+	chain postrouting {{
+		type nat hook postrouting priority srcnat; policy accept;
+		ip saddr {networks} ip daddr != {networks} oifname != {bridge} masquerade{masquerade6}
+	}}
+"""
+    return f"""table inet {name} {{
+	chain input {{
+		type filter hook input priority filter; policy accept;
+		iifname {bridge} jump guests_to_host
+	}}
+
+	chain guests_to_host {{
+		ct state established,related accept
+		udp dport 67 accept
+		ip daddr {addresses} udp dport 53 accept
+		ip daddr {addresses} tcp dport 53 accept{input6}
+		icmp type echo-request accept
+		icmpv6 type {{ echo-request, nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld2-listener-report }} accept{opened}
+		drop
+	}}
+
+	chain forward {{
+		type filter hook forward priority filter; policy accept;
+		iifname {bridge} oifname {bridge} accept
+		iifname {bridge} jump leave
+		oifname {bridge} jump enter
+	}}
+
+	chain leave {{{leave}
+		drop
+	}}
+
+	chain enter {{{enter}
+		drop
+	}}
+{nat}}}
+"""
+
+
+def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Interface], bridge_mac: str,
+            ports: Sequence[str] | None) -> str:
+    if ports is None:
+        where = f'meta ibrname "{segment.bridge}" jump from_guests'
+    elif ports:
+        where = f"iifname {_set([_quoted(port) for port in sorted(ports)])} jump from_guests"
+    else:
+        where = ""
+    addresses = _set([a.ip for a in own4])
+    own6: list[IPv6Address] = [link_local(bridge_mac)]
+    if segment.address6 is not None:
+        own6.append(segment.address6.ip)
+    # nft of Debian 12 has no name for the target of neighbour discovery: 128 bits, 64 bits into ICMPv6
+    # (RFC 4861, section 4.3).
+    targets = _set([f"0x{int(a):032x}" for a in own6])
+    guard = ""
+    if segment.guard:
+        guard = """
+		udp sport { 67, 547 } drop
+		icmpv6 type { nd-router-advert, nd-redirect } drop
+		icmp type redirect drop"""
+    return f"""table bridge {name} {{
+	chain prerouting {{
+		type filter hook prerouting priority filter; policy accept;
+		{where}
+	}}
+
+	chain from_guests {{
+		ether type {{ 8021q, 8021ad }} drop
+		ether saddr {bridge_mac} drop
+		ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 drop
+		ether type arp arp saddr ip {addresses} drop
+		ether type arp arp saddr ether {bridge_mac} drop
+		ip saddr {addresses} drop
+		ip6 saddr {_set(own6)} drop
+		icmpv6 type {{ nd-neighbor-advert, nd-neighbor-solicit }} @th,64,128 {targets} jump neighbour{guard}
+	}}
+
+	chain neighbour {{
+		icmpv6 type nd-neighbor-advert drop
+		ip6 saddr :: drop
+	}}
+}}
+"""

@@ -1,0 +1,92 @@
+"""vde_switch: its command line, and the text of its management console.
+
+Facts: vde_switch(1) and src/vde_switch of vde-2 r586, the version of Debian 12 and 13.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from vdenet.model.places import GROUP, SWITCH_ACCOUNT, Places
+from vdenet.model.segment import Segment
+from vdenet.model.wanted import Service
+
+DIRECTORY_MODE = 0o3770
+"""Members may put their reply sockets into the control directory, where the switch surely sees them, but
+the sticky bit keeps them from removing the switch's own socket or each other's."""
+
+
+def service(segment: Segment, places: Places) -> Service:
+    """The program, as the supervisor runs it.
+
+    In the foreground, without a pid file: a stale one makes the next start fail. It ends at the end of
+    its standard input, so it gets a pipe that it holds both ends of (`holds_stdin`).
+    """
+    control, console = places.switch(segment.name), places.console(segment.name)
+    return Service(
+        name="switch",
+        argv=("vde_switch",
+              "--numports", str(segment.switch_ports),
+              "--sock", str(control), "--mode", "0660", "--dirmode", f"{DIRECTORY_MODE:o}", "--group", GROUP,
+              "--mgmt", str(console), "--mgmtmode", "0666",
+              "--tap", segment.tap),
+        account=SWITCH_ACCOUNT,
+        groups=(GROUP,),
+        ready_socket=control / "ctl",
+        clear=(control, console),
+        holds_stdin=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A connection on a port of the switch: who, by the socket it came with."""
+
+    port: int
+    user: str | None
+    description: str
+    pid: int | None
+
+
+_PORT = re.compile(r"Port\s+(\d+)\s")
+_ENDPOINT = re.compile(r"\s*-- endpoint ID\s+\S+\s+module\s+(\S[^:]*?)\s*:\s*(.*)")
+_WHO = re.compile(r"user=(\S+)(?:\s+pid=(\d+))?")
+
+
+def endpoints(text: str) -> list[Endpoint]:
+    """What `port/allprint` says."""
+    found: list[Endpoint] = []
+    port = 0
+    for line in text.splitlines():
+        if matched := _PORT.match(line):
+            port = int(matched[1])
+        elif matched := _ENDPOINT.match(line):
+            who = _WHO.search(matched[2])
+            found.append(Endpoint(port, who[1].strip('"') if who else None, matched[2].strip(),
+                                  int(who[2]) if who and who[2] else None))
+    return found
+
+
+_HASH = re.compile(r"Hash:\s*\d+\s+Addr:\s*([0-9a-f:]{17})\s+VLAN\s+(\d+)\s+to port:\s*(\d+)", re.IGNORECASE)
+
+
+def addresses(text: str) -> dict[str, int]:
+    """What `hash/print` says: which MAC was heard on which port."""
+    return {matched[1].lower(): int(matched[3]) for matched in map(_HASH.search, text.splitlines()) if matched}
+
+
+def answer(text: str) -> tuple[int, str]:
+    """A console's reply, up to its prompt: the code (0 is success, else an errno) and the data before it."""
+    data: list[str] = []
+    inside = False
+    for line in text.splitlines():
+        if line.startswith("0000 DATA END WITH"):
+            inside = True
+        elif inside and line == ".":
+            inside = False
+        elif inside:
+            data.append(line)
+        elif re.match(r"1\d{3} ", line):
+            return int(line[1:4]), "\n".join(data)
+    return -1, "\n".join(data)
