@@ -18,16 +18,18 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SUITES = ("bookworm", "trixie")
 # Raised when the way a root is made changes, so that no old one is taken for a new one.
-RECIPE = 3
+RECIPE = 4
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # What the scenarios use inside and the package does not depend on.
@@ -36,12 +38,6 @@ SYSTEMD = {
     "bookworm": ("systemd", "systemd-sysv", "dbus"),
     "trixie": ("systemd", "systemd-sysv", "dbus", "systemd-resolved", "libnss-resolve"),
 }
-# Until debian/control exists.
-DEPENDS = (
-    "python3, python3-typer, python3-pyroute2, python3-netifaces, python3-tomlkit, vde-switch,"
-    " vdeplug, libvdeplug2t64 | libvdeplug2, dnsmasq-base, nftables, iproute2, util-linux, udhcpc,"
-    " passwd, debconf, init-system-helpers"
-)
 KEEP = 2
 _in_use: dict[Path, int] = {}
 
@@ -64,16 +60,20 @@ def package() -> Path | None:
 
 
 def dependencies() -> str:
-    """What the package depends on, as debian/control says it, for `apt-get satisfy`."""
-    control = REPOSITORY / "debian/control"
-    if not control.exists():
-        return DEPENDS
-    text = re.sub(r"(?m)^#.*\n", "", control.read_text())
+    """What the package depends on, for `apt-get satisfy`.
+
+    debian/control says it, and pyproject.toml for ${python3:Depends}; so roots can be made, and
+    kept, while the package itself is being changed.
+    """
+    text = re.sub(r"(?m)^#.*\n", "", (REPOSITORY / "debian/control").read_text())
     found = re.search(r"(?ms)^Package: vdenet\n.*?^Depends:(.*?)(?=^\S|\Z)", text)
     if not found:
         raise RootError("debian/control: no Depends of package vdenet")
-    wanted = [clause.strip() for clause in found[1].replace("\n", " ").split(",")]
-    return ", ".join(clause for clause in wanted if clause and not clause.startswith("${"))
+    wanted = [clause.strip() for clause in found[1].split(",")]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    names = [re.split(r"[^\w.-]", line)[0] for line in project["dependencies"]]
+    python = ["debconf", "python3", *(f"python3-{name.lower()}" for name in names)]
+    return ", ".join([*(clause for clause in wanted if clause and clause[0] != "$"), *python])
 
 
 def root(
@@ -92,21 +92,18 @@ def root(
     if variant == "systemd":
         below = root(suite)
         key = [below.name, SYSTEMD[suite]]
-        return _cached(
-            f"{suite}-systemd", key, lambda part: _add(below, part, SYSTEMD[suite], fetch=True)
-        )
+        return _cached(f"{suite}-systemd", key, lambda part: _systemd(suite, below, part))
     if variant == "depends":
         below = root(suite)
         return _cached(f"{suite}-depends", [below.name], lambda part: _satisfy(below, part))
     if variant == "installed":
-        package_file = deb or package()
-        if package_file is None:
+        found = deb or package()
+        if found is None:
             raise RootError("no .deb to install: run `make deb`, or set VDENET_DEB")
+        chosen: Path = found
         below = root(suite, "depends")
-        key = [below.name, hashlib.sha256(package_file.read_bytes()).hexdigest()]
-        return _cached(
-            f"{suite}-installed", key, lambda part: _install(below, part, package_file)
-        )
+        key = [below.name, hashlib.sha256(chosen.read_bytes()).hexdigest()]
+        return _cached(f"{suite}-installed", key, lambda part: _install(below, part, chosen))
     raise RootError(f"unknown variant {variant!r}")
 
 
@@ -126,21 +123,24 @@ def _bootstrap(suite: str, part: Path) -> None:
     # The maker's resolver and name have no place in a machine of its own.
     (part / "etc/resolv.conf").write_text("")
     (part / "etc/hostname").write_text("lab\n")
-    _fetch(part)
-
-
-def _fetch(part: Path) -> None:
-    """Put the dependencies into apt's cache, and let apt keep them there."""
+    # The dependencies wait in apt's cache, and apt keeps them there.
     (part / "etc/apt/apt.conf.d/99lab").write_text('APT::Keep-Downloaded-Packages "true";\n')
     _apt(part, "satisfy", "--download-only", dependencies(), network=True)
 
 
-def _add(below: Path, part: Path, packages: Sequence[str], *, fetch: bool = False) -> None:
+def _add(below: Path, part: Path, packages: Sequence[str]) -> None:
     _copy(below, part)
+    _apt(part, "update", network=True)
     _apt(part, "install", "--download-only", *packages, network=True)
     _apt(part, "install", *packages)
-    if fetch:
-        _fetch(part)
+
+
+def _systemd(suite: str, below: Path, part: Path) -> None:
+    _add(below, part, SYSTEMD[suite])
+    if "systemd-resolved" in SYSTEMD[suite]:
+        # As its postinst leaves it on a machine whose resolv.conf is not being used to build it.
+        (part / "etc/resolv.conf").unlink()
+        (part / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
 
 
 def _satisfy(below: Path, part: Path) -> None:
@@ -167,8 +167,10 @@ def _apt(part: Path, *arguments: str, network: bool = False) -> None:
     policy = part / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
-    if network:
-        shutil.copy("/etc/resolv.conf", part / "etc/resolv.conf")
+    resolver = part / "etc/resolv.conf"
+    before = os.readlink(resolver) if resolver.is_symlink() else None
+    resolver.unlink(missing_ok=True)
+    resolver.write_text(Path("/etc/resolv.conf").read_text() if network else "")
     inside = [
         'mount -t proc proc "$0/proc"',
         'mount -t sysfs sysfs "$0/sys"',
@@ -181,7 +183,7 @@ def _apt(part: Path, *arguments: str, network: bool = False) -> None:
     command = ["apt-get", "--yes", "--quiet", "--no-install-recommends"]
     options = [f"--option={line}" for line in _proxies()] if network else []
     # Held in a variable, since `set` above takes the arguments' place.
-    script = " && ".join([*inside, f'exec chroot "$0" {_quoted([*command, *options, *arguments])}'])
+    script = " && ".join([*inside, f'exec chroot "$0" {shlex.join([*command, *options, *arguments])}'])
     try:
         _run(
             "unshare",
@@ -198,14 +200,11 @@ def _apt(part: Path, *arguments: str, network: bool = False) -> None:
         )
     finally:
         policy.unlink()
-        (part / "etc/resolv.conf").unlink(missing_ok=True)
-        (part / "etc/resolv.conf").write_text("")
-
-
-def _quoted(argv: Sequence[str]) -> str:
-    import shlex
-
-    return shlex.join(argv)
+        if before is None and not resolver.is_symlink():
+            resolver.write_text("")
+        elif before is not None:
+            resolver.unlink(missing_ok=True)
+            resolver.symlink_to(before)
 
 
 def _run(*argv: str) -> None:
@@ -292,7 +291,7 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
-def _cached(name: str, key: Sequence[object], make: object) -> Path:
+def _cached(name: str, key: Sequence[object], make: Callable[[Path], None]) -> Path:
     """The root of this name and key; made under a lock, so that two test runs make it once."""
     directory = cache()
     directory.mkdir(parents=True, exist_ok=True)
@@ -305,7 +304,6 @@ def _cached(name: str, key: Sequence[object], make: object) -> Path:
         part = directory / f"{place.name}.part"
         shutil.rmtree(part, ignore_errors=True)
         try:
-            assert callable(make)
             make(part)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
