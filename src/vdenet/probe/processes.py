@@ -34,6 +34,18 @@ def identity(pid: int) -> Identity | None:
     return Identity(pid, int(fields[19]), boot_id())
 
 
+def real_uid(pid: int) -> int | None:
+    """The account that the process runs as; None when it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except OSError:
+        return None
+    for line in status.splitlines():
+        if line.startswith("Uid:"):
+            return int(line.split()[1])
+    return None
+
+
 def command_line(pid: int) -> tuple[str, ...]:
     """The argument list; empty when the process is gone."""
     try:

@@ -46,7 +46,7 @@ def lease(variables: Mapping[str, str]) -> Lease:
     except ValueError:
         raise BadValue(what=_("DHCP lease"), value=own, why=_("it has no address")) from None
     time = variables.get("lease", "")
-    search = variables.get("search") or variables.get("domain", "")
+    search = variables.get("search", "") or variables.get("domain", "")
     return Lease(
         address=address,
         seconds=int(time) if time.isascii() and time.isdigit() and int(time) else FOREVER,

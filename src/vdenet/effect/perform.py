@@ -1,0 +1,83 @@
+"""Carries out one step of a plan: from each kind of step to the hand that does it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import assert_never
+
+from vdenet.effect import files, firewall, resolver, sysctl, tun
+from vdenet.effect.netlink import Netlink, set_transmit_checksum
+from vdenet.effect.supervisor import Supervisor
+from vdenet.model import steps
+from vdenet.model.places import SWITCH_ACCOUNT, Places
+
+
+class Hands:
+    """What steps are carried out with."""
+
+    def __init__(self, places: Places, netlink: Netlink, supervisor: Supervisor) -> None:
+        self.places = places
+        self.netlink = netlink
+        self.supervisor = supervisor
+        self.notes: list[str] = []
+        """What a step left as it was, and why; for the log."""
+
+    def perform(self, step: steps.Step) -> None:
+        """Do it. Raises a `VdenetError` that says why it could not be done."""
+        match step:
+            case steps.CreateBridge():
+                self.netlink.create_bridge(step.bridge, step.alias)
+            case steps.CreateTap():
+                if tun.open_to_all():
+                    self.notes.append(f"{tun.DEVICE} opened to all accounts, as udev does")
+                self.netlink.create_tap(step.tap, step.alias)
+            case steps.DeleteLink():
+                self.netlink.delete(step.name, step.ifindex)
+            case steps.SetLink():
+                self.netlink.set(step.name, up=step.up, mac=step.mac, mtu=step.mtu, alias=step.alias)
+            case steps.AttachPort():
+                self.netlink.attach(step.name, step.bridge)
+            case steps.DetachPort():
+                self.netlink.detach(step.name)
+            case steps.AddAddress():
+                self.netlink.add_address(step.link, step.address)
+            case steps.RemoveAddress():
+                self.netlink.remove_address(step.link, step.address)
+            case steps.SetOffload():
+                set_transmit_checksum(step.link, step.on)
+            case steps.SetSysctl(keep=True):
+                sysctl.change_kept(step.key, step.value, self.places)
+            case steps.SetSysctl():
+                sysctl.write(step.key, step.value)
+            case steps.RestoreSysctls():
+                self.notes += [f"left as it is: {what}" for what in sysctl.restore(self.places)]
+            case steps.MakeDirectory():
+                files.make_directory(step.directory)
+            case steps.RemoveTree():
+                # Only the switch's home is ever removed while another account may still write in it.
+                files.remove_tree(step.path, account=SWITCH_ACCOUNT)
+            case steps.WriteFile():
+                files.write(step.file.path, step.file.text, step.file.mode, step.file.group)
+            case steps.RemoveFile():
+                files.remove(step.path)
+            case steps.LoadFirewall():
+                firewall.load(step.firewall, self.places)
+            case steps.UnloadFirewall():
+                firewall.unload(step.firewall, self.places)
+            case steps.StartService():
+                self.supervisor.start(step.segment, step.service)
+            case steps.ReloadService():
+                self.supervisor.reload(step.segment, step.service)
+            case steps.StopService():
+                self.supervisor.stop(step.segment, step.service)
+            case steps.RegisterResolver():
+                resolver.register(step.resolver)
+            case steps.UnregisterResolver():
+                resolver.unregister(step.resolver)
+            case _:
+                assert_never(step)
+
+    def close(self) -> None:
+        """Give back what was opened."""
+        with contextlib.suppress(OSError):
+            self.netlink.close()

@@ -1,0 +1,93 @@
+"""Registering the segment's domain with the resolver that the host has, and taking it back.
+
+Only names of the segment's domain are sent to the segment's DNS server; everything else stays as it was.
+Where the resolver cannot route by domain (resolvconf writes plain resolv.conf), the segment's server is
+put before the others and forwards what is not its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vdenet.effect import files, run
+from vdenet.errors import ToolFailed, ToolMissing
+from vdenet.model.wanted import Resolver
+from vdenet.probe import links
+from vdenet.text import resolver as text
+
+RESOLVED_LINKS = Path("/run/systemd/resolve/netif")
+NETWORKMANAGER_DIRECTORY = Path("/etc/NetworkManager/dnsmasq.d")
+DNSMASQ_DIRECTORY = Path("/etc/dnsmasq.d")
+RESOLVCONF_INTERFACES = (Path("/run/resolvconf/interface"), Path("/run/resolvconf/interfaces"),
+                         Path("/run/resolvconf/keys"))
+
+
+def register(resolver: Resolver) -> None:
+    """Make the host look up the segment's domain at the segment. Raises `ToolFailed`, `ToolMissing`."""
+    what = f"register {resolver.domain} with the host's resolver"
+    if resolver.kind == "systemd-resolved":
+        for words in (("dns", resolver.server), ("domain", f"~{resolver.domain}"),
+                      ("default-route", "no"), ("dnssec", "no"), ("dnsovertls", "no"), ("llmnr", "no"),
+                      ("mdns", "no")):
+            run.run(["resolvectl", words[0], resolver.link, words[1]], what=what)
+    elif resolver.kind == "resolvconf":
+        run.run(["resolvconf", "-a", f"{resolver.link}.vdenet"], what=what, stdin=text.resolvconf(resolver))
+    else:
+        files.write(_drop_in(resolver), text.dnsmasq(resolver), 0o644, "root")
+        _reload(resolver.kind, what)
+
+
+def unregister(resolver: Resolver) -> None:
+    """Take it back; that it is gone already, or that the resolver is gone, is no error."""
+    what = f"remove {resolver.domain} from the host's resolver"
+    try:
+        if resolver.kind == "systemd-resolved":
+            run.run(["resolvectl", "revert", resolver.link], what=what)
+        elif resolver.kind == "resolvconf":
+            run.run(["resolvconf", "-d", f"{resolver.link}.vdenet"], what=what)
+        elif _drop_in(resolver).exists():
+            files.remove(_drop_in(resolver))
+            _reload(resolver.kind, what)
+    except (ToolFailed, ToolMissing):
+        return
+
+
+def observed(resolver: Resolver) -> str | None:
+    """The mark of what is registered now (`model.plan.resolver_mark`); None for nothing."""
+    if resolver.kind == "systemd-resolved":
+        link = links.link(resolver.link)
+        state = _read(RESOLVED_LINKS / str(link.ifindex)) if link else ""
+        servers, domains = text.resolved_state(state)
+        return f"{resolver.kind} {' '.join(servers)} {' '.join(domains)}" if servers else None
+    if resolver.kind == "resolvconf":
+        for directory in RESOLVCONF_INTERFACES:
+            if state := _read(directory / f"{resolver.link}.vdenet"):
+                return f"{resolver.kind} {resolver.server} {resolver.domain}" \
+                    if state == text.resolvconf(resolver) else f"{resolver.kind} other"
+        return None
+    state = _read(_drop_in(resolver))
+    if not state:
+        return None
+    return f"{resolver.kind} {resolver.server} {resolver.domain}" if state == text.dnsmasq(resolver) \
+        else f"{resolver.kind} other"
+
+
+def _drop_in(resolver: Resolver) -> Path:
+    directory = NETWORKMANAGER_DIRECTORY if resolver.kind == "networkmanager-dnsmasq" else DNSMASQ_DIRECTORY
+    return directory / f"vdenet-{resolver.link}.conf"
+
+
+def _reload(kind: str, what: str) -> None:
+    if kind == "networkmanager-dnsmasq":
+        run.run(["nmcli", "general", "reload", "dns-full"], what=what)
+    elif Path("/run/systemd/system").is_dir():
+        run.run(["systemctl", "--no-block", "try-restart", "dnsmasq.service"], what=what)
+    else:
+        run.run(["service", "dnsmasq", "restart"], what=what)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""

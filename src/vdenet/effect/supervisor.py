@@ -1,0 +1,196 @@
+"""The services of a segment: started, known again, told to reload, stopped.
+
+Theory. A service is known by who it is, not by a number in a file: a process of the service's own account
+whose argument list is exactly the one that we would start. Those accounts run nothing else, so a daemon
+that comes back after a crash finds its children by looking, even when it died between starting one and
+writing that down. The record only adds with which texts the service was started. Signals go through a
+pidfd that was opened before the identity was checked, so a recycled number is never hit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pwd
+import select
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from vdenet.effect import files, run
+from vdenet.errors import StepFailed, ToolFailed
+from vdenet.i18n import _
+from vdenet.model.observed import RunningService
+from vdenet.model.places import Places
+from vdenet.model.plan import reload_digest, restart_digest
+from vdenet.model.wanted import Service
+from vdenet.probe import processes
+from vdenet.text import dnsquery
+
+READY_SECONDS = 10.0
+STOP_SECONDS = 5.0
+
+
+class Supervisor:
+    """Starts and finds services; keeps nothing in memory that it could not find out again."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+
+    def running(self, segment: str, service: Service) -> RunningService | None:
+        """The service, if it runs."""
+        self.reap()
+        record = self._record(segment, service)
+        pid = record.get("pid")
+        if not (isinstance(pid, int) and _is(pid, service)):
+            pid = _find(service)
+            if pid is None:
+                return None
+        digests = [record.get(key) if record.get("pid") == pid else None for key in ("restart", "reload")]
+        # A service without a record runs with texts that nobody knows: it will be started anew.
+        return RunningService(pid, str(digests[0] or ""), str(digests[1] or ""))
+
+    def start(self, segment: str, service: Service) -> None:
+        """Start the service and wait until it can be used. Raises `ToolFailed`, `ToolMissing`."""
+        stray = _find(service)
+        if stray is not None:
+            self._end(stray, service)
+        for path in service.clear:
+            # As the account: what lies in its directory may be anything.
+            run.run(["rm", "-rf", str(path)], what=f"clear {path}", account=service.account)
+        log = Path(self._places.records(segment) / f"{service.name}.log")
+        child = run.spawn(service, log)
+        self._children[child.pid] = child
+        record = {"pid": child.pid, "restart": restart_digest(service), "reload": reload_digest(service)}
+        files.write(self._record_path(segment, service), json.dumps(record), 0o600, "root")
+        try:
+            self._await(child, service, log)
+        except BaseException:
+            self._end(child.pid, service)
+            raise
+
+    def reload(self, segment: str, service: Service) -> None:
+        """Tell the service to read its files again."""
+        pid = _find(service)
+        if pid is None:
+            raise StepFailed(step=_("reload {name}").format(name=service.name), why=_("it does not run"))
+        _signal(pid, service, signal.SIGHUP)
+        record = {"pid": pid, "restart": restart_digest(service), "reload": reload_digest(service)}
+        files.write(self._record_path(segment, service), json.dumps(record), 0o600, "root")
+
+    def stop(self, segment: str, service: Service) -> None:
+        """End the service; that it has ended already is no error."""
+        pid = _find(service)
+        if pid is not None:
+            self._end(pid, service)
+        files.remove(self._record_path(segment, service))
+
+    def pids(self) -> list[int]:
+        """Children that have not been reaped."""
+        return list(self._children)
+
+    def reap(self) -> None:
+        """Collect children that have ended."""
+        for pid, child in list(self._children.items()):
+            if child.poll() is not None:
+                del self._children[pid]
+
+    def _record_path(self, segment: str, service: Service) -> Path:
+        return Path(self._places.records(segment) / f"{service.name}.json")
+
+    def _record(self, segment: str, service: Service) -> dict[str, object]:
+        try:
+            record = json.loads(self._record_path(segment, service).read_text())
+        except (OSError, ValueError):
+            return {}
+        return record if isinstance(record, dict) else {}
+
+    def _await(self, child: subprocess.Popen[bytes], service: Service, log: Path) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            if child.poll() is not None:
+                raise ToolFailed(what=_("start {name}").format(name=service.name), tool=service.argv[0],
+                                 why=run.said(log.read_text(errors="replace"))
+                                 or _("exit status {status}").format(status=child.returncode))
+            if _is(child.pid, service) and _answers(service):
+                return
+            time.sleep(0.02)
+        raise ToolFailed(what=_("start {name}").format(name=service.name), tool=service.argv[0],
+                         why=_("no answer for {seconds:g} s").format(seconds=READY_SECONDS))
+
+    def _end(self, pid: int, service: Service) -> None:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            fd = _hold(pid, service)
+            if fd is None:
+                break
+            with contextlib.closing(os.fdopen(fd, "rb", buffering=0)):
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(fd, number)
+                gone, _w, _x = select.select([fd], [], [], STOP_SECONDS)
+                if gone:
+                    break
+        self.reap()
+
+
+def _account_uid(service: Service) -> int:
+    return pwd.getpwnam(service.account).pw_uid
+
+
+def _is(pid: int, service: Service) -> bool:
+    """Whether this process is the service, by its account and its argument list."""
+    argv = processes.command_line(pid)
+    return processes.real_uid(pid) == _account_uid(service) and len(argv) > 0 \
+        and Path(argv[0]).name == service.argv[0] and argv[1:] == service.argv[1:] \
+        and processes.identity(pid) is not None
+
+
+def _find(service: Service) -> int | None:
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and _is(int(entry), service):
+            return int(entry)
+    return None
+
+
+def _hold(pid: int, service: Service) -> int | None:
+    """A descriptor of the process, if it is the service."""
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        return None
+    if not _is(pid, service):
+        os.close(fd)
+        return None
+    return fd
+
+
+def _signal(pid: int, service: Service, number: int) -> None:
+    fd = _hold(pid, service)
+    if fd is not None:
+        try:
+            signal.pidfd_send_signal(fd, number)
+        finally:
+            os.close(fd)
+
+
+def _answers(service: Service) -> bool:
+    """Whether the service can be used now."""
+    if service.ready_socket is not None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            try:
+                sock.connect(str(service.ready_socket))
+            except OSError:
+                return False
+    if service.ready_udp is not None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(0.3)
+            try:
+                sock.connect(service.ready_udp)
+                sock.send(dnsquery.query("localhost", identity=1))
+                sock.recv(512)
+            except OSError:
+                return False
+    return True
