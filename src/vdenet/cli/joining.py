@@ -1,0 +1,160 @@
+"""join, leave: a guest on the segment, and off it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any, NoReturn, Optional
+
+import typer
+
+from vdenet.cli import access, answers, options, tools
+from vdenet.cli.client import Client, connect
+from vdenet.cli.complain import PROGRAM, NotAvailable, WrongUsage
+from vdenet.cli.output import Output
+from vdenet.errors import BadValue, ToolFailed
+from vdenet.i18n import _
+from vdenet.model.names import guest_name, mac_address
+from vdenet.text import qemu
+from vdenet.wire.channel import close_all
+
+KINDS = ("qemu", "run")
+LATER = ("virtualbox", "vmware", "lxc", "libvirt", "incus", "nspawn", "podman")
+"""Kinds of the contract that this version cannot join."""
+
+NAME = typer.Option(None, "--name", metavar="NAME", show_default=False,
+                    help=_("The guest's name on the segment."))
+MAC = typer.Option(None, "--mac", metavar="MAC", show_default=False,
+                   help=_("Its MAC address; always the same for a name when not given."))
+MODEL = typer.Option(qemu.DEFAULT_MODEL, "--model", metavar="DEVICE", show_default=False,
+                     help=_("QEMU's network device; {model} when not given.").format(
+                         model=qemu.DEFAULT_MODEL))
+PRINT = typer.Option(False, "--print", help=_(
+    "Run nothing: print the arguments for a NIC over VDE, to be put into a QEMU command."))
+DRY_RUN = typer.Option(False, "--dry-run", help=_("Run nothing: print the command."))
+COMMAND = typer.Argument(None, show_default=False, help=_(
+    "The guest's own command behind --, as it would be without vdenet."))
+KIND = typer.Argument(..., help=_("How it was joined: qemu or run."))
+GUEST = typer.Argument(..., help=_("Its name."))
+
+
+def join_qemu(
+    command: Optional[list[str]] = COMMAND, name: Optional[str] = NAME, mac: Optional[str] = MAC,
+    model: str = MODEL, print_: bool = PRINT, dry_run: bool = DRY_RUN,
+    segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
+    quiet: bool = options.QUIET,
+) -> None:
+    """`join qemu`: run the user's QEMU with a NIC on the segment."""
+    argv = list(command or ())
+    output = Output(json, quiet)
+    where = options.chosen(segment)
+    label = guest_name(name) if name is not None else qemu.guest_name(argv)
+    address = mac_address(mac) if mac is not None else None
+    if not qemu.is_model(model):
+        raise BadValue(what=_("network device"), value=model, why=_(
+            "expected a name such as {model}").format(model=qemu.DEFAULT_MODEL))
+    if print_:
+        _print_nic(argv, where, label, address, model, output)
+    elif not argv:
+        raise WrongUsage(command=f"{PROGRAM} join qemu", why=_("the QEMU command is missing"))
+    elif dry_run:
+        nic = qemu.tap_nic(where, address or "MAC", 3, None, model)
+        output.result(shlex.join([*argv, *nic]), {
+            "segment": where, "name": label, "mac": address, "command": [*argv, *nic]})
+    else:
+        _run(argv, where, label, address, model, output)
+
+
+def _run(argv: list[str], segment: str, label: str | None, mac: str | None, model: str,
+         output: Output) -> NoReturn:
+    tools.find(argv[0])  # before a port is taken for nothing
+    with connect() as daemon:
+        reply = daemon.call("OpenTap", segment=segment, name=label, mac=mac, kind="qemu")
+    joined, fds = reply.parameters, reply.fds
+    if not fds:
+        raise ToolFailed(what=_("join the segment"), tool="vdenetd", why=_("it sent no tap"))
+    tap, vhost = fds[0], fds[1] if joined.get("vhost") and len(fds) > 1 else None
+    close_all(fds[1:] if vhost is None else fds[2:])
+    if output.json:
+        output.result("", {**_document(joined), "port": joined.get("port"),
+                           "mtu": joined.get("mtu"), "vhost": vhost is not None})
+    output.aside(_("{name} joins {segment} as {fqdn}, {mac}").format_map(_words(joined)))
+    tools.replace([*argv, *qemu.tap_nic(answers.text(joined, "segment"),
+                                        answers.text(joined, "mac"), tap, vhost, model)],
+                  inherit=[tap] if vhost is None else [tap, vhost])
+
+
+def _print_nic(argv: list[str], segment: str, label: str | None, mac: str | None, model: str,
+               output: Output) -> None:
+    if argv and not qemu.has_vde(tools.ask([argv[0], "-netdev", "help"])):
+        raise ToolFailed(
+            what=_("put a NIC on the VDE switch"), tool=argv[0], why=_("it is built without VDE"),
+            hint=_("take a tap: {command}").format(command=f"{PROGRAM} join qemu -- {argv[0]} …"))
+    with connect() as daemon:
+        reserved = daemon.call("Reserve", segment=segment, name=label or _free_name(daemon, segment),
+                               mac=mac, kind="qemu").parameters
+    nic = qemu.vde_nic(answers.text(reserved, "segment"), answers.text(reserved, "mac"),
+                       answers.text(reserved, "switch"), model)
+    output.result(shlex.join(nic), {
+        **_document(reserved), "switch": answers.text(reserved, "switch"), "arguments": nic})
+
+
+def _free_name(daemon: Client, segment: str) -> str:
+    """A name from the caller's own that no guest has now: alice-1, alice-2, …"""
+    found = answers.segments(daemon.call("List", segment=segment).parameters)
+    taken = {guest.name for one in found for guest in one.guests}
+    own = qemu.label(access.account().name) or "guest"
+    number = 1
+    while f"{own[:56]}-{number}" in taken:
+        number += 1
+    return f"{own[:56]}-{number}"
+
+
+def join_run(
+    command: Optional[list[str]] = COMMAND, name: Optional[str] = NAME, mac: Optional[str] = MAC,
+    segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
+    quiet: bool = options.QUIET,
+) -> None:
+    """`join run`: any command in a network namespace of its own on the segment."""
+    argv = list(command or ())
+    if not argv:
+        raise WrongUsage(command=f"{PROGRAM} join run", why=_("the command is missing"))
+    where = options.chosen(segment)
+    label = guest_name(name) if name is not None else None
+    address = mac_address(mac) if mac is not None else None
+    from vdenet.cli.joinrun import join_run as run
+
+    with connect() as daemon:
+        status = run(daemon, where, label, address, argv, say=Output(json, quiet).aside)
+    raise typer.Exit(status)
+
+
+def join_later(kind: str) -> Any:
+    """The command for a kind of guest that this version cannot join."""
+    def command(rest: Optional[list[str]] = typer.Argument(None, hidden=True)) -> None:
+        raise NotAvailable(what=_("join a guest of the kind {kind}").format(kind=kind))
+    return command
+
+
+def leave(kind: str = KIND, guest: str = GUEST, segment: Optional[str] = options.SEGMENT,
+          json: bool = options.JSON, quiet: bool = options.QUIET) -> None:
+    """`leave`: take a guest off the segment."""
+    if kind in LATER:
+        raise NotAvailable(what=_("take off a guest of the kind {kind}").format(kind=kind))
+    if kind not in KINDS:
+        raise BadValue(what=_("kind of guest"), value=kind, why=_("expected one of {kinds}").format(
+            kinds=", ".join((*KINDS, *LATER))))
+    name, where = guest_name(guest), options.chosen(segment)
+    with connect() as daemon:
+        done = daemon.call("Leave", segment=where, name=name, kind=kind).parameters
+    left = bool(done.get("left"))
+    text = _("{name} has left {segment}") if left else _("{name} is not on {segment}")
+    Output(json, quiet).remark(text.format_map(_words(done)), {
+        "segment": answers.text(done, "segment"), "name": answers.text(done, "name"), "left": left})
+
+
+def _document(joined: dict[str, Any]) -> dict[str, Any]:
+    return {key: answers.text(joined, key) for key in ("segment", "name", "mac", "fqdn")}
+
+
+def _words(joined: dict[str, Any]) -> dict[str, str]:
+    return {key: str(value) for key, value in joined.items()}

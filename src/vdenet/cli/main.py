@@ -1,0 +1,74 @@
+"""The way in, and every way out: an exit status and one line, never a traceback."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+from vdenet.cli import complain
+from vdenet.cli.spelling import normalise
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (without the program's name); the status to exit with."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    for stream in (sys.stdout, sys.stderr):
+        # A locale that cannot write a character gets its escape, not an error.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = _run(words)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return complain.INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone (`tarr-steps list | head -1`); Python's own flush at exit must not fail too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return complain.BROKEN_PIPE
+    except Exception as error:
+        if os.environ.get("VDENET_DEBUG") == "1":
+            import traceback
+
+            traceback.print_exc()
+        return _complain(error, words)
+
+
+def _run(words: Sequence[str]) -> int:
+    line = normalise(words)
+    from vdenet.cli.app import UsageError, build, typer
+
+    try:
+        status = typer.main.get_command(build()).main(
+            list(line), prog_name=complain.PROGRAM, standalone_mode=False)
+    except typer.Abort:
+        return complain.INTERRUPTED
+    except UsageError as error:
+        raise _usage(error) from error
+    return status if isinstance(status, int) else complain.DONE
+
+
+def _usage(error: Exception) -> complain.WrongUsage:
+    """click's error as ours."""
+    context = getattr(error, "ctx", None)
+    text = error.format_message() if hasattr(error, "format_message") else str(error)
+    return complain.WrongUsage(
+        command=context.command_path if context else complain.PROGRAM,
+        why=(text[:1].lower() + text[1:]).rstrip("."))
+
+
+def _complain(error: Exception, words: Sequence[str]) -> int:
+    told = complain.complaint(error)
+    ours = words[: words.index("--")] if "--" in words else words
+    try:
+        if "--json" in ours:
+            import json
+
+            print(json.dumps(told.json(), indent=2))
+            sys.stdout.flush()
+        complain.show(told)
+    except OSError:  # nobody reads, or the disk is full: the status is what is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return told.status

@@ -1,0 +1,81 @@
+"""Other people's programs, run for the user: the one place of the CLI that starts processes.
+
+Argument lists only, standard input closed, a time limit. `replace` hands the terminal over for good.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from vdenet.errors import ToolFailed, ToolMissing, printable
+from vdenet.i18n import _
+
+
+def find(tool: str, path: str | None = None, package: str | None = None) -> str:
+    """The program's path, looked up in `path` or the user's. Raises `ToolMissing`."""
+    found = shutil.which(tool, path=path)
+    if found is None:
+        raise ToolMissing(tool=tool, package=package)
+    return found
+
+
+def ask(argv: Sequence[str], seconds: float = 10.0) -> str:
+    """What a program prints. Raises `ToolMissing`, `ToolFailed`."""
+    try:
+        done = subprocess.run(  # noqa: S603  a list, no shell; the program is the user's own choice
+            [find(argv[0]), *argv[1:]], stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, errors="replace", timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        raise _failed(argv, _("no end within {seconds} s").format(seconds=round(seconds))) from None
+    except OSError as error:
+        raise _failed(argv, error.strerror or str(error)) from None
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise _failed(argv, said[-1] if said else _("exit status {status}").format(
+            status=done.returncode))
+    return done.stdout
+
+
+def replace(argv: Sequence[str], inherit: Sequence[int] = ()) -> NoReturn:
+    """Become another program, which gets the descriptors `inherit`. Does not return.
+
+    Raises `ToolMissing`, `ToolFailed`.
+    """
+    path = find(argv[0])
+    for fd in inherit:
+        os.set_inheritable(fd, True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python ignores these two; an ignored signal stays ignored through exec.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.execv(path, list(argv))
+    except OSError as error:
+        raise _failed(argv, error.strerror or str(error)) from None
+
+
+def spawn(argv: Sequence[str], *, quiet: bool = False, session: bool = False,
+          environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start a program beside us, with our terminal and our inheritable descriptors.
+
+    `quiet`: neither input nor output; `session`: away from the terminal and its signals. Raises
+    `ToolMissing`, `ToolFailed`.
+    """
+    stream = subprocess.DEVNULL if quiet else None
+    try:
+        return subprocess.Popen(  # noqa: S603  a list, no shell
+            [find(argv[0]), *argv[1:]], stdin=stream, stdout=stream, stderr=stream,
+            close_fds=quiet, start_new_session=session, env=environment)
+    except OSError as error:
+        raise _failed(argv, error.strerror or str(error)) from None
+
+
+def _failed(argv: Sequence[str], why: str) -> ToolFailed:
+    return ToolFailed(what=_("run the command"), tool=argv[0], why=printable(why))
