@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
 # Up to typer 0.15, importing it imports rich where that is installed, for boxes and tracebacks that
@@ -15,7 +15,7 @@ from typer.core import TyperGroup  # noqa: E402
 
 from vdenet import __version__  # noqa: E402
 from vdenet.cli import address, checking, joining, later, lifecycle, options, show  # noqa: E402
-from vdenet.cli.complain import PROGRAM  # noqa: E402
+from vdenet.cli.complain import DONE, PROGRAM  # noqa: E402
 from vdenet.cli.output import Output  # noqa: E402
 from vdenet.cli.spelling import VERBS  # noqa: E402
 from vdenet.i18n import _  # noqa: E402
@@ -28,6 +28,21 @@ _PLAIN: dict[str, Any] = {"rich_markup_mode": None} if "rich_markup_mode" in \
 _GUESTS_COMMAND = {"allow_interspersed_args": False}
 _ANYTHING = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 VERSION = typer.Option(False, "--version", help=_("Show the version."))
+Abort = typer.Abort
+
+
+def run(line: Sequence[str]) -> int:
+    """Carry out a command line in the parser's spelling. Raises `UsageError`, `Abort`, and our errors.
+
+    Not by click's own `main`: that answers a broken pipe and Ctrl-C in its own way.
+    """
+    command = typer.main.get_command(build())
+    try:
+        with command.make_context(PROGRAM, list(line)) as context:
+            command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    return DONE
 
 
 def build() -> typer.Typer:

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from vdenet.cli import complain
 from vdenet.cli.spelling import normalise
@@ -25,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return complain.INTERRUPTED
     except BrokenPipeError:
-        # The reader has gone (`tarr-steps list | head -1`); Python's own flush at exit must not fail too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has gone: tarr-steps list | head -1
+        _abandon_stdout()
         return complain.BROKEN_PIPE
     except Exception as error:
         if os.environ.get("VDENET_DEBUG") == "1":
@@ -38,16 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: Sequence[str]) -> int:
     line = normalise(words)
-    from vdenet.cli.app import UsageError, build, typer
+    from vdenet.cli import app
 
     try:
-        status = typer.main.get_command(build()).main(
-            list(line), prog_name=complain.PROGRAM, standalone_mode=False)
-    except typer.Abort:
+        return app.run(line)
+    except app.Abort:
         return complain.INTERRUPTED
-    except UsageError as error:
+    except app.UsageError as error:
         raise _usage(error) from error
-    return status if isinstance(status, int) else complain.DONE
 
 
 def _usage(error: Exception) -> complain.WrongUsage:
@@ -67,8 +66,14 @@ def _complain(error: Exception, words: Sequence[str]) -> int:
             import json
 
             print(json.dumps(told.json(), indent=2))
-            sys.stdout.flush()
+        sys.stdout.flush()
+    except OSError:
+        _abandon_stdout()
+    with suppress(OSError):  # nobody listens: the status is what is left to say
         complain.show(told)
-    except OSError:  # nobody reads, or the disk is full: the status is what is left to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return told.status
+
+
+def _abandon_stdout() -> None:
+    """What could not be written is dropped; else Python's flush at exit fails once more, and says so."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,7 +8,7 @@ import grp
 import os
 import shutil
 import tempfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath
 
 from vdenet.effect import run
 from vdenet.errors import Refused
@@ -16,14 +16,14 @@ from vdenet.i18n import _
 from vdenet.model.wanted import Directory
 
 
-def write(path: PurePosixPath, text: str, mode: int, group: str) -> None:
+def write(path: PurePath, text: str, mode: int, group: str) -> None:
     """Replace the file in one step that a crash or a full disk cannot leave half done.
 
     The directory of `path` must be one that only the daemon writes. Raises `Refused` with the system's
     reason; the old file is then as it was.
     """
     target = Path(path)
-    temporary = None
+    temporary: str | None = None
     try:
         fd, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         with os.fdopen(fd, "w") as file:
@@ -47,7 +47,7 @@ def write(path: PurePosixPath, text: str, mode: int, group: str) -> None:
                 os.unlink(temporary)
 
 
-def remove(path: PurePosixPath) -> None:
+def remove(path: PurePath) -> None:
     """Remove a file that may be gone already."""
     Path(path).unlink(missing_ok=True)
 
@@ -75,12 +75,13 @@ def make_directory(directory: Directory) -> None:
                       why=error.strerror or str(error)) from None
 
 
-def remove_tree(path: PurePosixPath, account: str | None = None) -> None:
-    """Remove a directory with all in it; what `account` may write is removed as that account."""
-    if account is not None:
-        if Path(path).is_dir():
-            run.run(["find", str(path), "-mindepth", "1", "-delete"], what=f"empty {path}", account=account)
-        with contextlib.suppress(FileNotFoundError):
-            os.rmdir(path)
+def remove_tree(directory: Directory) -> None:
+    """Remove a directory with all in it; where another account may write, as that account."""
+    path = Path(directory.path)
+    if directory.writer != "root" and path.is_dir():
+        run.run(["find", str(path), "-mindepth", "1", "-delete"], what=f"empty {path}",
+                account=directory.writer)
+    if directory.account != "root":
+        run.run(["rm", "-rf", str(path)], what=f"remove {path}", account=directory.account)
     else:
         shutil.rmtree(path, ignore_errors=True)

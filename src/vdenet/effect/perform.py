@@ -9,7 +9,7 @@ from vdenet.effect import files, firewall, resolver, sysctl, tun
 from vdenet.effect.netlink import Netlink, set_transmit_checksum
 from vdenet.effect.supervisor import Supervisor
 from vdenet.model import steps
-from vdenet.model.places import SWITCH_ACCOUNT, Places
+from vdenet.model.places import Places
 
 
 class Hands:
@@ -54,8 +54,7 @@ class Hands:
             case steps.MakeDirectory():
                 files.make_directory(step.directory)
             case steps.RemoveTree():
-                # Only the switch's home is ever removed while another account may still write in it.
-                files.remove_tree(step.path, account=SWITCH_ACCOUNT)
+                files.remove_tree(step.directory)
             case steps.WriteFile():
                 files.write(step.file.path, step.file.text, step.file.mode, step.file.group)
             case steps.RemoveFile():

@@ -50,7 +50,7 @@ class Observed:
     files: Mapping[Path, str] = field(default_factory=dict)
     services: Mapping[str, RunningService] = field(default_factory=dict)
     firewall: str | None = None
-    """Text of the rule set that is loaded unchanged; None when there is none or it was altered."""
+    """Digest of the rule set that is loaded unaltered; None when there is none or it was altered."""
     firewall_present: bool = False
     offload: Mapping[str, bool] = field(default_factory=dict)
     resolver: str | None = None

@@ -72,7 +72,7 @@ def up(wanted: Wanted, observed: Observed) -> Plan:
     """What makes the segment what it should be. Raises `Collision` before anything is planned."""
     _refuse_collisions(wanted, observed)
     plan: list[Change] = []
-    for part in (_directories, _bridge, _own_sysctls, _tap, _addresses, _shared_sysctls, _firewall,
+    for part in (_directories, _bridge, _tap, _own_sysctls, _addresses, _shared_sysctls, _firewall,
                  _links_up, _services, _ports, _resolver):
         plan.extend(part(wanted, observed))
     return tuple(plan)
@@ -87,7 +87,7 @@ def down(wanted: Wanted, observed: Observed, last: bool) -> Plan:
         if service.name in observed.services:
             plan.append(Change(StopService(wanted.segment, service),
                                (StartService(wanted.segment, service),)))
-    for name, remake in (
+    remakes: tuple[tuple[str, tuple[Step, ...]], ...] = (
         (wanted.tap.name, (CreateTap(wanted.tap, alias(wanted.segment)),
                            AttachPort(wanted.tap.name, wanted.bridge.name),
                            SetLink(wanted.tap.name, up=True))),
@@ -98,16 +98,16 @@ def down(wanted: Wanted, observed: Observed, last: bool) -> Plan:
                               *(AttachPort(port.name, wanted.bridge.name)
                                 for port in ports(wanted.bridge.name, observed)
                                 if port.name != wanted.tap.name))),
-    ):
+    )
+    for name, remake in remakes:
         link = observed.links.get(name)
         if link is not None and link.ours:
             plan.append(Change(DeleteLink(name, link.ifindex, link.alias), remake))
     if observed.firewall_present:
         plan.append(Change(UnloadFirewall(wanted.firewall), (LoadFirewall(wanted.firewall),)))
     for directory in reversed(wanted.directories):
-        if directory.path in observed.directories and _volatile(wanted, directory.path):
-            plan.append(Change(RemoveTree(directory.path)))
-            break
+        if directory.path in observed.directories and not directory.kept:
+            plan.append(Change(RemoveTree(directory), (MakeDirectory(directory),)))
     if last:
         plan.append(Change(RestoreSysctls()))
     return tuple(plan)
@@ -117,11 +117,6 @@ def ports(bridge: str, observed: Observed) -> list[Link]:
     """The ports of a bridge, by name."""
     return sorted((link for link in observed.links.values() if link.master == bridge),
                   key=lambda link: link.name)
-
-
-def _volatile(wanted: Wanted, path: object) -> bool:
-    """The topmost directory of the segment below /run: the first that is wanted."""
-    return bool(path == wanted.directories[0].path)
 
 
 def _refuse_collisions(wanted: Wanted, observed: Observed) -> None:
@@ -142,7 +137,7 @@ def _is_our_bridge(wanted: Wanted, link: Link) -> bool:
 def _directories(wanted: Wanted, observed: Observed) -> Iterable[Change]:
     for directory in wanted.directories:
         if observed.directories.get(directory.path) != (directory.mode, directory.group):
-            undo = () if directory.path in observed.directories else (RemoveTree(directory.path),)
+            undo: tuple[Step, ...] = () if directory.path in observed.directories else (RemoveTree(directory),)
             yield Change(MakeDirectory(directory), undo)
 
 
@@ -203,7 +198,7 @@ def _addresses(wanted: Wanted, observed: Observed) -> Iterable[Change]:
 
 
 def _firewall(wanted: Wanted, observed: Observed) -> Iterable[Change]:
-    if observed.firewall != wanted.firewall.text:
+    if observed.firewall != digest(wanted.firewall.text):
         undo: tuple[Step, ...] = ()
         if not observed.firewall_present:
             undo = (UnloadFirewall(wanted.firewall),)
@@ -221,8 +216,10 @@ def _services(wanted: Wanted, observed: Observed) -> Iterable[Change]:
     for file in wanted.files:
         before = observed.files.get(file.path)
         if before != file.text:
-            old = File(file.path, before, file.mode, file.group) if before is not None else None
-            yield Change(WriteFile(file), (WriteFile(old),) if old else (RemoveFile(file.path),))
+            undo: Step = RemoveFile(file.path)
+            if before is not None:
+                undo = WriteFile(File(file.path, before, file.mode, file.group))
+            yield Change(WriteFile(file), (undo,))
     for service in wanted.services:
         yield from _service(wanted.segment, service, observed.services.get(service.name))
 
@@ -240,6 +237,8 @@ def _service(segment: str, service: Service, running: RunningService | None) -> 
 def _ports(wanted: Wanted, observed: Observed) -> Iterable[Change]:
     for name in wanted.ports:
         link = observed.links.get(name)
+        if link is not None and link.ours and not link.up:
+            yield Change(SetLink(name, up=True))
         if link is not None and link.master is None:
             yield Change(AttachPort(name, wanted.bridge.name), (DetachPort(name, wanted.bridge.name),))
 

@@ -147,10 +147,10 @@ class MakeDirectory:
 
 @dataclass(frozen=True, slots=True)
 class RemoveTree:
-    path: Path
+    directory: Directory
 
     def __str__(self) -> str:
-        return _("- directory {path}").format(path=self.path)
+        return _("- directory {path}").format(path=self.directory.path)
 
 
 @dataclass(frozen=True, slots=True)

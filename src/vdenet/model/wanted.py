@@ -58,6 +58,10 @@ class Directory:
     mode: int
     group: str
     account: str = "root"
+    writer: str = "root"
+    """Who else may write in it; what is removed from it is removed as that account."""
+    kept: bool = False
+    """Stays when the segment goes down."""
 
 
 @dataclass(frozen=True, slots=True)

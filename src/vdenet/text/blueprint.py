@@ -90,13 +90,15 @@ def host_labels(hostname: str, segment: str) -> list[str]:
 
 
 def _directories(segment: str, places: Places) -> tuple[Directory, ...]:
-    """The first is the segment's volatile home; parents stand before what is in them."""
+    """Parents stand before what is in them."""
     return (
-        Directory(places.runtime(segment), 0o771, SWITCH_ACCOUNT),
-        Directory(places.console(segment).parent, 0o750, SWITCH_ACCOUNT, account=SWITCH_ACCOUNT),
+        Directory(places.records(segment), 0o700, "root", kept=True),
+        Directory(places.runtime(segment), 0o771, SWITCH_ACCOUNT, writer=SWITCH_ACCOUNT),
+        Directory(places.console(segment).parent, 0o750, SWITCH_ACCOUNT,
+                  account=SWITCH_ACCOUNT, writer=SWITCH_ACCOUNT),
         Directory(places.dns(segment), 0o750, DNS_ACCOUNT),
-        Directory(places.state(segment), 0o750, DNS_ACCOUNT),
-        Directory(places.lease_home(segment), 0o770, DNS_ACCOUNT),
+        Directory(places.state(segment), 0o750, DNS_ACCOUNT, kept=True),
+        Directory(places.lease_home(segment), 0o770, DNS_ACCOUNT, writer=DNS_ACCOUNT, kept=True),
     )
 
 
@@ -107,6 +109,8 @@ def _sysctls(segment: Segment, host: HostFacts, use6: bool) -> tuple[Sysctl, ...
         f"net/ipv4/conf/{bridge}/accept_redirects": "0",
         f"net/ipv4/conf/{bridge}/send_redirects": "0",
         f"net/ipv4/conf/{bridge}/accept_source_route": "0",
+        # Two addresses of one network, after a change: the second must survive the removal of the first.
+        f"net/ipv4/conf/{bridge}/promote_secondaries": "1",
         # Answer ARP only for addresses of the segment itself.
         f"net/ipv4/conf/{bridge}/arp_ignore": "1",
     }
@@ -116,8 +120,8 @@ def _sysctls(segment: Segment, host: HostFacts, use6: bool) -> tuple[Sysctl, ...
             ("accept_ra", "0"), ("accept_redirects", "0"), ("autoconf", "0"),
             # No duplicate address detection: a guest could deny the host its address.
             ("accept_dad", "0"),
-            # A tap is no neighbour of the host; its own address would only be noise on the segment.
         )]
+        # A port is no neighbour of the host; its own address would only be noise on the segment.
         result.append(Sysctl(f"net/ipv6/conf/{segment.tap}/disable_ipv6", "1"))
     if segment.mode is not Mode.ISOLATED:
         result.append(Sysctl("net/ipv4/ip_forward", "1", shared=True))

@@ -55,6 +55,8 @@ def config(segment: Segment, host_names: Sequence[str], places: Places) -> str:
         "stop-dns-rebind",
         # Names of the segment are private addresses by design; so are those of other local domains.
         f"rebind-domain-ok=/{domain}/",
+        # A probe of each address before its first offer would hold every guest up for three seconds.
+        "no-ping",
         "cache-size=1000",
         "no-negcache",
         f"domain={domain}",

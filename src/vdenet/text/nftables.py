@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from ipaddress import IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, collapse_addresses
 
 from vdenet.errors import BadValue
 from vdenet.i18n import _
@@ -80,7 +80,7 @@ BRIDGE_META_PROBE = """table bridge vdenet_probe {
 def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface]) -> str:
     bridge = f'"{segment.bridge}"'
     addresses = _set([a.ip for a in own4])
-    networks = _set([a.network for a in own4])
+    networks = _set(list(collapse_addresses(a.network for a in own4)))
     v6: IPv6Interface | None = segment.address6
     input6 = "" if v6 is None else f"""
 		ip6 daddr {{ {v6.ip}, fe80::/10, ff02::/16 }} udp dport {{ 53, 547 }} accept

@@ -42,7 +42,8 @@ class Channel:
         if fds:
             sent = socket.send_fds(self.socket, [data], list(fds))
             data = data[sent:]
-        self.socket.sendall(data)
+        if data:  # a peer that has all may be gone by now: not even nothing can be sent to it
+            self.socket.sendall(data)
 
     def receive(self) -> tuple[dict[str, Any], list[int]]:
         """The next message and the descriptors that came with it, which then belong to the caller.

@@ -1,0 +1,55 @@
+"""A conversation with a switch's management console, which is asked read-only questions.
+
+What comes back is another account's text: bounded in size and time, and parsed without trust.
+"""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from vdenet.errors import ToolFailed
+from vdenet.i18n import _
+from vdenet.text import vde
+
+PROMPT = b"\nvde$ "
+MAX_ANSWER = 4 * 1024 * 1024
+SECONDS = 2.0
+
+
+class Console:
+    """One connection; a context manager. Raises OSError when the switch is not there."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            self._socket.settimeout(SECONDS)
+            self._socket.connect(str(path))
+            self._read()
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def __enter__(self) -> Console:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._socket.close()
+
+    def ask(self, command: str) -> str:
+        """The data of the answer. Raises `ToolFailed` when the switch refuses, OSError when it is silent."""
+        self._socket.sendall(command.encode() + b"\n")
+        code, data = vde.answer(self._read())
+        if code != 0:
+            raise ToolFailed(what=_("ask the switch {command}").format(command=command), tool="vde_switch",
+                             why=str(code))
+        return data
+
+    def _read(self) -> str:
+        raw = b""
+        while not raw.endswith(PROMPT):
+            chunk = self._socket.recv(65536)
+            if not chunk or len(raw) > MAX_ANSWER:
+                raise ConnectionError("the switch's console ended")
+            raw += chunk
+        return raw.decode(errors="replace")

@@ -1,0 +1,226 @@
+"""Makes what is there what is wanted.
+
+The one way: read the configuration, look at the machine, plan the difference, carry it out. Whoever asks
+(a member, boot, a netlink event, the next start after a crash) gets the same function. A change that a
+member asked for is undone when a step fails; a repair keeps what it achieved and tries again later.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vdenet.daemon import host, retiring
+from vdenet.daemon.configuration import Configuration
+from vdenet.daemon.guests import GuestBook
+from vdenet.daemon.log import logger
+from vdenet.daemon.observe import observe
+from vdenet.effect import files
+from vdenet.effect.netlink import Netlink
+from vdenet.effect.perform import Hands
+from vdenet.effect.supervisor import Supervisor
+from vdenet.errors import StepFailed, VdenetError
+from vdenet.model import plan as planning
+from vdenet.model.observed import Link, Observed
+from vdenet.model.places import Places
+from vdenet.model.plan import Plan
+from vdenet.model.segment import Segment
+from vdenet.model.wanted import Wanted, guest_alias
+from vdenet.probe import leases, links
+from vdenet.text import blueprint, dnsmasq
+from vdenet.text.blueprint import Guests
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a change did: its steps in words, and the guests that it concerns."""
+
+    segment: str
+    steps: tuple[str, ...]
+    guests: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was done."""
+        return bool(self.steps)
+
+
+class Engine:
+    """The segments of this host. Every public method takes the lock; one change happens at a time."""
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self.lock = threading.RLock()
+        self.configuration = Configuration(places)
+        self.netlink = Netlink()
+        self.supervisor = Supervisor(places)
+        self.hands = Hands(places, self.netlink, self.supervisor)
+        self._books: dict[str, GuestBook] = {}
+        self._ports: dict[str, dict[str, int]] = {}
+        self._service_pids: set[int] = set()
+        self.on_step: Callable[[str], None] | None = None
+        """For tests of crashes: called with each step's words before it is carried out."""
+
+    # --- the segments ----------------------------------------------------------------------
+
+    def book(self, segment: str) -> GuestBook:
+        """The guests of a segment."""
+        if segment not in self._books:
+            self._books[segment] = GuestBook(segment, self.places)
+        return self._books[segment]
+
+    def stopped(self, segment: str) -> bool:
+        """Whether somebody stopped it on purpose since boot."""
+        return Path(self.places.stopped(segment)).exists()
+
+    def bring_up(self, segment: Segment, undo: bool = True) -> Outcome:
+        """Start, reload, repair: whatever is missing. Raises what the failing step raised."""
+        with self.lock:
+            self._prepare_state(segment)
+            plan, wanted, observed = self.plan_up(segment)
+            self._remember_ports(segment, observed)
+            steps = self.carry_out(plan, undo)
+            if self.stopped(segment.name):
+                files.remove(self.places.stopped(segment.name))
+            return Outcome(segment.name, steps)
+
+    def take_down(self, segment: Segment, keep_stopped: bool = True) -> Outcome:
+        """Remove the segment from the machine; guests' own taps stay with the guests."""
+        with self.lock:
+            wanted = self.wanted(segment)
+            observed = observe(wanted, self.supervisor, self.places)
+            self._remember_ports(segment, observed)
+            losing = tuple(self._guest_names(segment, planning.ports(segment.bridge, observed)))
+            plan = planning.down(wanted, observed, last=self._is_last(segment))
+            if keep_stopped:
+                self._prepare_state(segment)
+                files.write(self.places.stopped(segment.name), "", 0o600, "root")
+            return Outcome(segment.name, self.carry_out(plan, undo=True), losing)
+
+    def service_pids(self) -> list[int]:
+        """The processes whose end somebody should notice, as of the last plan."""
+        return list(self._service_pids)
+
+    def plan_up(self, segment: Segment) -> tuple[Plan, Wanted, Observed]:
+        """What `bring_up` would do. Raises `Collision`."""
+        with self.lock:
+            wanted = self.wanted(segment)
+            observed = observe(wanted, self.supervisor, self.places)
+            self._service_pids = {*self.supervisor.pids(), *(s.pid for s in observed.services.values())}
+            return planning.up(wanted, observed), wanted, observed
+
+    def wanted(self, segment: Segment) -> Wanted:
+        """Everything that has to be there while the segment is up."""
+        with self.lock:
+            there = links.links()
+            on_bridge = {link.name for link in there.values() if link.master == segment.bridge}
+            book = self.book(segment.name)
+            guests = Guests(
+                joined=book.joined(), pinned=book.claimed(),
+                ports=tuple(sorted(self._own_ports(segment, there) - {segment.tap})),
+                present=tuple(sorted(on_bridge)),
+                retiring=retiring.current(segment, self.places, time.time()))
+            return blueprint.wanted(segment, host.facts(self.places), guests, self.places)
+
+    def carry_out(self, plan: Plan, undo: bool) -> tuple[str, ...]:
+        """Do the steps in order; when one fails, take back those before it, if `undo`."""
+        done: list[planning.Change] = []
+        for change in plan:
+            words = str(change.step)
+            if self.on_step is not None:
+                self.on_step(words)
+            try:
+                self.hands.perform(change.step)
+            except Exception as error:
+                logger.error("failed: %s: %s", words, error)
+                if undo:
+                    self._take_back([*done, change])
+                if isinstance(error, VdenetError):
+                    raise
+                raise StepFailed(step=words, why=str(error)) from error
+            done.append(change)
+            logger.info("%s", words)
+        for note in self.hands.notes:
+            logger.info("%s", note)
+        self.hands.notes.clear()
+        return tuple(str(change.step) for change in done)
+
+    def _take_back(self, done: list[planning.Change]) -> None:
+        for step in planning.undo_of(done):
+            try:
+                self.hands.perform(step)
+                logger.info("undone: %s", step)
+            except Exception as error:  # noqa: BLE001  the rest still has to be undone
+                logger.error("cannot undo: %s: %s", step, error)
+
+    # --- ports -----------------------------------------------------------------------------
+
+    def _own_ports(self, segment: Segment, there: dict[str, Link]) -> set[str]:
+        """Ports that belong on the bridge: guests' of ours, and others that were on it when it went away."""
+        ours = {link.name for link in there.values() if link.alias == guest_alias(segment.name)}
+        known = self._ports.get(segment.name, {})
+        others = {name for name, ifindex in known.items()
+                  if name in there and there[name].ifindex == ifindex and there[name].master is None}
+        return ours | others
+
+    def _remember_ports(self, segment: Segment, observed: Observed) -> None:
+        """Note who is on the bridge, so that a bridge that is deleted behind our back gets them again.
+
+        Ports that another program took off while the bridge stays are forgotten: that was meant.
+        """
+        if segment.bridge in observed.links:
+            self._ports[segment.name] = {link.name: link.ifindex
+                                         for link in planning.ports(segment.bridge, observed)}
+
+    def _guest_names(self, segment: Segment, ports: list[Link]) -> list[str]:
+        book = self.book(segment.name)
+        found = []
+        heard = links.heard(segment.bridge)
+        current = {lease.mac: lease for lease in self.leases(segment)}
+        for port in ports:
+            guest = book.by_port(port.name)
+            if guest is not None:
+                found.append(guest.name)
+                continue
+            macs = [mac for mac, name in heard.items() if name == port.name]
+            found += [str(known.name if (known := book.by_mac(mac))
+                          else (current[mac].name if mac in current else None) or mac) for mac in macs]
+        return sorted(set(found))
+
+    # --- guests ----------------------------------------------------------------------------
+
+    def leases(self, segment: Segment) -> list[dnsmasq.Lease]:
+        """The leases that dnsmasq has given."""
+        return leases.read(Path(self.places.leases(segment.name)))
+
+    def follow_guests(self, segment: Segment) -> None:
+        """Take over names that guests claimed, and note ports that are gone."""
+        with self.lock:
+            book = self.book(segment.name)
+            there = links.links()
+            for guest in book.all():
+                if guest.port is not None and guest.port not in there:
+                    book.port_gone(guest.port)
+                    logger.info("port %s of guest %s is gone", guest.port, guest.name)
+            fixed = {h.name for h in segment.hosts if h.name is not None}
+            book.follow(self.leases(segment), self.labels(segment) | fixed)
+
+    def labels(self, segment: Segment) -> frozenset[str]:
+        """Names of the host itself in the segment's domain."""
+        return frozenset([segment.name, *blueprint.host_labels(socket.gethostname(), segment.name)])
+
+    # --- helpers ---------------------------------------------------------------------------
+
+    def _prepare_state(self, segment: Segment) -> None:
+        """The daemon's own volatile directory, which records of steps go to."""
+        for directory in (self.places.records(segment.name), self.places.state(segment.name)):
+            Path(directory).mkdir(parents=True, exist_ok=True)
+
+    def _is_last(self, segment: Segment) -> bool:
+        there = links.links()
+        return not any(other.bridge in there for other in self.configuration.all()
+                       if other.name != segment.name)

@@ -1,0 +1,166 @@
+"""The book of guests: who joined, under which name, with which MAC, on which port.
+
+Kept per segment in /var/lib/vdenet/SEGMENT/guests.json, because a guest's name and MAC outlive its run. A
+guest's port does not: it lives as long as somebody holds its descriptor, and the kernel says so.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from vdenet.effect import files
+from vdenet.errors import BadValue, NameTaken, Refused
+from vdenet.i18n import _
+from vdenet.model import names
+from vdenet.model.places import Places
+from vdenet.text.dnsmasq import Lease, Reservation
+
+MAX_GUESTS_PER_USER = 256
+"""Names that one member may hold; a name is freed by `leave`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """One guest; `kind` is how it joined, or `claimed` for a name that came by DHCP."""
+
+    name: str
+    mac: str
+    kind: str
+    uid: int | None = None
+    port: str | None = None
+
+
+CLAIMED = "claimed"
+
+
+class GuestBook:
+    """The guests of one segment. Not for several threads at once: the engine's lock guards it."""
+
+    def __init__(self, segment: str, places: Places) -> None:
+        self._segment = segment
+        self._places = places
+        self._guests: dict[str, Guest] = {}
+        self._load()
+
+    def all(self) -> list[Guest]:
+        """Every guest, by name."""
+        return [self._guests[name] for name in sorted(self._guests)]
+
+    def find(self, name: str) -> Guest | None:
+        """The guest of that name."""
+        return self._guests.get(name)
+
+    def by_port(self, port: str) -> Guest | None:
+        """The guest on that port."""
+        return next((guest for guest in self._guests.values() if guest.port == port), None)
+
+    def by_mac(self, mac: str) -> Guest | None:
+        """The guest with that MAC."""
+        return next((guest for guest in self._guests.values() if guest.mac == mac), None)
+
+    def joined(self) -> tuple[Reservation, ...]:
+        """Names given by `join`."""
+        return tuple(Reservation(g.mac, g.name) for g in self.all() if g.kind != CLAIMED)
+
+    def claimed(self) -> tuple[Reservation, ...]:
+        """Names that guests claimed first, and keep while their lease lives."""
+        return tuple(Reservation(g.mac, g.name) for g in self.all() if g.kind == CLAIMED)
+
+    def enter(self, guest: Guest) -> None:
+        """Write a guest down; its own earlier entry is replaced, a claimed name gives way to a joined one.
+
+        Raises `NameTaken` when another member's guest has the name or the MAC, `Refused` when the member
+        has too many names or the book cannot be written.
+        """
+        book = dict(self._guests)
+        other = book.get(guest.name)
+        if other is not None and other.kind != CLAIMED and other.uid != guest.uid:
+            raise NameTaken(name=guest.name, why=_("another user's guest has it"))
+        same_mac = self.by_mac(guest.mac)
+        if same_mac is not None and same_mac.name != guest.name:
+            if same_mac.kind != CLAIMED and same_mac.uid != guest.uid:
+                raise NameTaken(name=guest.mac, why=_("another user's guest has this MAC address"))
+            del book[same_mac.name]
+        mine = sum(1 for g in book.values() if g.uid == guest.uid and g.kind != CLAIMED)
+        if guest.name not in book and guest.kind != CLAIMED and mine >= MAX_GUESTS_PER_USER:
+            raise Refused(what=_("join {name}").format(name=guest.name),
+                          why=_("you have {most} guests' names already; free some with leave").format(
+                              most=MAX_GUESTS_PER_USER))
+        book[guest.name] = guest
+        self._replace(book)
+
+    def strike(self, name: str) -> None:
+        """Forget a guest."""
+        book = dict(self._guests)
+        if book.pop(name, None) is not None:
+            self._replace(book)
+
+    def port_gone(self, port: str) -> None:
+        """The guest's port is no more; its name and MAC stay."""
+        guest = self.by_port(port)
+        if guest is not None:
+            self._replace({**self._guests, guest.name: replace(guest, port=None)})
+
+    def follow(self, leases: list[Lease], taken: frozenset[str]) -> bool:
+        """Take over names that guests claimed by DHCP, and let those of ended leases go.
+
+        The first to claim a name has it: dnsmasq alone would give it to the last. `taken` are names that
+        are not for guests. True when the book changed.
+        """
+        book = {name: guest for name, guest in self._guests.items() if guest.kind != CLAIMED}
+        macs = {guest.mac for guest in book.values()}
+        before = {guest.mac: guest for guest in self._guests.values() if guest.kind == CLAIMED}
+        # Those who had their name already come first, then by the lease file's order.
+        for lease in sorted(leases, key=lambda lease: lease.mac not in before):
+            if lease.mac in macs:
+                continue
+            claim = before.get(lease.mac)
+            name = claim.name if claim is not None else _label(lease.name)
+            if name is None or name in book or name in taken:
+                continue
+            book[name] = Guest(name, lease.mac, CLAIMED)
+            macs.add(lease.mac)
+        if book == self._guests:
+            return False
+        self._replace(book)
+        return True
+
+    def _replace(self, book: dict[str, Guest]) -> None:
+        text = json.dumps({"guests": [asdict(guest) for guest in book.values()]}, indent=1)
+        files.write(self._places.guests(self._segment), text + "\n", 0o600, "root")
+        self._guests = book
+
+    def _load(self) -> None:
+        """What cannot be understood is left out: the book is a help, not the truth."""
+        try:
+            data = json.loads(Path(self._places.guests(self._segment)).read_text())
+            entries = data["guests"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        for entry in entries if isinstance(entries, list) else []:
+            guest = _guest(entry)
+            if guest is not None:
+                self._guests[guest.name] = guest
+
+
+def _label(name: str | None) -> str | None:
+    try:
+        return None if name is None else names.guest_name(name)
+    except BadValue:
+        return None
+
+
+def _guest(entry: object) -> Guest | None:
+    if not isinstance(entry, dict):
+        return None
+    name, mac, kind = (entry.get(key) for key in ("name", "mac", "kind"))
+    uid, port = entry.get("uid"), entry.get("port")
+    if not (isinstance(name, str) and isinstance(mac, str) and isinstance(kind, str)
+            and (uid is None or isinstance(uid, int)) and (port is None or isinstance(port, str))):
+        return None
+    try:
+        return Guest(names.guest_name(name), names.mac_address(mac), kind, uid, port)
+    except BadValue:
+        return None

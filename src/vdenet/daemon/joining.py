@@ -1,0 +1,226 @@
+"""Guests that join through the daemon: taps by descriptor, veth ends into a namespace, names for VDE.
+
+A tap's lease is the tap itself: the kernel removes it when the last descriptor is closed, whoever holds it
+and whether or not the daemon runs. What a holder can do against that (make it persistent and let go) the
+watch undoes (`vdenet.daemon.reaper`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from vdenet.daemon.engine import Engine
+from vdenet.daemon.guests import CLAIMED, Guest
+from vdenet.daemon.members import Caller
+from vdenet.daemon.quota import MAX_TAPS
+from vdenet.effect import tun
+from vdenet.errors import BadValue, NameTaken, NotPermitted, QuotaExceeded, Refused, SegmentDown
+from vdenet.i18n import _
+from vdenet.model import names
+from vdenet.model.segment import MTU, Segment
+from vdenet.model.wanted import guest_alias
+from vdenet.probe import links
+
+KINDS = ("qemu", "virtualbox", "vmware", "lxc", "libvirt", "incus", "nspawn", "podman", "run")
+INNER_NAME = "eth0"
+"""What a guest namespace's end of a veth is called."""
+
+# linux/nsfs.h
+_NS_GET_USERNS = 0xB701
+_NS_GET_NSTYPE = 0xB703
+_NS_GET_OWNER_UID = 0xB704
+_CLONE_NEWNET = 0x40000000
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a member asks for; None is for the daemon to choose."""
+
+    name: str | None
+    mac: str | None
+    kind: str | None
+
+
+@dataclass(slots=True)
+class Opened:
+    """A port, and the descriptors by which the guest has it."""
+
+    segment: Segment
+    guest: Guest
+    port: str
+    fds: list[int] = field(default_factory=list)
+    vhost: bool = False
+    interface: str | None = None
+
+    def json(self) -> dict[str, Any]:
+        """As the reply on the wire."""
+        reply: dict[str, Any] = {
+            "segment": self.segment.name, "port": self.port, "mac": self.guest.mac, "name": self.guest.name,
+            "fqdn": f"{self.guest.name}.{self.segment.domain}", "mtu": MTU}
+        if self.interface is not None:
+            reply["interface"] = self.interface
+        else:
+            reply["vhost"] = self.vhost
+        return reply
+
+
+def open_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> Opened:
+    """A tap on the segment for a virtual machine of the caller.
+
+    Raises `SegmentDown`, `QuotaExceeded`, `NameTaken`, `BadValue`, `ToolFailed`.
+    """
+    with engine.lock:
+        guest = _admit(engine, segment, caller, wish, "qemu")
+        assert guest.port is not None
+        fd = tun.open_tap(guest.port, caller.uid, vnet_hdr=True)
+        try:
+            _settle(engine, segment, guest)
+        except BaseException:
+            os.close(fd)
+            raise
+        vhost = tun.open_vhost()
+        return Opened(segment, guest, guest.port, [fd] if vhost is None else [fd, vhost], vhost is not None)
+
+
+def open_veth(engine: Engine, segment: Segment, caller: Caller, wish: Wish, netns: int) -> Opened:
+    """A port whose other end is `eth0` in the caller's network namespace `netns` (a descriptor).
+
+    Raises as `open_tap`, and `NotPermitted` when the namespace is not the caller's own.
+    """
+    require_own_namespace(netns, caller)
+    with engine.lock:
+        guest = _admit(engine, segment, caller, wish, "run")
+        assert guest.port is not None
+        engine.netlink.make_veth(guest.port, INNER_NAME, guest.mac, MTU, guest_alias(segment.name), netns)
+        try:
+            _settle(engine, segment, guest)
+        except BaseException:
+            engine.netlink.delete(guest.port, 0)
+            raise
+        return Opened(segment, guest, guest.port, interface=INNER_NAME)
+
+
+def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> dict[str, Any]:
+    """A name and a MAC for a guest that joins by itself, over VDE. Raises `NameTaken`, `BadValue`."""
+    with engine.lock:
+        name = _name(engine, segment, caller, wish.name)
+        guest = Guest(name, _mac(segment, caller, name, wish.mac), _kind(wish.kind, "qemu"), caller.uid)
+        _enter(engine, segment, guest)
+        if links.link(segment.bridge) is not None:
+            engine.bring_up(segment)
+        return {"segment": segment.name, "mac": guest.mac, "name": name, "fqdn": f"{name}.{segment.domain}",
+                "switch": str(engine.places.switch(segment.name))}
+
+
+def leave(engine: Engine, segment: Segment, caller: Caller, name: str, kind: str | None) -> bool:
+    """Take a guest off the segment and free its name; False when it was not there.
+
+    Raises `NotPermitted` for another member's guest.
+    """
+    with engine.lock:
+        guest = engine.book(segment.name).find(names.guest_name(name))
+        if guest is None or guest.kind == CLAIMED or (kind is not None and guest.kind != _kind(kind, "qemu")):
+            return False
+        if caller.uid not in (0, guest.uid):
+            raise NotPermitted(what=_("remove {name}").format(name=guest.name),
+                               why=_("it belongs to another user"))
+        if guest.port is not None:
+            engine.netlink.delete(guest.port, 0)
+        engine.book(segment.name).strike(guest.name)
+        if links.link(segment.bridge) is not None:
+            engine.bring_up(segment)
+        return True
+
+
+def require_own_namespace(netns: int, caller: Caller) -> None:
+    """Raises `NotPermitted` unless the descriptor is a network namespace that the caller made: one that is
+    owned by a user namespace of the caller's (ioctl_ns(2)), and not the host's own."""
+    refusal = NotPermitted(what=_("use that namespace"),
+                           why=_("it is not a network namespace of {name}").format(name=caller.name))
+    try:
+        if fcntl.ioctl(netns, _NS_GET_NSTYPE) != _CLONE_NEWNET \
+                or os.fstat(netns).st_ino == os.stat("/proc/self/ns/net").st_ino:
+            raise refusal
+        userns = fcntl.ioctl(netns, _NS_GET_USERNS)
+        try:
+            buffer = bytearray(4)
+            fcntl.ioctl(userns, _NS_GET_OWNER_UID, buffer)
+        finally:
+            os.close(userns)
+    except OSError:
+        raise refusal from None
+    if int.from_bytes(buffer, "little") != caller.uid:
+        raise refusal
+
+
+def _admit(engine: Engine, segment: Segment, caller: Caller, wish: Wish, kind: str) -> Guest:
+    """The guest as it will be written down, with a port's name that is free."""
+    if links.link(segment.bridge) is None:
+        raise SegmentDown(what=_("join"), segment=segment.name)
+    there = links.links()
+    taken = sum(1 for other in engine.configuration.names() for guest in engine.book(other).all()
+                if guest.uid == caller.uid and guest.port in there)
+    if caller.uid != 0 and taken >= MAX_TAPS:
+        raise QuotaExceeded(what=_("join"), limit=MAX_TAPS, unit=_("ports"))
+    name = _name(engine, segment, caller, wish.name)
+    mac = _mac(segment, caller, name, wish.mac)
+    known = engine.book(segment.name).find(name)
+    if known is not None and known.port in there and known.kind != CLAIMED and known.uid == caller.uid:
+        raise NameTaken(name=name, why=_("your guest of that name is on the segment already"))
+    port = names.port_name(segment.name, name, frozenset(there))
+    return Guest(name, mac, _kind(wish.kind, kind), caller.uid, port)
+
+
+def _settle(engine: Engine, segment: Segment, guest: Guest) -> None:
+    """Write the guest down and put its port, which exists, on the bridge."""
+    assert guest.port is not None
+    engine.netlink.set(guest.port, alias=guest_alias(segment.name), mtu=MTU)
+    _enter(engine, segment, guest)
+    engine.bring_up(segment)
+
+
+def _enter(engine: Engine, segment: Segment, guest: Guest) -> None:
+    if any(host.name == guest.name and host.mac != guest.mac for host in segment.hosts):
+        raise NameTaken(name=guest.name, why=_("the segment's configuration gives it to another guest"))
+    engine.book(segment.name).enter(guest)
+
+
+def _name(engine: Engine, segment: Segment, caller: Caller, asked: str | None) -> str:
+    if asked is not None:
+        name = names.guest_name(asked)
+        if name in engine.labels(segment):
+            raise BadValue(what=_("guest name"), value=asked, why=_("it is the host's own"))
+        return name
+    stem = "".join(c if c.isascii() and (c.isalnum() or c == "-") else "-" for c in caller.name.lower())
+    stem = stem.strip("-")[:40] or "guest"
+    book = engine.book(segment.name)
+    there = links.links()
+    for number in range(1, 10_000):
+        name = f"{stem}-{number}"
+        known = book.find(name)
+        if known is None or (known.uid == caller.uid and known.kind != CLAIMED and known.port not in there):
+            return name
+    raise Refused(what=_("join"), why=_("there is no name left"))
+
+
+def _mac(segment: Segment, caller: Caller, name: str, asked: str | None) -> str:
+    """The same guest of the same member gets the same MAC, and so the same lease, each time."""
+    if asked is None:
+        return names.derived_mac(segment.name, str(caller.uid), name)
+    mac = names.mac_address(asked)
+    link = links.link(segment.bridge)
+    if link is not None and link.mac == mac:
+        raise BadValue(what=_("MAC address"), value=asked, why=_("it is the segment's own"))
+    return mac
+
+
+def _kind(text: str | None, default: str) -> str:
+    if text is None:
+        return default
+    if text not in KINDS:
+        raise BadValue(what=_("kind of guest"), value=text,
+                       why=_("expected one of {kinds}").format(kinds=", ".join(KINDS)))
+    return text

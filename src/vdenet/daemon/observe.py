@@ -1,0 +1,62 @@
+"""One look at everything that a segment consists of."""
+
+from __future__ import annotations
+
+import grp
+import os
+import stat
+from pathlib import Path
+
+from vdenet.effect import firewall, resolver
+from vdenet.effect.supervisor import Supervisor
+from vdenet.model.observed import Observed, RunningService
+from vdenet.model.places import Places
+from vdenet.model.wanted import Directory, Wanted
+from vdenet.probe import addresses, ethtool, links, sysctls
+
+
+def observe(wanted: Wanted, supervisor: Supervisor, places: Places) -> Observed:
+    """The state of what `wanted` speaks of. Reads only."""
+    there = links.links()
+    wall, wall_present = firewall.observed(wanted.firewall, places)
+    services: dict[str, RunningService] = {}
+    for service in wanted.services:
+        running = supervisor.running(wanted.segment, service)
+        if running is not None:
+            services[service.name] = running
+    return Observed(
+        links=there,
+        addresses={wanted.bridge.name: addresses.of(wanted.bridge.name)},
+        sysctls=sysctls.read_all(sysctl.key for sysctl in wanted.sysctls),
+        directories={directory.path: seen for directory in wanted.directories
+                     if (seen := _directory(directory)) is not None},
+        files={file.path: text for file in wanted.files
+               if (text := _text(Path(file.path))) is not None},
+        services=services,
+        firewall=wall,
+        firewall_present=wall_present,
+        offload={wanted.bridge.name: ethtool.transmit_checksum(wanted.bridge.name)}
+        if wanted.bridge.name in there else {},
+        resolver=resolver.observed(wanted.resolver) if wanted.resolver is not None else None,
+    )
+
+
+def _directory(directory: Directory) -> tuple[int, str] | None:
+    try:
+        status = os.lstat(directory.path)
+    except OSError:
+        return None
+    if not stat.S_ISDIR(status.st_mode):
+        return None
+    try:
+        group = grp.getgrgid(status.st_gid).gr_name
+    except KeyError:
+        group = str(status.st_gid)
+    return stat.S_IMODE(status.st_mode), group
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,39 @@
+"""Ends ports whose lease has ended: nobody attached any more, or an owner who left the group."""
+
+from __future__ import annotations
+
+from vdenet.daemon import members
+from vdenet.daemon.engine import Engine
+from vdenet.daemon.log import logger
+from vdenet.errors import VdenetError
+from vdenet.model.segment import Segment
+from vdenet.model.wanted import guest_alias
+from vdenet.probe import links
+
+
+def reap(engine: Engine, segment: Segment) -> None:
+    """Delete the segment's guest ports that have no right to be there.
+
+    A tap that was made persistent and let go has lost its carrier. Whoever holds a tap can write down another
+    owner for it, so the owner is taken from the book, not from the tap.
+    """
+    with engine.lock:
+        book = engine.book(segment.name)
+        for link in links.links().values():
+            if link.alias != guest_alias(segment.name):
+                continue
+            guest = book.by_port(link.name)
+            why = None
+            if link.kind == "tap" and link.up and not link.carrier:
+                why = "nobody holds it"
+            elif guest is None:
+                why = "it belongs to no guest"
+            elif guest.uid not in (None, 0) and not members.is_member(guest.uid or 0):
+                why = "its owner left the group"
+            if why is None:
+                continue
+            try:
+                engine.netlink.delete(link.name, link.ifindex)
+                logger.info("port %s removed: %s", link.name, why)
+            except VdenetError as error:
+                logger.error("%s", error)

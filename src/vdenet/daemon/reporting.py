@@ -1,0 +1,107 @@
+"""What `list` and `check` show, put together from what the daemon can see."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from vdenet.daemon import console
+from vdenet.daemon.engine import Engine
+from vdenet.daemon.guests import CLAIMED
+from vdenet.daemon.members import account_name
+from vdenet.errors import VdenetError
+from vdenet.i18n import _
+from vdenet.model import steps
+from vdenet.model.plan import Plan
+from vdenet.model.report import Finding, GuestReport, SegmentReport, Severity, State
+from vdenet.model.segment import Segment
+from vdenet.probe import links, neighbours
+from vdenet.text import vde
+
+_PASSING = (steps.WriteFile, steps.ReloadService, steps.RestoreSysctls)
+"""Steps that a running segment may owe for a moment without anything being wrong."""
+
+
+def report(engine: Engine, segment: Segment) -> SegmentReport:
+    """The segment with its guests."""
+    with engine.lock:
+        state = State.DOWN
+        if links.link(segment.bridge) is not None:
+            try:
+                plan, _wanted, _observed = engine.plan_up(segment)
+                state = State.DEGRADED if _broken(plan) else State.UP
+            except VdenetError:
+                state = State.DEGRADED
+        return SegmentReport(
+            name=segment.name, state=state, address=str(segment.address),
+            address6=None if segment.address6 is None else str(segment.address6), mode=segment.mode.value,
+            domain=segment.domain, bridge=segment.bridge, tap=segment.tap,
+            switch=str(engine.places.switch(segment.name)), guests=tuple(_guests(engine, segment)))
+
+
+def _broken(plan: Plan) -> list[steps.Step]:
+    return [change.step for change in plan if not isinstance(change.step, _PASSING)]
+
+
+def _guests(engine: Engine, segment: Segment) -> list[GuestReport]:
+    there = links.links()
+    bridge = there.get(segment.bridge)
+    own = {link.mac for link in there.values() if link.master == segment.bridge}
+    if bridge is not None:
+        own.add(bridge.mac)
+    heard = {mac: port for mac, port in links.heard(segment.bridge).items()
+             if mac not in own and port in there}
+    now = time.time()
+    leases = {lease.mac: lease for lease in engine.leases(segment) if lease.expires == 0 or lease.expires > now}
+    neighbour = neighbours.on(segment.bridge)
+    book = engine.book(segment.name)
+    users = _switch_users(engine, segment) if segment.tap in heard.values() else {}
+    fixed = {host.mac: host for host in segment.hosts}
+    macs = set(heard) | {guest.mac for guest in book.all() if guest.port in there}
+    # A lease says that a guest is about, though it may be silent; a guest of ours whose port is gone is not.
+    macs |= {mac for mac in leases
+             if (known := book.by_mac(mac)) is None or known.kind == CLAIMED or known.port in there}
+    reports = []
+    for mac in macs:
+        guest, lease, host = book.by_mac(mac), leases.get(mac), fixed.get(mac)
+        name = (host.name if host else None) or (guest.name if guest else None) or (lease.name if lease else None)
+        port = heard.get(mac) or (guest.port if guest and guest.port in there else None)
+        link = there.get(port) if port else None
+        via = "unknown"
+        if link is not None:
+            via = "vde" if link.name == segment.tap else link.kind if link.kind != "other" else "unknown"
+        owner = account_name(guest.uid) if guest and guest.uid is not None else users.get(mac)
+        reports.append(GuestReport(
+            name=name, mac=mac, address=lease.address if lease else neighbour.get(mac),
+            fqdn=None if name is None else f"{name}.{segment.domain}", via=via, port=port, vlan=None, owner=owner,
+            kind=guest.kind if guest and guest.kind != CLAIMED else None))
+    return sorted(reports, key=lambda one: (one.name is None, one.name or "", one.mac))
+
+
+def _switch_users(engine: Engine, segment: Segment) -> dict[str, str]:
+    """Which account each MAC behind the VDE switch belongs to."""
+    try:
+        with console.Console(Path(engine.places.console(segment.name))) as switch:
+            by_port = {end.port: end.user for end in vde.endpoints(switch.ask("port/allprint"))}
+            heard = vde.addresses(switch.ask("hash/print"))
+    except (OSError, VdenetError):
+        return {}
+    return {mac: user for mac, port in heard.items() if (user := by_port.get(port)) is not None}
+
+
+def check(engine: Engine, segment: Segment) -> list[Finding]:
+    """What is not as it should be on the segment, and what on this host gets in its way."""
+    findings: list[Finding] = []
+    with engine.lock:
+        if engine.stopped(segment.name) or links.link(segment.bridge) is None:
+            return [Finding("segment-down", Severity.ERROR, segment.name,
+                            _("the segment {name} is down").format(name=segment.name),
+                            f"tarr-steps start {segment.name}")]
+        try:
+            plan, _wanted, _observed = engine.plan_up(segment)
+            findings += [Finding("drift", Severity.ERROR, segment.name,
+                                 _("not as it should be: {step}").format(step=step),
+                                 f"tarr-steps reload {segment.name}") for step in _broken(plan)]
+        except VdenetError as error:
+            findings.append(Finding(error.code, Severity.ERROR, segment.name, str(error)))
+    return findings

@@ -1,0 +1,154 @@
+"""Notices that something changed, and has it repaired.
+
+Netlink tells of links, addresses, forwarding and nftables; a pidfd of each service's end; the lease file is
+looked at once a second. What a message says does not matter: it only means "look again", and the engine
+looks at everything. So nothing that a storm of messages loses can be missed.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+import time
+
+from vdenet.daemon import reaper
+from vdenet.daemon.engine import Engine
+from vdenet.daemon.log import logger
+from vdenet.errors import VdenetError
+from vdenet.probe import links
+
+# linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, and as bits of their numbers
+# RTNLGRP_IPV4_NETCONF (24) and RTNLGRP_IPV6_NETCONF (25).
+_ROUTE_GROUPS = 0x1 | 0x10 | 0x100 | 1 << 23 | 1 << 24
+_NETLINK_NETFILTER = 12
+_NFNLGRP_NFTABLES = 1 << 6  # linux/netfilter/nfnetlink.h: group 7
+
+QUIET_SECONDS = 0.1
+"""A burst of messages is waited out for so long, but never longer than half a second."""
+POLL_SECONDS = 1.0
+FULL_SECONDS = 15.0
+"""Everything is looked at so often even when nobody said anything."""
+MAX_RETRY_SECONDS = 30.0
+
+
+class Watch:
+    """Runs in a thread of its own until `close`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._sockets = [_listen(socket.NETLINK_ROUTE, _ROUTE_GROUPS),
+                         _listen(_NETLINK_NETFILTER, _NFNLGRP_NFTABLES)]
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._closing = False
+        self._leases: dict[str, tuple[int, int]] = {}
+        self._retry: dict[str, tuple[float, float]] = {}
+        self._told: dict[str, str] = {}
+
+    def start(self) -> None:
+        """Begin to watch."""
+        threading.Thread(target=self._run, name="watch", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop watching; a repair that runs is finished."""
+        self._closing = True
+        os.write(self._wake_write, b"x")
+
+    def _run(self) -> None:
+        next_full = 0.0
+        while not self._closing:
+            try:
+                changed = self._wait(POLL_SECONDS)
+                now = time.monotonic()
+                due = changed or now >= next_full or any(now >= when for when, _delay in self._retry.values())
+                if due:
+                    next_full = now + FULL_SECONDS
+                self._look(due)
+            except Exception:
+                logger.exception("watch")
+                time.sleep(1)
+
+    def _wait(self, seconds: float) -> bool:
+        """True when something was said; the burst that it belongs to is over then."""
+        pidfds = self._pidfds()
+        poll = select.poll()
+        for fd in (*(sock.fileno() for sock in self._sockets), self._wake_read, *pidfds):
+            poll.register(fd, select.POLLIN)
+        try:
+            if not poll.poll(seconds * 1000):
+                return False
+        finally:
+            for fd in pidfds:
+                os.close(fd)
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            self._drain()
+            ready, _w, _x = select.select(self._sockets, [], [], QUIET_SECONDS)
+            if not ready:
+                break
+        return True
+
+    def _pidfds(self) -> list[int]:
+        fds = []
+        for pid in self._engine.service_pids():
+            try:
+                fds.append(os.pidfd_open(pid))
+            except OSError:
+                continue  # it has ended already: the next look starts it again
+        return fds
+
+    def _drain(self) -> None:
+        for sock in self._sockets:
+            try:
+                while sock.recv(65536):
+                    pass
+            except BlockingIOError:
+                continue
+            except OSError:
+                continue  # ENOBUFS: messages were lost, which is as good as one
+        try:
+            os.read(self._wake_read, 64)
+        except BlockingIOError:
+            pass
+
+    def _look(self, due: bool) -> None:
+        for segment in self._engine.configuration.all():
+            if self._engine.stopped(segment.name):
+                continue
+            if not due and not self._leases_changed(segment.name):
+                continue
+            when, delay = self._retry.get(segment.name, (0.0, 0.0))
+            if when > time.monotonic():
+                continue
+            try:
+                self._engine.follow_guests(segment)
+                outcome = self._engine.bring_up(segment, undo=False)
+                if outcome.changed:
+                    logger.info("repaired %s: %s", segment.name, "; ".join(outcome.steps))
+                if links.link(segment.bridge) is not None:
+                    reaper.reap(self._engine, segment)
+                self._retry.pop(segment.name, None)
+                self._told.pop(segment.name, None)
+            except VdenetError as error:
+                delay = min(MAX_RETRY_SECONDS, delay * 2 or 0.5)
+                self._retry[segment.name] = (time.monotonic() + delay, delay)
+                if self._told.get(segment.name) != str(error):
+                    self._told[segment.name] = str(error)
+                    logger.error("cannot repair %s: %s", segment.name, error)
+
+    def _leases_changed(self, segment: str) -> bool:
+        try:
+            status = os.stat(self._engine.places.leases(segment))
+        except OSError:
+            return False
+        now = (status.st_mtime_ns, status.st_size)
+        changed = self._leases.get(segment) != now
+        self._leases[segment] = now
+        return changed
+
+
+def _listen(protocol: int, groups: int) -> socket.socket:
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, protocol)
+    sock.bind((0, groups))
+    return sock
