@@ -1,0 +1,1 @@
+"""A package, so that this directory's conftest is not taken for another's."""

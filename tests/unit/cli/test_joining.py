@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+from typing import Any
+
+import pytest
+
+from cli.conftest import SEGMENT, Daemon, TarrSteps
+from vdenet.cli import access, joinrun, tools
+from vdenet.errors import NameTaken, SegmentDown, ToolMissing
+
+JOINED = {"segment": "vdenet0", "port": "vd0-web", "mac": "52:54:00:aa:bb:cc", "name": "web",
+          "fqdn": "web.vdenet.internal", "mtu": 1500, "vhost": False}
+NIC = "virtio-net-pci,netdev=vdenet0,mac=52:54:00:aa:bb:cc"
+
+
+class Became(BaseException):
+    """In place of exec, which does not return."""
+
+
+@pytest.fixture
+def became(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The command that took our place; its descriptors are open and inheritable by then."""
+    seen: list[list[str]] = []
+
+    def execv(path: str, argv: list[str]) -> None:
+        assert path == f"/usr/bin/{argv[0]}"
+        for word in argv[argv.index("-netdev") + 1].split(","):
+            key, _equals, value = word.partition("=")
+            if key in ("fd", "vhostfd"):
+                assert os.get_inheritable(int(value))
+                os.close(int(value))
+        assert signal.getsignal(signal.SIGPIPE) is signal.SIG_DFL
+        seen.append(argv)
+        raise Became
+
+    monkeypatch.setattr(os, "execv", execv)
+    monkeypatch.setattr(shutil, "which", lambda tool, **_named: f"/usr/bin/{tool}")
+    before = {number: signal.getsignal(number) for number in (signal.SIGPIPE, signal.SIGXFSZ)}
+    yield seen  # type: ignore[misc]
+    for number, action in before.items():
+        signal.signal(number, action)
+
+
+@pytest.fixture
+def tap() -> Any:
+    reader, writer = os.pipe()
+    yield reader, writer
+    for fd in (reader, writer):
+        os.close(fd)
+
+
+def test_qemu_gets_a_tap(daemon: Daemon, tarr_steps: TarrSteps, became: list[list[str]],
+                         tap: tuple[int, int]) -> None:
+    daemon.answers["OpenTap"], daemon.fds = JOINED, tap[:1]
+    with pytest.raises(Became):
+        tarr_steps("join", "qemu", "--name", "Web", "--", "qemu", "-l", "a b", "--", "")
+    [argv] = became
+    assert argv[:5] == ["qemu", "-l", "a b", "--", ""]
+    assert argv[5] == "-netdev"
+    assert argv[6].startswith("tap,id=vdenet0,fd=")
+    assert argv[7:] == ["-device", NIC]
+    assert daemon.calls == [("OpenTap", {"segment": "vdenet0", "name": "web", "kind": "qemu"})]
+
+
+def test_qemu_gets_vhost_where_there_is_one(daemon: Daemon, tarr_steps: TarrSteps,
+                                            became: list[list[str]], tap: tuple[int, int]) -> None:
+    daemon.answers["OpenTap"], daemon.fds = {**JOINED, "vhost": True}, tap
+    with pytest.raises(Became):
+        tarr_steps("join", "qemu", "qemu", "-nographic")  # the dashes may be left out
+    assert ",vhost=on,vhostfd=" in became[0][3]
+
+
+@pytest.mark.parametrize(("words", "name"), [
+    (["-name", "web"], "web"), (["-name", "guest=My VM,debug-threads=on"], "my-vm"),
+    (["-name", "web,process=x"], "web"), (["-name", "debug-threads=on"], None), (["-name"], None),
+    (["-name", "…"], None), ([], None), (["--name", "a_b"], "a-b"), (["-name", "x" * 80], "x" * 63),
+])
+def test_the_name_comes_from_the_command(daemon: Daemon, tarr_steps: TarrSteps, became: list[list[str]],
+                                         tap: tuple[int, int], words: list[str], name: str | None) -> None:
+    daemon.answers["OpenTap"], daemon.fds = JOINED, tap[:1]
+    with pytest.raises(Became):
+        tarr_steps("join", "qemu", "--mac", "52-54-00-AA-BB-CC", "--", "qemu", *words)
+    given = {"segment": "vdenet0", "mac": "52:54:00:aa:bb:cc", "kind": "qemu"}
+    assert daemon.calls == [("OpenTap", given if name is None else {**given, "name": name})]
+
+
+def test_it_says_as_what_it_joins(daemon: Daemon, tarr_steps: TarrSteps, became: list[list[str]],
+                                  tap: tuple[int, int], capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.answers["OpenTap"], daemon.fds = JOINED, tap[:1]
+    for option, out, err in (
+        ("--name=web", "", "web joins vdenet0 as web.vdenet.internal, 52:54:00:aa:bb:cc\n"),
+        ("--quiet", "", ""),
+    ):
+        with pytest.raises(Became):
+            tarr_steps("join", "qemu", option, "--", "qemu")
+        assert capsys.readouterr() == (out, err)
+    with pytest.raises(Became):
+        tarr_steps("join", "qemu", "--json", "--", "qemu")
+    assert json.loads(capsys.readouterr().out)["port"] == "vd0-web"
+    assert became
+
+
+def test_no_port_is_taken_for_a_command_that_is_not_there(
+        daemon: Daemon, tarr_steps: TarrSteps, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    done = tarr_steps("join", "qemu", "--", "qemu-system-x86_64")
+    assert (done.status, done.out) == (5, "")
+    assert done.err.startswith("tarr-steps: cannot run qemu-system-x86_64: it is not installed\n")
+    assert not daemon.calls
+
+
+def test_the_segment_is_down(daemon: Daemon, tarr_steps: TarrSteps, became: list[list[str]]) -> None:
+    daemon.answers["OpenTap"] = SegmentDown(what="join", segment="vdenet0")
+    done = tarr_steps("join", "qemu", "--", "qemu")
+    assert done.status == 1
+    assert "hint: tarr-steps start --segment vdenet0\n" in done.err
+    assert not became
+
+
+def test_dry_run_asks_nobody(places: object, tarr_steps: TarrSteps) -> None:
+    done = tarr_steps("join", "qemu", "--dry-run", "--mac", "52:54:00:aa:bb:cc", "--", "qemu", "a b")
+    assert shlex.split(done.out) == ["qemu", "a b", "-netdev", "tap,id=vdenet0,fd=3", "-device", NIC]
+
+
+def test_print(daemon: Daemon, tarr_steps: TarrSteps, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "account", lambda: access.Account("Al.ice", True, True))
+    daemon.answers["Reserve"] = {**JOINED, "switch": "/run/vdenet/vdenet0/switch"}
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [
+        {"name": "al-ice-1", "mac": "52:54:00:00:00:01", "via": "tap"}]}]}
+    expected = ["-netdev", "vde,id=vdenet0,sock=/run/vdenet/vdenet0/switch", "-device", NIC]
+    assert shlex.split(tarr_steps("join", "qemu", "--print").out) == expected
+    assert daemon.calls[-1] == ("Reserve", {"segment": "vdenet0", "name": "al-ice-2", "kind": "qemu"})
+    shown = json.loads(tarr_steps("join", "qemu", "--print", "--json", "--name", "web").out)
+    assert shown["arguments"] == expected
+    assert daemon.calls[-1][1]["name"] == "web"
+
+
+def test_print_looks_at_the_build_of_qemu(daemon: Daemon, tarr_steps: TarrSteps,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon.answers["Reserve"] = {**JOINED, "switch": "/s"}
+    monkeypatch.setattr(tools, "ask", lambda _argv: "Available netdev backend types:\nuser\nvde\n")
+    assert tarr_steps("join", "qemu", "--print", "--name", "web", "--", "qemu").status == 0
+    monkeypatch.setattr(tools, "ask", lambda _argv: "user\nvdevice\n")
+    done = tarr_steps("join", "qemu", "--print", "--name", "web", "--", "qemu")
+    assert done.status == 5
+    assert "built without VDE" in done.err
+    assert "hint: take a tap: tarr-steps join qemu -- qemu …\n" in done.err
+
+
+def test_a_comma_in_the_path_is_doubled() -> None:
+    from vdenet.text.qemu import vde_nic
+
+    assert "sock=/a,,b" in vde_nic("lab", "m", "/a,b", "e1000")[1]
+
+
+def test_leave(daemon: Daemon, tarr_steps: TarrSteps) -> None:
+    daemon.answers["Leave"] = {"segment": "vdenet0", "name": "web", "left": True}
+    assert tarr_steps("leave", "qemu", "Web").out == "web has left vdenet0\n"
+    assert daemon.calls == [("Leave", {"segment": "vdenet0", "name": "web", "kind": "qemu"})]
+    daemon.answers["Leave"] = {"segment": "vdenet0", "name": "web", "left": False}
+    done = tarr_steps("--json", "leave", "run", "web")
+    assert done.status == 0
+    assert json.loads(done.out) == {"segment": "vdenet0", "name": "web", "left": False}
+
+
+def test_run_hands_over_to_its_module(daemon: Daemon, tarr_steps: TarrSteps,
+                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[object, ...]] = []
+
+    def join_run(_client: object, *given: object, **_named: object) -> int:
+        seen.append(given)
+        return 42
+
+    monkeypatch.setattr(joinrun, "join_run", join_run)
+    assert tarr_steps("join", "run", "--name", "A", "--", "sh", "-l").status == 42
+    assert seen == [("vdenet0", "a", None, ["sh", "-l"])]
+
+
+def test_errors_of_run_are_told(daemon: Daemon, tarr_steps: TarrSteps,
+                                monkeypatch: pytest.MonkeyPatch) -> None:
+    for error, status in ((NameTaken(name="a", why="b"), 1), (ToolMissing(tool="unshare"), 5)):
+        def join_run(*_given: object, error: Exception = error, **_named: object) -> int:
+            raise error
+
+        monkeypatch.setattr(joinrun, "join_run", join_run)
+        assert tarr_steps("join", "run", "--", "sh").status == status
