@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from vdenet.effect import firewall, resolver
+from vdenet.effect import firewall, resolver, sysctl
 from vdenet.effect.supervisor import Supervisor
 from vdenet.model.observed import Observed, RunningService
 from vdenet.model.places import Places
@@ -37,6 +37,7 @@ def observe(wanted: Wanted, supervisor: Supervisor, places: Places) -> Observed:
         firewall_present=wall_present,
         offload={wanted.bridge.name: ethtool.transmit_checksum(wanted.bridge.name)}
         if wanted.bridge.name in there else {},
+        sysctls_kept=bool(sysctl.recorded(places)),
         resolver=resolver.observed(wanted.resolver) if wanted.resolver is not None else None,
     )
 

@@ -125,7 +125,7 @@ class Watch:
                 self._engine.follow_guests(segment)
                 outcome = self._engine.bring_up(segment, undo=False)
                 if outcome.changed:
-                    logger.info("repaired %s: %s", segment.name, "; ".join(outcome.steps))
+                    logger.info("repaired %s in %s steps", segment.name, len(outcome.steps))
                 if links.link(segment.bridge) is not None:
                     reaper.reap(self._engine, segment)
                 self._retry.pop(segment.name, None)

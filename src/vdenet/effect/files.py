@@ -23,17 +23,18 @@ def write(path: PurePath, text: str, mode: int, group: str) -> None:
     reason; the old file is then as it was.
     """
     target = Path(path)
-    temporary: str | None = None
     try:
-        fd, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        with os.fdopen(fd, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fchown(fd, -1, grp.getgrnam(group).gr_gid)
-            os.fchmod(fd, mode)
-            os.fsync(fd)
-        os.rename(temporary, target)
-        temporary = None
+        with contextlib.ExitStack() as undo:
+            fd, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+            undo.callback(_forget, temporary)
+            with os.fdopen(fd, "w") as file:
+                file.write(text)
+                file.flush()
+                os.fchown(fd, -1, grp.getgrnam(group).gr_gid)
+                os.fchmod(fd, mode)
+                os.fsync(fd)
+            os.rename(temporary, target)
+            undo.pop_all()
         directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(directory)
@@ -41,10 +42,11 @@ def write(path: PurePath, text: str, mode: int, group: str) -> None:
             os.close(directory)
     except OSError as error:
         raise Refused(what=_("write {path}").format(path=path), why=error.strerror or str(error)) from None
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+
+
+def _forget(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 def remove(path: PurePath) -> None:

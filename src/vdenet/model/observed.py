@@ -53,5 +53,7 @@ class Observed:
     """Digest of the rule set that is loaded unaltered; None when there is none or it was altered."""
     firewall_present: bool = False
     offload: Mapping[str, bool] = field(default_factory=dict)
+    sysctls_kept: bool = False
+    """There is a record of shared kernel settings as they were before."""
     resolver: str | None = None
     """`kind server domain` of what is registered with the host's resolver for the bridge."""

@@ -108,7 +108,7 @@ def down(wanted: Wanted, observed: Observed, last: bool) -> Plan:
     for directory in reversed(wanted.directories):
         if directory.path in observed.directories and not directory.kept:
             plan.append(Change(RemoveTree(directory), (MakeDirectory(directory),)))
-    if last:
+    if last and observed.sysctls_kept:
         plan.append(Change(RestoreSysctls()))
     return tuple(plan)
 

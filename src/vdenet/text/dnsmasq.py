@@ -42,7 +42,6 @@ def config(segment: Segment, host_names: Sequence[str], places: Places) -> str:
         "# Written by vdenetd; changes here are lost. The admin's file is "
         f"{_word(places.config(segment.name))}",
         "keep-in-foreground",
-        "log-facility=-",
         "pid-file=",
         "no-hosts",
         # The upstream servers come from the host's resolver, followed as it changes. A stub on the
