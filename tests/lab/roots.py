@@ -5,10 +5,11 @@ Variants build on one another, and each is keyed by what it is made from:
 
     plain       minbase and apt; the dependencies of the package lie in apt's cache, not installed
     systemd     plain, and systemd with dbus as init (in trixie with systemd-resolved)
+    sysv        plain, and sysvinit with what it starts
     depends     plain with the dependencies installed
     installed   depends with the package itself, services not started
 
-So `apt install ./vdenet.deb` works in `plain` and `systemd` without any network.
+So `apt install ./vdenet.deb` works in `plain`, `systemd` and `sysv` without any network.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ SYSTEMD = {
     "bookworm": ("systemd", "systemd-sysv", "dbus"),
     "trixie": ("systemd", "systemd-sysv", "dbus", "systemd-resolved", "libnss-resolve"),
 }
+SYSV = ("sysvinit-core", "sysv-rc", "initscripts", "orphan-sysvinit-scripts", "insserv")
 KEEP = 2
 _in_use: dict[Path, int] = {}
 
@@ -93,6 +95,9 @@ def root(
         below = root(suite)
         key = [below.name, SYSTEMD[suite]]
         return _cached(f"{suite}-systemd", key, lambda part: _systemd(suite, below, part))
+    if variant == "sysv":
+        below = root(suite)
+        return _cached(f"{suite}-sysv", [below.name, SYSV], lambda part: _add(below, part, SYSV))
     if variant == "depends":
         below = root(suite)
         return _cached(f"{suite}-depends", [below.name], lambda part: _satisfy(below, part))

@@ -1,0 +1,190 @@
+"""The life of the package on a machine with systemd, from installation to purge.
+
+The tests of one machine build on one another, in this order.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+
+from lab.machine import Entered
+from system import guests, scenario, snapshot, verbs
+from system.host import Host
+from system.package import successor
+from system.scenario import ADMIN, FRESH, LATER, PRESEEDED, STRANGER
+
+# What installing the dependencies writes, besides the files that are in them.
+_WRITTEN_FOR_OTHERS = re.compile(
+    r"(?!.*vdenet.*)("
+    r"/etc/(ld\.so\.cache|inputrc|networks|(alternatives|sgml|python3)(/.*)?|python3\.\d+(/.*)?)"
+    r"|/var/lib/(dpkg|python|sgml-base)(/.*)?"
+    r"|/var/lib/systemd/deb-systemd-helper-enabled/nftables\.service\.dsh-also"
+    r"|/var/cache/(adduser|debconf|ldconfig)(/.*)?"
+    r"|/usr/local/(lib/python3\.\d+|share/sgml)(/.*)?|/usr/.*/__pycache__|/run/dnsmasq)"
+    r"|/root/[^/]*\.deb"
+)
+
+
+def test_install(host: Host, deb: Path) -> None:
+    machine = host.machine
+    machine.run(
+        ["debconf-set-selections"], input=f"vdenet vdenet/members string {PRESEEDED}\n"
+    )
+    done = scenario.apt(
+        machine, "install", scenario.copy(machine, deb), env={"SUDO_USER": ADMIN}
+    )
+    said = done.stdout + done.stderr
+    assert re.search(rf"\b{ADMIN}\b.*group vdenet", said), said
+    members = machine.run(["getent", "group", "vdenet"]).stdout.strip().split(":")[3].split(",")
+    assert {ADMIN, PRESEEDED} <= set(members)
+    assert not {LATER, FRESH, STRANGER} & set(members)
+
+
+def test_check_is_content_right_after(host: Host) -> None:
+    machine = host.machine
+    found = scenario.answer(machine, "check", user=ADMIN)
+    assert found["ok"] is True
+    steps = scenario.steps(machine, "check", user=ADMIN)
+    assert "Traceback" not in steps.stderr
+    assert scenario.is_up(machine, ADMIN)
+    for unit in ("vdenetd.service", "vdenetd.socket"):
+        machine.run(["systemctl", "is-active", unit])
+        machine.run(["systemctl", "is-enabled", unit])
+    assert machine.sh("systemctl --failed --no-legend --plain").strip() == ""
+    if host.suite == "bookworm":  # no resolver that could be told: said, and what to do
+        about = [f for f in found["findings"] if "resol" in f["code"] + f["message"]]
+        assert about and about[0]["severity"] == "warning" and about[0]["hint"], found
+
+
+def test_address_overlaps_nothing(host: Host) -> None:
+    one = scenario.segment(host.machine)
+    own = ipaddress.IPv4Interface(one["address"]).network
+    assert own.is_private
+    overlapping = [network for network in scenario.taken() if network.overlaps(own)]
+    assert not overlapping, f"{own} overlaps {overlapping}"
+    assert ipaddress.IPv6Interface(one["address6"]).ip in ipaddress.IPv6Network("fd00::/8")
+
+
+def test_login_older_than_the_membership(host: Host) -> None:
+    machine = host.machine
+    machine.user(LATER, member=True)
+    verbs.every_verb(verbs.Member(machine, LATER, groups=[]))
+
+
+def test_fresh_login(host: Host) -> None:
+    machine = host.machine
+    machine.user(FRESH, member=True)
+    verbs.every_verb(verbs.Member(machine, FRESH))
+
+
+def test_stranger_is_refused(host: Host) -> None:
+    verbs.refused(host.machine, STRANGER)
+    verbs.sees_nothing(host.machine, STRANGER)
+
+
+def test_services_are_not_root(host: Host) -> None:
+    verbs.services_are_not_root(host.machine)
+
+
+def test_host_finds_a_guest_by_name(host: Host) -> None:
+    machine = host.machine
+    guest = machine.popen(
+        ["tarr-steps", "join", "run", "--name=web", "--", "sleep", "300"], user=FRESH
+    )
+    try:
+        machine.wait_for(
+            lambda: [g for g in scenario.segment(machine)["guests"] if g["address"]], 30, "guest"
+        )
+        (listed,) = scenario.segment(machine)["guests"]
+        assert (listed["name"], listed["owner"]) == ("web", FRESH)
+        assert listed["fqdn"] == "web.vdenet.internal"
+        if host.suite == "trixie":
+            found = machine.run(["getent", "ahostsv4", "web.vdenet.internal"]).stdout
+            assert found.split()[0] == listed["address"]
+        machine.run(["ping", "-c1", "-W5", listed["address"]])
+    finally:
+        guest.kill()
+        guest.communicate()
+    machine.wait_for(lambda: not scenario.segment(machine)["guests"], 10, "end of the guest")
+
+
+def test_guest_reaches_the_outside(host: Host) -> None:
+    # Nobody outside knows a way to the segment: an answer proves the translation.
+    scenario.steps(
+        host.machine, "join", "run", "--", "ping", "-c2", "-W5", "198.51.100.7", user=FRESH
+    )
+
+
+def test_comes_back_after_a_reboot(host: Host) -> None:
+    machine = host.machine
+    before = scenario.segment(machine)
+    scenario.steps(machine, "stop", user=FRESH)
+    machine.reboot()
+    assert machine.state == "running", machine.sh("systemctl --failed")
+    scenario.occupy(machine, "host0")
+    machine.wait_for(lambda: scenario.is_up(machine), 10, "segment")
+    after = scenario.segment(machine)
+    assert after == before
+    assert scenario.answer(machine, "check", user=FRESH)["ok"] is True
+
+
+def test_upgrade_loses_nothing(host: Host, deb: Path, tmp_path: Path) -> None:
+    machine = host.machine
+    old = scenario.segment(machine)
+    with guests.pinging(machine, FRESH, seconds=30):
+        scenario.apt(machine, "install", scenario.copy(machine, successor(deb, tmp_path), "2.deb"))
+        version = machine.run(["dpkg-query", "--show", "--showformat=${Version}", "vdenet"]).stdout
+        assert version.endswith("+next")
+        scenario.steps(machine, "check", user=FRESH)
+        machine.run(["systemctl", "kill", "--signal=KILL", "vdenetd.service"])
+        machine.wait_for(lambda: _checks(machine), 10, "daemon after kill -9")
+    assert scenario.segment(machine) == old
+
+
+def _checks(machine: Entered) -> bool:
+    return scenario.steps(machine, "check", user=FRESH, exit=None).returncode == 0
+
+
+def test_reinstallation_keeps_the_address(host: Host, deb: Path) -> None:
+    machine = host.machine
+    address = scenario.segment(machine)["address"]
+    scenario.apt(machine, "remove", "vdenet")
+    assert machine.run(["ip", "link", "show", "vdenet0"], check=False).returncode != 0
+    assert "vdenet" not in machine.sh("ps -e"), "a process of ours outlives the package"
+    scenario.apt(machine, "install", scenario.copy(machine, deb))
+    assert scenario.segment(machine)["address"] == address
+    assert scenario.is_up(machine)
+
+
+def test_purge_leaves_nothing(host: Host) -> None:
+    machine = host.machine
+    guest = machine.popen(
+        ["tarr-steps", "join", "run", "--name=web", "--", "sleep", "300"], user=FRESH
+    )
+    try:
+        machine.wait_for(lambda: bool(scenario.segment(machine)["guests"]), 30, "guest")
+        scenario.apt(machine, "purge", "vdenet")
+    finally:
+        guest.kill()
+        guest.communicate()
+    assert "vdenet" not in machine.sh("debconf-show vdenet; systemctl list-units --all 'vdenet*'")
+    left = host.before.difference(snapshot.take(machine))
+    others = snapshot.of_packages(machine)
+    ours = [line for line in left if not _is_of_others(line, others) and not _is_account(line)]
+    assert not ours, "\n".join(ours)
+
+
+def _is_of_others(line: str, others: set[str]) -> bool:
+    """The dependencies stay installed, with their files and what they keep in caches."""
+    section, what, path, *_ = line.split()
+    if section != "files:":
+        return line.startswith("accounts: new: ") and line.split(":")[3].split()[0] == "dnsmasq"
+    path = path.rstrip(":")
+    return (what == "new:" and path in others) or bool(_WRITTEN_FOR_OTHERS.fullmatch(path))
+
+
+def _is_account(line: str) -> bool:
+    """An account may stay: a file of its that was copied elsewhere keeps its owner."""
+    return re.match(r"accounts: new: /etc/\w+:vdenet(-switch|-dns)?( |$)", line) is not None
