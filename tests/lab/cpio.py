@@ -31,7 +31,7 @@ class Archive:
         self._parents(path)
         self._add(path, stat.S_IFCHR | 0o600, b"", major, minor)
 
-    def bytes(self) -> bytes:
+    def finish(self) -> bytes:
         """The finished archive."""
         return b"".join(self._parts) + _entry(0, "TRAILER!!!", 0, b"", 0, 0)
 

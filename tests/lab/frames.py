@@ -65,7 +65,8 @@ class Frame:
         """Source and target address."""
         if self.kind != IPV4:
             return None
-        return tuple(str(ipaddress.IPv4Address(self.payload[at:at + 4])) for at in (12, 16))
+        source, target = (ipaddress.IPv4Address(self.payload[at:at + 4]) for at in (12, 16))
+        return str(source), str(target)
 
     @property
     def segment(self) -> bytes:
@@ -106,7 +107,7 @@ class Frame:
 def checksum(data: bytes) -> int:
     """The internet checksum: 0 over data that holds its own."""
     data += b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

@@ -53,3 +53,5 @@ class Container:
 
     def stop(self) -> None:
         self.machine.run(["lxc-stop", "-k", "-n", self.name], check=False)
+        # Left by lxc in each hierarchy of control groups, which are not the machine's own.
+        self.machine.sh("rmdir /sys/fs/cgroup/lxc.pivot /sys/fs/cgroup/*/lxc.pivot", check=False)

@@ -1,6 +1,7 @@
 """The internet, as far as a test needs it: a network namespace behind an uplink of a machine.
 
-It has the address .1 of a documentation network, answers DNS (every name under `example` is its
+It has the address .1 of a network for benchmarks (dnsmasq takes those for documentation
+for private ones, and answers with them for rebinding), answers DNS (every name under `example` is its
 own address) and HTTP: /whoami says who asks, /file sends a large body, /sum its SHA-256.
 """
 
@@ -17,7 +18,7 @@ import time
 from types import TracebackType
 
 NAME = "mirror.example"
-_SIZE = 2_000_000
+SIZE = 2_000_000
 
 
 class Outside:
@@ -26,7 +27,7 @@ class Outside:
     With `default`, it is the machine's default route.
     """
 
-    def __init__(self, pid: int, interface: str = "eth0", network: str = "198.51.100.0/24",
+    def __init__(self, pid: int, interface: str = "eth0", network: str = "198.18.1.0/24",
                  default: bool = True) -> None:
         self.machine = pid
         self.interface = interface
@@ -84,7 +85,8 @@ class Outside:
         # No route back to what is behind the uplink: an answer proves NAT.
         self._serve("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv",
                     "--no-hosts", "--bind-interfaces", f"--listen-address={self.address}",
-                    f"--address=/example/{self.address}", "--pid-file=", "--user=root",
+                    f"--address=/example/{self.address}", "--local=/example/", "--pid-file=",
+                    "--user=root",
                     "--log-facility=-")
         self._serve(sys.executable, __file__, self.address)
         for port in (53, 80):
@@ -114,7 +116,7 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 class _Answers(http.server.BaseHTTPRequestHandler):
-    body = (b"0123456789abcdef" * (_SIZE // 16 + 1))[:_SIZE]
+    body = (b"0123456789abcdef" * (SIZE // 16 + 1))[:SIZE]
 
     def do_GET(self) -> None:
         answers = {"/whoami": str(self.client_address[0]).encode(), "/file": self.body,

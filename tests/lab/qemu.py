@@ -42,8 +42,9 @@ ip link set lo up; ip link set eth0 up
 udhcpc -i eth0 -b -t 20 -T 1 -A 1 -p /run/udhcpc.pid -s /etc/udhcpc.script \\
     ${hostname:+-x hostname:$hostname} >/run/udhcpc.log 2>&1 &
 dropbear -R -E -p 22 2>/run/dropbear.log
-dd if=/dev/urandom of=/www/blob bs=64k count=16 2>/dev/null
-httpd -p 80 -h /www
+mkdir "/tmp/$name.www"
+dd if=/dev/urandom of="/tmp/$name.www/blob" bs=64k count=16 2>/dev/null
+httpd -p 80 -h "/tmp/$name.www"
 stty -F /dev/ttyS1 raw -echo
 echo "guest $name is up"
 setsid sh -c 'exec sh /agent <>/dev/ttyS1 >&0 2>/run/agent.log'
@@ -113,7 +114,7 @@ def _make(work: Path, made: Path, package: str) -> None:
     subprocess.run(["dropbearconvert", "openssh", "dropbear", made / "openssh", made / "key"],
                    check=True, capture_output=True)
     archive = Archive()
-    for path in ("proc", "sys", "dev", "tmp", "run", "root", "www"):
+    for path in ("proc", "sys", "dev", "tmp", "run", "root"):
         archive.directory(path)
     archive.device("dev/console", 5, 1)
     archive.file("init", _INIT, 0o755)
@@ -144,7 +145,7 @@ def _make(work: Path, made: Path, package: str) -> None:
             data = found.read_bytes()
             archive.file(f"modules/{module}.ko",
                          lzma.decompress(data) if found.suffix == ".xz" else data)
-    (made / "initramfs").write_bytes(archive.bytes())
+    (made / "initramfs").write_bytes(archive.finish())
     # The guests run as an unprivileged member, who reads all of it; the key opens throw-away
     # machines only.
     for file in made.iterdir():

@@ -1,0 +1,120 @@
+"""Changes under running guests: 0 frames lost."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import time
+from collections.abc import Iterator
+
+from lab.ground import DOMAIN, SEGMENT, Ground
+from lab.guest import Guest, Ping
+from lab.machine import wait_for
+
+# Over a tap to VDE and to a veth, over VDE to a tap: every kind of port is in it.
+STREAMS = (("qa", "qb"), ("va", "qa"), ("ra", "ca"))
+CHILDREN = ("vde_switch", "dnsmasq")
+
+
+@contextlib.contextmanager
+def nothing_lost(ground: Ground) -> Iterator[None]:
+    pings = [Ping.start(ground.guests[source], str(ground.guests[target].wait_address()))
+             for source, target in STREAMS]
+    time.sleep(0.5)
+    yield
+    time.sleep(2)
+    for ping, stream in zip(pings, STREAMS, strict=True):
+        sent, lost = ping.stop()
+        assert sent > 20, stream
+        assert lost == [], f"{stream}: {len(lost)} of {sent}"
+
+
+def links(ground: Ground) -> dict[str, tuple[int, str]]:
+    """Index and MAC of all that belongs to the segment."""
+    return {name: (link["ifindex"], link["address"]) for name, link in ground.links().items()
+            if name == SEGMENT or link.get("master") == SEGMENT}
+
+
+def test_kill_of_the_daemon_loses_nothing_and_a_start_changes_nothing(ground: Ground) -> None:
+    before, children, listed = links(ground), ground.pids(*CHILDREN), ground.listed()
+    addresses = {name: str(guest.wait_address()) for name, guest in ground.guests.items()}
+    assert all(children.values())
+    monitor = ground.machine.popen(["ip", "monitor", "link", "address", "route"])
+    with nothing_lost(ground):
+        ground.machine.run(["pkill", "-KILL", "-x", "vdenetd"])
+        time.sleep(1)
+        assert links(ground) == before
+        assert ground.pids(*CHILDREN) == children
+        since = time.monotonic()
+        ground.machine.run(["service", "vdenetd", "start"])
+        ground.wait_up()
+        assert time.monotonic() - since < 10
+        time.sleep(3)
+    monitor.terminate()
+    said, _ = monitor.communicate()
+    assert SEGMENT not in said, said
+    assert ground.pids(*CHILDREN) == children
+    assert links(ground) == before
+    after = ground.listed()
+    for name in listed:
+        assert after[name] == listed[name]
+        assert str(ground.guests[name].wait_address()) == addresses[name]
+
+
+def test_another_start_and_a_reload_change_nothing(ground: Ground) -> None:
+    before, children = links(ground), ground.pids(*CHILDREN)
+    with nothing_lost(ground):
+        for verb in ("start", "reload"):
+            ground.tarr(verb)
+        ground.machine.run(["service", "vdenetd", "restart"])
+        ground.wait_up()
+    assert ground.pids(*CHILDREN) == children
+    assert links(ground) == before
+
+
+def test_a_new_address_under_a_running_ping(ground: Ground) -> None:
+    """Last in this file: after it the guests live in another network."""
+    old = ground.network
+    second = 140 if old[0].packed[1] != 140 else 141
+    new = ipaddress.IPv4Interface(f"10.{second}.7.1/24")
+    before = links(ground)
+    macs = {name: guest.mac() for name, guest in ground.guests.items()}
+    with nothing_lost(ground):
+        ground.tarr("ip", str(new))
+        time.sleep(1)
+        # The old address is served until the guests have renewed.
+        ground.guests["qa"].run(f"ping -c 1 -W 5 {old[1]}")
+        ground.guests["qa"].run(f"busybox wget -qO- http://{ground.outside.address}/whoami")
+    assert links(ground) == before
+    assert ground.segment()["address"] == str(new)
+    assert ground.tarr("ip").stdout.strip().endswith(str(new))
+    assert f'address = "{new}"' in ground.machine.path(f"/etc/vdenet/{SEGMENT}.toml").read_text()
+    for guest in ground.guests.values():
+        renew(ground, guest)
+    addresses = {name: guest.wait_address(new.network, timeout=60)
+                 for name, guest in ground.guests.items()}
+    assert {name: guest.mac() for name, guest in ground.guests.items()} == macs
+    for name, address in addresses.items():
+        wait_for(lambda name=name, address=address:  # type: ignore[misc]
+                 ground.machine.run(["getent", "ahostsv4", f"{name}.{DOMAIN}"], check=False)
+                 .stdout.startswith(f"{address} "), 15, f"{name} in the new network")
+        for asker in ("qa", "va"):
+            ground.guests[asker].run(f"ping -4 -c 1 -W 5 {name}.{DOMAIN} | grep -F '({address})'")
+    told = ground.guests["qb"].run(f"busybox wget -qO- http://{ground.outside.name}/whoami")
+    assert told == ground.outside.uplink
+    assert {name: shown["address"] for name, shown in ground.listed().items()} == {
+        name: str(address) for name, address in addresses.items()}
+
+
+def renew(ground: Ground, guest: Guest) -> None:
+    """Have the guest's DHCP client renew now, as half its lease would."""
+    pid = {"q": "/run/udhcpc.pid", "c": "/tmp/udhcpc.pid", "v": f"/tmp/{guest.name}.pid"}
+    if guest.name[0] in pid:
+        guest.run(f"kill -USR1 $(cat {pid[guest.name[0]]})")
+        return
+    # `join run` started its client itself: it is the one in the guest's own network namespace.
+    namespace = guest.run("readlink /proc/self/ns/net").strip()
+    for pid_ in ground.pids("udhcpc")["udhcpc"]:
+        told = ground.machine.run(["readlink", f"/proc/{pid_}/ns/net"], check=False).stdout.strip()
+        if told == namespace:
+            ground.machine.run(["kill", "-USR1", str(pid_)])
