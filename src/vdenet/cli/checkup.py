@@ -23,7 +23,7 @@ from vdenet.errors import (
 from vdenet.i18n import _
 from vdenet.model.places import Places
 from vdenet.model.report import Finding, SegmentReport, Severity, State
-from vdenet.probe import addresses, links
+from vdenet.probe import addresses, links, resolvers
 from vdenet.text import qemu
 from vdenet.text.reports import Passed
 
@@ -62,7 +62,8 @@ class Checkup:
         try:
             with client.connect(self._places) as daemon:
                 listed = answers.segments(daemon.call("List", segment=self._asked).parameters)
-                found = answers.findings(daemon.call("Check", segment=self._asked).parameters)
+                found = [finding for segment in listed for finding in answers.findings(
+                    daemon.call("Check", segment=segment.name).parameters)]
                 version = daemon.call("Version").parameters.get("version")
         except UnknownSegment:
             raise
@@ -125,14 +126,14 @@ class Checkup:
             except (OSError, ValueError):  # only members may read it
                 self._interface(path.stem)
             else:
-                down = Path(self._places.stopped(segment.name)).exists()
+                down = os.path.exists(self._places.stopped(segment.name))
                 found.append(SegmentReport(
                     name=segment.name, state=State.DOWN if down else State.UP,
                     address=str(segment.address),
                     address6=str(segment.address6) if segment.address6 else None,
                     mode=segment.mode, domain=segment.domain, bridge=segment.bridge,
                     tap=segment.tap, switch=str(self._places.switch(segment.name))))
-        if self._asked and not Path(self._places.config(self._asked)).exists():
+        if self._asked and not os.path.exists(self._places.config(self._asked)):
             raise UnknownSegment(segment=self._asked)
         return found
 
@@ -258,9 +259,7 @@ class Checkup:
         else:
             self._wrong("resolver", segment, Severity.WARNING,
                         _("this host does not resolve the names in {domain}").format(
-                            domain=segment.domain),
-                        _("install systemd-resolved, or make {server} a name server in "
-                          "/etc/resolv.conf").format(server=server))
+                            domain=segment.domain), _resolver_hint(segment.name, server))
 
     # --- what is noted ------------------------------------------------------------------------
 
@@ -277,6 +276,14 @@ class Checkup:
 def _known_name(segment: SegmentReport) -> str:
     """A name that the segment's DNS always has: the segment's own, with the host's address."""
     return f"{segment.name}.{segment.domain}"
+
+
+def _resolver_hint(segment: str, server: str) -> str:
+    kind = resolvers.kind()
+    if kind != resolvers.NONE:
+        return _("{reload} tells {resolver} again").format(reload=_reload(segment), resolver=kind)
+    return _("sudo apt install systemd-resolved, or put nameserver {server} first in "
+             "/etc/resolv.conf").format(server=server)
 
 
 def _start(segment: str) -> str:

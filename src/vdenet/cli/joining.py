@@ -7,8 +7,8 @@ from typing import Any, NoReturn, Optional
 
 import typer
 
-from vdenet.cli import access, answers, options, tools
-from vdenet.cli.client import Client, connect
+from vdenet.cli import answers, options, tools
+from vdenet.cli.client import connect
 from vdenet.cli.complain import PROGRAM, NotAvailable, WrongUsage
 from vdenet.cli.output import Output
 from vdenet.errors import BadValue, ToolFailed
@@ -90,23 +90,12 @@ def _print_nic(argv: list[str], segment: str, label: str | None, mac: str | None
             what=_("put a NIC on the VDE switch"), tool=argv[0], why=_("it is built without VDE"),
             hint=_("take a tap: {command}").format(command=f"{PROGRAM} join qemu -- {argv[0]} …"))
     with connect() as daemon:
-        reserved = daemon.call("Reserve", segment=segment, name=label or _free_name(daemon, segment),
-                               mac=mac, kind="qemu").parameters
+        reserved = daemon.call("Reserve", segment=segment, name=label, mac=mac,
+                               kind="qemu").parameters
     nic = qemu.vde_nic(answers.text(reserved, "segment"), answers.text(reserved, "mac"),
                        answers.text(reserved, "switch"), model)
     output.result(shlex.join(nic), {
         **_document(reserved), "switch": answers.text(reserved, "switch"), "arguments": nic})
-
-
-def _free_name(daemon: Client, segment: str) -> str:
-    """A name from the caller's own that no guest has now: alice-1, alice-2, …"""
-    found = answers.segments(daemon.call("List", segment=segment).parameters)
-    taken = {guest.name for one in found for guest in one.guests}
-    own = qemu.label(access.account().name) or "guest"
-    number = 1
-    while f"{own[:56]}-{number}" in taken:
-        number += 1
-    return f"{own[:56]}-{number}"
 
 
 def join_run(

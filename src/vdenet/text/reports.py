@@ -48,6 +48,8 @@ def listing(segments: Sequence[SegmentReport], style: Style = PLAIN) -> str:
     """`list`: each segment and a table of its guests."""
     if not segments:
         return _("no segment is configured")
+    if style.bare:
+        return "\n".join(table for segment in segments if (table := _guests(segment, style)))
     return "\n\n".join(_segment(segment, style) for segment in segments)
 
 
@@ -99,24 +101,28 @@ def names(words: Sequence[str]) -> str:
 
 
 def _segment(segment: SegmentReport, style: Style) -> str:
+    lines = [_one_line(segment, style)]
+    if segment.address6:
+        lines.append(_GAP + printable(segment.address6))
+    lines.append(_GAP + _("VDE switch: {path}").format(path=printable(segment.switch)))
+    return "\n".join([*lines, _guests(segment, style) or _GAP + _("no guest")])
+
+
+def _guests(segment: SegmentReport, style: Style) -> str:
     rows = [_guest(guest) for guest in segment.guests]
     heading = [_("NAME"), _("MAC"), _("ADDRESS"), _("FQDN"), _("VIA"), _("VLAN"), _("OWNER")]
     # The name and the domain above it make the FQDN; it goes first where the screen is narrow.
-    table = _table(heading, rows, style, dispensable=(3, 5, 6, 4), empty=(5,)) if rows else ""
-    if style.bare:
-        return table
-    return f"{_one_line(segment, style)}\n{table or _GAP + _('no guest')}"
+    return _table(heading, rows, style, dispensable=(3, 5, 6, 4), empty=(5,)) if rows else ""
 
 
 def _one_line(segment: SegmentReport, style: Style) -> str:
     count = len(segment.guests)
-    words = [segment.address, *([segment.address6] if segment.address6 else []), segment.mode,
-             segment.domain]
+    words = [segment.address, segment.mode, segment.domain]
     if segment.state is not State.DOWN:
         words.append(ngettext("{count} guest", "{count} guests", count).format(count=count))
     name = style.paint(printable(segment.name), _BOLD)
     state = style.paint(_state(segment.state), _STATE_COLOUR[segment.state])
-    return f"{name} {state}: " + ", ".join(map(printable, words))
+    return _("{name} is {state}:").format(name=name, state=state) + " " + ", ".join(map(printable, words))
 
 
 def _guest(guest: GuestReport) -> list[str]:

@@ -137,9 +137,10 @@ def tarr_steps(capsys: pytest.CaptureFixture[str]) -> TarrSteps:
     return TarrSteps(capsys)
 
 
-GUEST = {"name": "web", "mac": "52:54:00:12:34:56", "address": "10.83.14.23",
-         "fqdn": "web.vdenet.internal", "via": "tap", "port": "vd0-web", "vlan": None,
-         "owner": "alice", "kind": "qemu"}
-SEGMENT = {"name": "vdenet0", "state": "up", "address": "10.83.14.1/24", "address6": "fd5e:1::1/64",
-           "mode": "nat", "domain": "vdenet.internal", "bridge": "vdenet0", "tap": "vdenet0-vde",
-           "switch": "/run/vdenet/vdenet0/switch", "guests": [GUEST]}
+GUEST: dict[str, Any] = {
+    "name": "web", "mac": "52:54:00:12:34:56", "address": "10.83.14.23", "fqdn": "web.vdenet.internal",
+    "via": "tap", "port": "vd0-web", "vlan": None, "owner": "alice", "kind": "qemu"}
+SEGMENT: dict[str, Any] = {
+    "name": "vdenet0", "state": "up", "address": "10.83.14.1/24", "address6": "fd5e:1::1/64",
+    "mode": "nat", "domain": "vdenet.internal", "bridge": "vdenet0", "tap": "vdenet0-vde",
+    "switch": "/run/vdenet/vdenet0/switch", "guests": [GUEST]}
