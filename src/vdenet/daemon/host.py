@@ -9,25 +9,19 @@ from pathlib import Path
 
 from vdenet.effect import firewall, sysctl
 from vdenet.model.places import SWITCH_ACCOUNT, Places
-from vdenet.probe import links, resolvers, sysctls
+from vdenet.probe import links, resolvers, routes, sysctls
 from vdenet.text.blueprint import HostFacts
 
 
 def facts(places: Places) -> HostFacts:
     """What is true now; only what cannot change while the machine runs is remembered."""
-    recorded = sysctl.recorded(places)
-    # An uplink that we ourselves set to 2 stays on the list, else the next plan would drop it.
-    kept = {key.split("/")[3] for key in recorded if key.endswith("/accept_ra")}
-    ours = {name for name, link in links.links().items() if link.ours}
-    uplinks = sorted((kept | set(sysctls.interfaces_with("ipv6", "accept_ra", "1"))) - ours)
-    uplinks = [name for name in uplinks if not _own_port(name) and sysctls.read(_accept_ra(name)) is not None]
     return HostFacts(
         machine_id=machine_id(), hostname=socket.gethostname(),
         switch_uid=pwd.getpwnam(SWITCH_ACCOUNT).pw_uid,
         matches_bridge=_matches_bridge(),
         resolver=resolvers.kind(),
         ipv6=sysctls.read("net/ipv6/conf/all/disable_ipv6") == "0",
-        uplinks_ra=tuple(uplinks))
+        uplinks_ra=_uplinks(places))
 
 
 def machine_id() -> str:
@@ -47,11 +41,16 @@ def _matches_bridge() -> bool:
     return firewall.matches_bridge()
 
 
-def _accept_ra(interface: str) -> str:
-    return f"net/ipv6/conf/{interface}/accept_ra"
+def _uplinks(places: Places) -> tuple[str, ...]:
+    """Interfaces that take their routes from router advertisements, or may: the host's ways out.
 
-
-def _own_port(interface: str) -> bool:
-    """Ports of bridges take no routes; a bridge's ports come and go and are not to be touched."""
-    link = links.link(interface)
-    return link is None or link.master is not None
+    Those with a device behind them, and those that have such a route now; others are other programs'.
+    """
+    advertised = routes.advertised()
+    found = {name for name in sysctls.interfaces_with("ipv6", "accept_ra", "1")
+             if name in advertised or links.is_physical(name)}
+    # An uplink that was set to 2 by us stays on the list, else the next plan would drop it.
+    found |= {key.split("/")[3] for key in sysctl.recorded(places) if key.endswith("/accept_ra")}
+    there = links.links()
+    return tuple(sorted(name for name in found
+                        if name in there and there[name].master is None and not there[name].ours))

@@ -27,6 +27,11 @@ def link(name: str) -> Link | None:
     return _link(SYS_CLASS_NET / name)
 
 
+def is_physical(name: str) -> bool:
+    """Whether a device stands behind the interface, rather than only the kernel."""
+    return (SYS_CLASS_NET / name / "device").exists()
+
+
 def _link(path: Path) -> Link | None:
     try:
         ifindex = int(_read(path / "ifindex"))

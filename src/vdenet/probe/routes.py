@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network
+from pathlib import Path
 
 from vdenet.probe import addresses
 
@@ -36,6 +37,19 @@ def networks(without: str | None = None) -> dict[str, list[IPv4Network]]:
             if value.version == 4:
                 found.setdefault(f"interface {name}", []).append(IPv4Network(value.network))
     return found
+
+
+_RTF_DEFAULT_OF_RA = 0x00010000 | 0x00040000  # linux/ipv6_route.h: RTF_DEFAULT, RTF_ADDRCONF
+
+
+def advertised(path: Path = Path("/proc/net/ipv6_route")) -> set[str]:
+    """Interfaces through which the host has a default route that a router advertised."""
+    try:
+        rows = [line.split() for line in path.read_text().splitlines()]
+    except OSError:
+        return set()
+    return {row[9] for row in rows if len(row) == 10 and row[1] == "00"
+            and int(row[8], 16) & _RTF_DEFAULT_OF_RA == _RTF_DEFAULT_OF_RA}
 
 
 def first_overlap(network: IPv4Network, used: dict[str, list[IPv4Network]]) -> str | None:
