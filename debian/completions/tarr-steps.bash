@@ -1,0 +1,102 @@
+# bash completion for tarr-steps(1)                                        -*- shell-script -*-
+
+# Segments that are up have a VDE switch; its directory's name is all that is asked for here.
+__tarr_steps_segments()
+{
+    local path
+    for path in /run/vdenet/*/switch; do
+        [[ -e $path ]] || continue
+        path=${path%/switch}
+        printf '%s\n' "${path##*/}"
+    done
+}
+
+_tarr_steps()
+{
+    local cur prev words cword
+    if declare -F _init_completion >/dev/null; then
+        _init_completion -n = || return
+    else
+        cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+        words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
+    fi
+
+    local verbs="start stop reload check list ip join leave plan apply segment"
+    local old="--start --stop --reload --check --list --ip"
+    local common="--segment --json --quiet --help"
+    local kinds="qemu run"
+
+    local at verb="" word="" values=0
+    for ((at = 1; at < cword; at++)); do
+        case ${words[at]} in
+            --)
+                # The guest's own command, completed as if it stood alone.
+                if declare -F _command_offset >/dev/null; then
+                    _command_offset $((at + 1))
+                fi
+                return
+                ;;
+            --segment | --name | --mac | --model) ((at++)) ;;
+            --start | -st | --stop | -sp | --reload | -r | --check | -c) verb=start ;;
+            --list | --liste | -l) verb=list ;;
+            --ip | -ip) verb=ip ;;
+            -*) ;;
+            *)
+                if [[ -z $verb ]]; then
+                    verb=${words[at]}
+                else
+                    ((values++))
+                    word=${word:-${words[at]}}
+                fi
+                ;;
+        esac
+    done
+
+    case $prev in
+        --segment)
+            mapfile -t COMPREPLY < <(compgen -W "$(__tarr_steps_segments)" -- "$cur")
+            return
+            ;;
+        --model)
+            mapfile -t COMPREPLY < <(compgen -W "virtio-net-pci e1000 e1000e rtl8139" -- "$cur")
+            return
+            ;;
+        --name | --mac) return ;;
+    esac
+
+    local choice=""
+    case $verb in
+        "") choice="$verbs $old $common --version" ;;
+        start | stop | reload | check)
+            choice=$common
+            ((values)) || choice+=" $(__tarr_steps_segments)"
+            ;;
+        join)
+            case $word in
+                "") choice="$kinds --help" ;;
+                qemu) choice="$common --name --mac --model --print --dry-run --" ;;
+                *) choice="$common --name --mac --" ;;
+            esac
+            ;;
+        leave)
+            choice=$common
+            ((values)) || choice+=" $kinds"
+            ;;
+        segment)
+            choice=$common
+            ((values)) || choice+=" list"
+            ;;
+        *) choice=$common ;;
+    esac
+    if [[ $cur != -* ]]; then
+        # Options only where one was begun.
+        local value="" each
+        for each in $choice; do
+            [[ $each == -?* && $each != -- ]] || value+=" $each"
+        done
+        choice=$value
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$choice" -- "$cur")
+}
+
+complete -F _tarr_steps tarr-steps

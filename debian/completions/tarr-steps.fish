@@ -1,0 +1,55 @@
+# fish completion for tarr-steps(1)
+
+function __tarr_steps_segments
+    # Segments that are up have a VDE switch.
+    for path in /run/vdenet/*/switch
+        basename (dirname $path)
+    end
+end
+
+function __tarr_steps_before_command
+    not contains -- -- (commandline -opc)
+end
+
+set -l verbs start stop reload check list ip join leave plan apply segment
+set -l none "__tarr_steps_before_command; and not __fish_seen_subcommand_from $verbs"
+set -l join "__tarr_steps_before_command; and __fish_seen_subcommand_from join"
+set -l kinds "__fish_seen_subcommand_from join leave; and not __fish_seen_subcommand_from qemu run"
+
+complete -c tarr-steps -n __tarr_steps_before_command -f
+
+complete -c tarr-steps -n $none -a start -d 'bring the segment up'
+complete -c tarr-steps -n $none -a stop -d 'take it down until the next start or boot'
+complete -c tarr-steps -n $none -a reload -d 'apply the configuration to the running segment'
+complete -c tarr-steps -n $none -a check -d 'verify every part, and say how to mend what is wrong'
+complete -c tarr-steps -n $none -a list -d 'show the segments, their addresses and guests'
+complete -c tarr-steps -n $none -a ip -d 'show the address of the segment, or change it'
+complete -c tarr-steps -n $none -a join -d 'put a guest on the segment'
+complete -c tarr-steps -n $none -a leave -d 'take a guest off the segment'
+complete -c tarr-steps -n $none -a plan -d 'show what apply would change'
+complete -c tarr-steps -n $none -a apply -d 'make the segment as its configuration wants it'
+complete -c tarr-steps -n $none -a segment -d 'show the segments'
+complete -c tarr-steps -n $none -l version -d 'show the version'
+complete -c tarr-steps -n $none -o st -l start -d 'bring the segment up'
+complete -c tarr-steps -n $none -o sp -l stop -d 'take the segment down'
+complete -c tarr-steps -n $none -s r -l reload -d 'apply the configuration'
+complete -c tarr-steps -n $none -s c -l check -d 'verify every part'
+complete -c tarr-steps -n $none -s l -l list -d 'show the segments and guests'
+complete -c tarr-steps -n $none -o ip -l ip -d 'show or change the address'
+
+complete -c tarr-steps -n __tarr_steps_before_command -l segment -x -a '(__tarr_steps_segments)' -d 'the segment to work on'
+complete -c tarr-steps -n __tarr_steps_before_command -l json -d 'one JSON document on standard output'
+complete -c tarr-steps -n __tarr_steps_before_command -s q -l quiet -d 'no remarks'
+complete -c tarr-steps -n __tarr_steps_before_command -s h -l help -d 'show help'
+
+complete -c tarr-steps -n '__fish_seen_subcommand_from start stop reload check' -a '(__tarr_steps_segments)'
+complete -c tarr-steps -n '__fish_seen_subcommand_from segment' -a list
+complete -c tarr-steps -n $kinds -a 'qemu run'
+
+complete -c tarr-steps -n $join -l name -x -d 'its name on the segment'
+complete -c tarr-steps -n $join -l mac -x -d 'its MAC address'
+complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l model -x -a 'virtio-net-pci e1000 e1000e rtl8139' -d 'QEMU\'s network device'
+complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l print -d 'print the arguments for a NIC over VDE'
+complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l dry-run -d 'print the command'
+# Behind --: the command of the guest.
+complete -c tarr-steps -n 'contains -- -- (commandline -opc)' -x -a '(__fish_complete_subcommand --fcs-skip=1)'
