@@ -117,6 +117,13 @@ class NoSuchGuest(VdenetError):
     sentence = N_("cannot find the guest {guest} on the segment {segment}")
 
 
+class NoGuest(VdenetError):
+    """The hypervisor knows no guest of that name, or none that the caller may use."""
+
+    code = "no-guest"
+    sentence = N_("cannot find the {kind} guest {guest}: {why}")
+
+
 class NameTaken(VdenetError):
     """Another guest has the name."""
 

@@ -106,11 +106,12 @@ def open_veth(engine: Engine, segment: Segment, caller: Caller, wish: Wish, netn
 def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> dict[str, Any]:
     """A name and a MAC for a guest that joins by itself, over VDE. Raises `NameTaken`, `BadValue`."""
     with engine.lock:
+        if links.link(segment.bridge) is None:
+            raise SegmentDown(what=_("join"), segment=segment.name)
         name = _name(engine, segment, caller, wish.name)
         guest = Guest(name, _mac(segment, caller, name, wish.mac), _kind(wish.kind, "qemu"), caller.uid)
         _enter(engine, segment, guest)
-        if links.link(segment.bridge) is not None:
-            engine.bring_up(segment)
+        engine.bring_up(segment)
         return {"segment": segment.name, "mac": guest.mac, "name": name, "fqdn": f"{name}.{segment.domain}",
                 "switch": str(engine.places.switch(segment.name))}
 

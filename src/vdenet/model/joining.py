@@ -1,0 +1,99 @@
+"""What joining a guest does to its hypervisor, as data: commands and edited files, each with its undo.
+
+A kind of guest (`vdenet.cli.kinds`) looks at the guest and answers with these; one place carries them out,
+shows them for `--dry-run`, and takes them back when one fails.
+"""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """A command of the hypervisor's own tool; `undo` takes it back, empty when nothing has to."""
+
+    argv: tuple[str, ...]
+    undo: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return shlex.join(self.argv)
+
+
+@dataclass(frozen=True, slots=True)
+class EditFile:
+    """A file of the guest's, as it was read and as it will be; None stands for no file."""
+
+    path: str
+    before: str | None
+    after: str | None
+    encoding: str = "utf-8"
+
+    def __str__(self) -> str:
+        old, new = (text.splitlines(keepends=True) if text is not None else []
+                    for text in (self.before, self.after))
+        return "".join(difflib.unified_diff(old, new, self.path, self.path)).rstrip("\n")
+
+
+Action = RunTool | EditFile
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A guest as its hypervisor knows it, before it joins."""
+
+    label: str
+    """Its name as a DNS label."""
+    mac: str | None
+    """The MAC of the NIC that would be used, where that is settled already."""
+    running: bool
+    joined: bool
+    """It is on the segment by the hypervisor's configuration already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the guest is to go: names and paths of the segment, and its own name and MAC there."""
+
+    segment: str
+    bridge: str
+    switch: str
+    """The VDE control directory."""
+    name: str
+    mac: str
+    mtu: int = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user asked for beside the guest; None is for the kind to choose."""
+
+    via: str | None = None
+    nic: int | None = None
+    port: int | None = None
+    vlan: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """What has to be done. `why` says for people why this way; `live` that a running guest has it at once."""
+
+    actions: tuple[Action, ...]
+    via: str
+    why: str
+    live: bool
+    nic: str | None = None
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    """What `leave` has to know to put back what was there before; JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What has to be done to take the guest off; nothing when it is not on the segment."""
+
+    actions: tuple[Action, ...]
+    live: bool
