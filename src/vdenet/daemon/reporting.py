@@ -82,7 +82,7 @@ def _switch_users(engine: Engine, segment: Segment) -> dict[str, str]:
     """Which account each MAC behind the VDE switch belongs to."""
     try:
         with console.Console(Path(engine.places.console(segment.name))) as switch:
-            by_port = {end.port: end.user for end in vde.endpoints(switch.ask("port/allprint"))}
+            by_port = vde.port_users(switch.ask("port/allprint"))
             heard = vde.addresses(switch.ask("hash/print"))
     except (OSError, VdenetError):
         return {}

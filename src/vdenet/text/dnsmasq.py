@@ -64,6 +64,8 @@ def config(segment: Segment, host_names: Sequence[str], places: Places) -> str:
         f"host-record={segment.name}.{domain},{address.ip}",
         f"ptr-record={address.ip.reverse_pointer},gateway.{domain}",
     ]
+    if segment.mode is Mode.ISOLATED:
+        lines.append("no-resolv")  # nobody gets out, not by questions to the DNS either
     for name in host_names:
         lines.append(f"host-record={_word(name)}.{domain},{address.ip}")
     if segment.address6 is not None:

@@ -6,7 +6,6 @@ Facts: vde_switch(1) and src/vde_switch of vde-2 r586, the version of Debian 12 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from vdenet.model.places import GROUP, SWITCH_ACCOUNT, Places
 from vdenet.model.segment import Segment
@@ -39,32 +38,23 @@ def service(segment: Segment, places: Places) -> Service:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A connection on a port of the switch: who, by the socket it came with."""
-
-    port: int
-    user: str | None
-    description: str
-    pid: int | None
-
-
 _PORT = re.compile(r"Port\s+(\d+)\s")
-_ENDPOINT = re.compile(r"\s*-- endpoint ID\s+\S+\s+module\s+(\S[^:]*?)\s*:\s*(.*)")
-_WHO = re.compile(r"user=(\S+)(?:\s+pid=(\d+))?")
+_USER = re.compile(r"\s*Current User:\s+(\S+)\s")
 
 
-def endpoints(text: str) -> list[Endpoint]:
-    """What `port/allprint` says."""
-    found: list[Endpoint] = []
+def port_users(text: str) -> dict[int, str]:
+    """What `port/allprint` says of who is connected on each port.
+
+    The switch takes it from the owner of the client's socket. The `user=` of an endpoint is not used: that is
+    what the client says of itself.
+    """
+    found: dict[int, str] = {}
     port = 0
     for line in text.splitlines():
         if matched := _PORT.match(line):
             port = int(matched[1])
-        elif matched := _ENDPOINT.match(line):
-            who = _WHO.search(matched[2])
-            found.append(Endpoint(port, who[1].strip('"') if who else None, matched[2].strip(),
-                                  int(who[2]) if who and who[2] else None))
+        elif (matched := _USER.match(line)) and matched[1] != "NONE":
+            found[port] = matched[1]
     return found
 
 
