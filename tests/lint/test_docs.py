@@ -23,7 +23,7 @@ from vdenet.text import config
 MAN = TOP / "man"
 TEXTS = [TOP / "README.md", TOP / "HACKING.md"]
 
-each_text = pytest.mark.parametrize("text", TEXTS, ids=lambda text: text.name)
+each_text = pytest.mark.parametrize("text", TEXTS, ids=[text.name for text in TEXTS])
 
 
 # --- the manual's source, mdoc(7) -----------------------------------------------------------------
@@ -33,9 +33,10 @@ def sections(page: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for line in (MAN / page).read_text().replace("\\-", "-").splitlines():
         if line.startswith(".Sh "):
-            found[line.removeprefix(".Sh ")] = lines = []
+            heading = line.removeprefix(".Sh ")
+            found[heading] = []
         elif found:
-            lines.append(line)
+            found[heading].append(line)
     return found
 
 

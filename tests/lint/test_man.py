@@ -13,7 +13,7 @@ from conftest import missing
 
 PAGES = sorted((Path(__file__).resolve().parents[2] / "man").glob("*.[1-9]"))
 
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+each_page = pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
 
 
 def _run(*argv: str | Path) -> tuple[str, str]:
