@@ -62,11 +62,14 @@ def build() -> typer.Typer:
         ("list", show.list_, _("Show the segments, their addresses and guests.")),
         ("ip", address.ip, _("Show the address of the segment, or change it.")),
         ("leave", joining.leave, _("Take a guest off the segment.")),
-        ("plan", lifecycle.plan, _("Show what apply would change.")),
-        ("apply", lifecycle.apply, _("Make the segment as its configuration wants it.")),
     )
     for name, function, text in verbs:
         app.command(name, help=text)(function)
+    # A FILE behind these two is refused by themselves, as something that is yet to come.
+    app.command("plan", context_settings={"allow_extra_args": True},
+                help=_("Show what apply would change."))(lifecycle.plan)
+    app.command("apply", context_settings={"allow_extra_args": True},
+                help=_("Make the segment as its configuration wants it."))(lifecycle.apply)
     app.add_typer(_join(), name="join", help=_("Put a guest on the segment."))
     app.add_typer(_segment(), name="segment", help=_("Show the segments."))
     for name in ("export", "import"):

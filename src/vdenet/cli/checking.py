@@ -7,8 +7,7 @@ from typing import Optional
 
 import typer
 
-from vdenet.cli import options
-from vdenet.cli.complain import REFUSED, complaint, show
+from vdenet.cli import complain, options
 from vdenet.cli.output import Output
 from vdenet.model.report import is_ok
 from vdenet.text import reports
@@ -23,15 +22,16 @@ def check(segment: Optional[str] = options.SEGMENT_ARGUMENT, named: Optional[str
     checkup = Checkup(options.asked(named, segment))
     checkup.run()
     good = is_ok(checkup.findings)
-    told = [finding for finding in checkup.findings
-            # For people that one stands below, as any refusal does.
-            if checkup.refusal is None or finding.code != checkup.refusal.code]
-    output.result(reports.checklist(checkup.passed, told, output.style()), {
-        "ok": good, "findings": [asdict(finding) for finding in checkup.findings],
-        "passed": [asdict(part) for part in checkup.passed]})
-    if checkup.refusal is not None:
-        told_why = complaint(checkup.refusal)
-        show(told_why)
-        raise typer.Exit(told_why.status)
+    refusal = checkup.refusal
+    # For people the refusal stands below, as in any verb.
+    told = [one for one in checkup.findings if refusal is None or one.code != refusal.code]
+    output.result(
+        reports.checklist(checkup.passed, told, output.style(), verdict=refusal is None),
+        {"ok": good, "findings": [asdict(one) for one in checkup.findings],
+         "passed": [asdict(one) for one in checkup.passed]})
+    if refusal is not None:
+        complaint = complain.complaint(refusal)
+        complain.show(complaint)
+        raise typer.Exit(complaint.status)
     if not good:
-        raise typer.Exit(REFUSED)
+        raise typer.Exit(complain.REFUSED)

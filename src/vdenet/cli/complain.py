@@ -42,7 +42,7 @@ HINTS = {
     "not-permitted": (N_("sudo adduser {account} vdenet"),
                       N_("log out and in again, or for now: {relogin}")),
     "daemon-unreachable": (N_("{start}"),),
-    "segment-down": (N_("tarr-steps start --segment {segment}"),),
+    "segment-down": (N_("tarr-steps start {segment}"),),
     "no-such-guest": (N_("tarr-steps list shows the guests"),),
     "name-taken": (N_("choose another with --name"),),
     "overlap": (N_("choose another network; ip route shows those in use"),),
@@ -95,7 +95,8 @@ def complaint(error: Exception) -> Complaint:
 
 
 def show(told: Complaint) -> None:
-    """The complaint on stderr: one line, and the hint where there is one."""
+    """The complaint on stderr, behind what was said before it: one line, and the hint if there is one."""
+    sys.stdout.flush()
     lines = [f"{PROGRAM}: {told.message}"]
     if told.hint:
         lines.append(_("hint: {hint}").format(hint=told.hint))

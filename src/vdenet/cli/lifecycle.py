@@ -13,9 +13,6 @@ from vdenet.cli.output import Output
 from vdenet.i18n import _, ngettext
 from vdenet.text import reports
 
-FILE = typer.Argument(None, show_default=False, help=_("A configuration to compare with, in place of the one in /etc/vdenet."))
-
-
 def start(segment: Optional[str] = options.SEGMENT_ARGUMENT, named: Optional[str] = options.SEGMENT,
           json: bool = options.JSON, quiet: bool = options.QUIET) -> None:
     """`start`: say whether it was up already."""
@@ -50,11 +47,10 @@ def reload(segment: Optional[str] = options.SEGMENT_ARGUMENT, named: Optional[st
     _applied(done, Output(json, quiet))
 
 
-def plan(file: Optional[str] = FILE, segment: Optional[str] = options.SEGMENT,
+def plan(context: typer.Context, segment: Optional[str] = options.SEGMENT,
          json: bool = options.JSON, quiet: bool = options.QUIET) -> None:
     """`plan`: what `apply` would do."""
-    if file is not None:
-        raise NotAvailable(what=_("plan for a file"))
+    _no_file(context, _("plan for a file"))
     name = options.chosen(segment)
     with connect() as daemon:
         planned = daemon.call("Plan", segment=name).parameters
@@ -67,15 +63,19 @@ def plan(file: Optional[str] = FILE, segment: Optional[str] = options.SEGMENT,
     Output(json, quiet).result(text, {"segment": name, "steps": steps})
 
 
-def apply(file: Optional[str] = FILE, segment: Optional[str] = options.SEGMENT,
+def apply(context: typer.Context, segment: Optional[str] = options.SEGMENT,
           json: bool = options.JSON, quiet: bool = options.QUIET) -> None:
     """`apply`: the same as `reload`, for those who come from `plan`."""
-    if file is not None:
-        raise NotAvailable(what=_("apply a file"))
+    _no_file(context, _("apply a file"))
     name = options.chosen(segment)
     with connect() as daemon:
         done = daemon.call("Reload", segment=name).parameters
     _applied(done, Output(json, quiet))
+
+
+def _no_file(context: typer.Context, what: str) -> None:
+    if context.args:
+        raise NotAvailable(what=what)
 
 
 def _applied(done: dict[str, object], output: Output) -> None:

@@ -70,7 +70,8 @@ def segment_names(segments: Sequence[SegmentReport], style: Style = PLAIN) -> st
     return _table(heading, rows, style, dispensable=(4, 3))
 
 
-def checklist(passed: Sequence[Passed], findings: Sequence[Finding], style: Style = PLAIN) -> str:
+def checklist(passed: Sequence[Passed], findings: Sequence[Finding], style: Style = PLAIN,
+              verdict: bool = True) -> str:
     """`check`: what is right, then what is not and how to mend it, then the count."""
     marks = {severity: _severity(severity) for severity in Severity}
     wide = max(map(_columns, (_("ok"), *marks.values())))
@@ -85,7 +86,7 @@ def checklist(passed: Sequence[Passed], findings: Sequence[Finding], style: Styl
         lines.append(mark + _GAP + printable(finding.message))
         if finding.hint:
             lines.append(" " * wide + _GAP + _("hint: {hint}").format(hint=printable(finding.hint)))
-    if not style.bare:
+    if verdict and not style.bare:
         lines += ["", _verdict(findings)]
     return "\n".join(lines)
 

@@ -239,6 +239,7 @@ def test_who_may_not_talk_to_it_sees_the_rest(machine: Machine, places: Places, 
     done = tarr_steps("check")
     assert done.status == 4
     assert "the bridge vdenet0 is up" in done.out
+    assert "as it should be" not in done.out
     assert done.err == ("tarr-steps: cannot talk to vdenetd: bob is not a member of the group vdenet\n"
                         "hint: sudo adduser bob vdenet\n")
     shown = tarr_steps("check", "--json")

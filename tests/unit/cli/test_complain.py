@@ -44,7 +44,7 @@ def test_the_status_is_the_contracts(error: Exception, status: int) -> None:
 
 def test_every_error_has_been_thought_of() -> None:
     ours = {kind.code for kind in family(VdenetError) if kind.__module__.startswith("vdenet.")}
-    refusals = {"internal", "refused", "overlap", "collision", "segment-down", "quota", "no-such-guest",
+    refusals = {"internal", "refused", "overlap", "collision", "segment-down", "quota", "no-such-guest", "no-guest",
                 "name-taken", "step-failed", "protocol", "not-available"}
     assert ours == set(complain.STATUS) | refusals
 
@@ -55,7 +55,7 @@ def test_every_error_has_been_thought_of() -> None:
     (errors.DaemonUnreachable(socket="/s", why="x", start="sudo systemctl start vdenetd"),
      "sudo systemctl start vdenetd"),
     (errors.DaemonUnreachable(socket="/s", why="x"), None),
-    (errors.SegmentDown(what="join", segment="lab"), "tarr-steps start --segment lab"),
+    (errors.SegmentDown(what="join", segment="lab"), "tarr-steps start lab"),
     (errors.ToolMissing(tool="udhcpc", package="udhcpc"), "sudo apt install udhcpc"),
     (errors.ToolMissing(tool="qemu", package=None), None),
     (errors.Refused(what="x", why="y", hint="do z"), "do z"),

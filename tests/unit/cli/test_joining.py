@@ -118,7 +118,7 @@ def test_the_segment_is_down(daemon: Daemon, tarr_steps: TarrSteps, became: list
     daemon.answers["OpenTap"] = SegmentDown(what="join", segment="vdenet0")
     done = tarr_steps("join", "qemu", "--", "qemu")
     assert done.status == 1
-    assert "hint: tarr-steps start --segment vdenet0\n" in done.err
+    assert "hint: tarr-steps start vdenet0\n" in done.err
     assert not became
 
 
