@@ -183,7 +183,8 @@ class _Walk:
         if isinstance(left, dict) and "concat" in left:
             return self._concatenated(chain, left["concat"], right, str(match.get("op", "==")))
         known, own = self._own(left)
-        if not known:
+        # A field that the packet lacks ends the rule, whatever the operator.
+        if not known or own is _Nothing:
             return False
         hit = self._is(chain, own, right)
         if match.get("op") == "!=":
@@ -246,8 +247,8 @@ class _Walk:
         """Whether the packet's value is what the rule names; None when that cannot be told."""
         if own is _Nothing:
             return False
-        if isinstance(right, (list, dict)) and not (isinstance(right, dict) and {"prefix", "range"} & right.keys()) \
-                or isinstance(right, str) and right.startswith("@"):
+        if isinstance(right, list) or isinstance(right, str) and right.startswith("@") \
+                or isinstance(right, dict) and not {"prefix", "range"} & right.keys():
             answers = [self._is(chain, own, element) for element in self._elements(chain, right)]
             return True if True in answers else None if None in answers else False
         if isinstance(own, tuple):
@@ -275,7 +276,7 @@ class _Walk:
 
 
 class _Nothing:
-    """The packet has no such field: no value matches, and every `!=` fails to apply as well."""
+    """The value of a field that the packet does not have."""
 
 
 def _final(rule: tuple[Json, ...]) -> str | None:
@@ -309,9 +310,9 @@ def _covers(right: Json, own: IPv4Address | IPv6Address) -> bool | None:
         if isinstance(right, dict) and "prefix" in right:
             return own in ip_network(f"{right['prefix']['addr']}/{right['prefix']['len']}", strict=False)
         if isinstance(right, dict) and "range" in right:
-            first, last = (ip_address(end) for end in right["range"])
+            first, last = (ip_address(str(end)) for end in right["range"])
             return int(first) <= int(own) <= int(last) if first.version == own.version else False
-        return ip_address(right) == own
+        return ip_address(str(right)) == own
     except (ValueError, TypeError, LookupError):
         return None
 
