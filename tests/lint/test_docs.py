@@ -15,6 +15,7 @@ import pytest
 import typer
 from tools import TOP
 
+from vdenet import __version__
 from vdenet.cli import app, complain, spelling
 from vdenet.model.report import Finding, GuestReport, SegmentReport, Severity, State
 from vdenet.model.segment import Mode
@@ -202,3 +203,8 @@ def test_every_file_that_is_linked_or_named_exists(text: Path) -> None:
 def test_the_two_commands_stand_first() -> None:
     commands_shown = re.findall(r"^    (\S.*)$", (TOP / "README.md").read_text(), re.MULTILINE)
     assert [line.split("#")[0].split() for line in commands_shown[:2]] == [["make", "up"], ["make", "test"]]
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    first = (TOP / "debian/changelog").read_text().partition("\n")[0]
+    assert first.startswith(f"vdenet ({__version__}) ")
