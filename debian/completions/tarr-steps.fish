@@ -2,13 +2,20 @@
 
 function __tarr_steps_segments
     # Segments that are up have a VDE switch.
-    for path in /run/vdenet/*/switch
-        basename (dirname $path)
+    for path in /run/vdenet/*/
+        test -e $path/switch; and basename $path
     end
 end
 
 function __tarr_steps_before_command
     not contains -- -- (commandline -opc)
+end
+
+function __tarr_steps_command
+    # What stands behind --, completed as if it stood alone.
+    set -l words (commandline -opc) (commandline -ct)
+    set -l dashes (contains -i -- -- $words)
+    complete -C (string join ' ' -- $words[(math $dashes + 1)..-1])
 end
 
 set -l verbs start stop reload check list ip join leave plan apply segment
@@ -51,5 +58,4 @@ complete -c tarr-steps -n $join -l mac -x -d 'its MAC address'
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l model -x -a 'virtio-net-pci e1000 e1000e rtl8139' -d 'QEMU\'s network device'
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l print -d 'print the arguments for a NIC over VDE'
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l dry-run -d 'print the command'
-# Behind --: the command of the guest.
-complete -c tarr-steps -n 'contains -- -- (commandline -opc)' -x -a '(__fish_complete_subcommand --fcs-skip=1)'
+complete -c tarr-steps -n 'contains -- -- (commandline -opc)' -x -a '(__tarr_steps_command)'
