@@ -29,6 +29,8 @@ class Account:
     member: bool
     effective: bool
     """This process has the group's gid."""
+    gid: int = -1
+    """The account's own group."""
 
 
 def account() -> Account:
@@ -45,9 +47,9 @@ def account() -> Account:
     try:
         group = grp.getgrnam(GROUP)
     except KeyError:
-        return Account(name, member=False, effective=False)
+        return Account(name, member=False, effective=False, gid=own)
     member = name in group.gr_mem or group.gr_gid in os.getgrouplist(name, own)
-    return Account(name, member, effective=group.gr_gid in (os.getegid(), *os.getgroups()))
+    return Account(name, member, group.gr_gid in (os.getegid(), *os.getgroups()), own)
 
 
 def refusal(who: Account) -> NotPermitted:
@@ -71,8 +73,26 @@ def enter(argv: Sequence[str]) -> NotPermitted:
             and not _no_new_privileges():
         sys.stdout.flush()
         sys.stderr.flush()
-        os.execve(sg, ["sg", GROUP, "-c", shlex.join(argv)], {**os.environ, AGAIN: "1"})
+        os.execve(sg, ["sg", GROUP, "-c", _back(who, argv)], {**os.environ, AGAIN: "1"})
     return refusal(who)
+
+
+def _back(who: Account, argv: Sequence[str]) -> str:
+    """The shell's line that runs `argv` with the group it has now as its own.
+
+    `sg` makes its group the process's own and keeps the others beside it. Left so, what a guest's program
+    writes would belong to the group of all members; a second `sg` takes the way back, and keeps the first.
+    """
+    import grp
+
+    line = shlex.join(argv)
+    try:
+        own = grp.getgrgid(os.getgid())
+    except KeyError:
+        return line
+    if os.getgid() == who.gid or who.name in own.gr_mem:
+        return "exec " + shlex.join(["sg", own.gr_name, "-c", f"exec {line}"])
+    return line
 
 
 def entered() -> None:

@@ -142,7 +142,7 @@ def _next(segments: Sequence[SegmentReport]) -> list[str]:
                 return [f"{what} tarr-steps {verb}" + _of(segment)]
     for segment in segments:
         for guest in segment.guests:
-            if guest.fqdn and guest.address:
+            if guest.fqdn and guest.address and guest.port:
                 return [_("see the guests:") + " tarr-steps list",
                         _("log into one:") + f" ssh {printable(guest.fqdn)}"]
         if segment.guests:

@@ -38,6 +38,7 @@ def as_account(monkeypatch: pytest.MonkeyPatch, *, member: bool, effective: bool
 def test_a_late_member_is_started_again_with_every_word_as_it_was(
         monkeypatch: pytest.MonkeyPatch, became: list[tuple[str, list[str], dict[str, str]]]) -> None:
     as_account(monkeypatch, member=True, effective=False)
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: SimpleNamespace(gr_name="x", gr_mem=[]))
     words = ["/usr/bin/python3", "-I", "/usr/bin/tarr-steps", "join", "run", "--", "sh", "-c",
              "echo \"$HOME\" 'x y'; a\nb", "", "$(id)", "*", "é", "\udcff"]
     with pytest.raises(Became):
@@ -45,8 +46,23 @@ def test_a_late_member_is_started_again_with_every_word_as_it_was(
     [(path, argv, environment)] = became
     assert path == "/usr/bin/sg"
     assert argv[:3] == ["sg", "vdenet", "-c"]
-    assert shlex.split(argv[3]) == words
+    assert shlex.split(argv[3]) == words  # the process's gid is no group that the account may go back to
     assert environment[access.AGAIN] == "1"
+
+
+@pytest.mark.parametrize(("gid", "listed"), [(1000, []), (77, ["alice"])])
+def test_what_it_writes_is_not_every_members(
+        monkeypatch: pytest.MonkeyPatch, became: list[tuple[str, list[str], dict[str, str]]],
+        gid: int, listed: list[str]) -> None:
+    monkeypatch.setattr(access, "account", lambda: Account("alice", True, False, 1000))
+    monkeypatch.setattr(os, "getgid", lambda: gid)
+    monkeypatch.setattr(grp, "getgrgid", lambda _gid: SimpleNamespace(gr_name="own", gr_mem=listed))
+    words = ["tarr-steps", "join", "qemu", "--", "qemu", "a 'b'", "$x\n", "\udcff"]
+    with pytest.raises(Became):
+        access.enter(words)
+    outer = shlex.split(became[0][1][3])
+    assert outer[:4] == ["exec", "sg", "own", "-c"]
+    assert shlex.split(outer[4]) == ["exec", *words]
 
 
 @pytest.mark.parametrize(("member", "effective", "again", "why"), [
@@ -78,10 +94,10 @@ def test_the_guard_does_not_reach_what_is_started_later(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(("listed", "primary", "groups", "expected"), [
-    (["alice"], 1000, [1000], Account("alice", member=True, effective=False)),
-    (["alice"], 1000, [1000, 44], Account("alice", member=True, effective=True)),
-    (["bob"], 1000, [1000], Account("alice", member=False, effective=False)),
-    ([], 44, [44], Account("alice", member=True, effective=True)),
+    (["alice"], 1000, [1000], Account("alice", member=True, effective=False, gid=1000)),
+    (["alice"], 1000, [1000, 44], Account("alice", member=True, effective=True, gid=1000)),
+    (["bob"], 1000, [1000], Account("alice", member=False, effective=False, gid=1000)),
+    ([], 44, [44], Account("alice", member=True, effective=True, gid=44)),
 ])
 def test_the_account(monkeypatch: pytest.MonkeyPatch, listed: list[str], primary: int,
                      groups: list[int], expected: Account) -> None:
