@@ -49,7 +49,10 @@ def join(kind_name: str, guest: str, name: str | None, wish: Wish, segment: str,
                     daemon.call("Leave", segment=segment, name=label, kind=kind_name)
             raise
         if not dry_run and joining.actions:
-            memory.save(kind_name, guest, {"segment": segment, "name": place.name, **joining.memory})
+            # What was there before the first join is what leave puts back, however often it was joined since.
+            earlier = memory.load(kind_name, guest) if found.joined else None
+            memory.save(kind_name, guest, {**joining.memory, **(earlier or {}),
+                                           "segment": segment, "name": place.name})
     _tell(kind_name, guest, reserved, segment, joining, found.running, dry_run, output)
 
 

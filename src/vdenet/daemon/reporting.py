@@ -9,13 +9,15 @@ from vdenet.daemon import console
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED
 from vdenet.daemon.members import account_name
+from vdenet.effect import firewall
 from vdenet.errors import VdenetError
 from vdenet.i18n import _
 from vdenet.model import steps
 from vdenet.model.plan import Plan
 from vdenet.model.report import Finding, GuestReport, SegmentReport, Severity, State
 from vdenet.model.segment import Segment
-from vdenet.probe import links, neighbours
+from vdenet.probe import conflicts, links, neighbours, routes
+from vdenet.text import conflicts as conflict_text
 from vdenet.text import vde
 
 _PASSING = (steps.WriteFile, steps.ReloadService, steps.RestoreSysctls)
@@ -104,4 +106,11 @@ def check(engine: Engine, segment: Segment) -> list[Finding]:
                                  f"tarr-steps reload {segment.name}") for step in _broken(plan)]
         except VdenetError as error:
             findings.append(Finding(error.code, Severity.ERROR, segment.name, str(error)))
-    return findings
+    try:
+        findings += conflict_text.firewall_findings(firewall.whole_ruleset(), segment,
+                                                    uplink=conflicts.uplink(), bridged=conflicts.bridged())
+    except VdenetError as error:
+        findings.append(Finding(error.code, Severity.WARNING, segment.name, str(error)))
+    used = [(where, network) for where, networks in routes.networks(without=segment.bridge).items()
+            for network in networks]
+    return findings + conflicts.conflicts(segment, used=used)
