@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vdenet.errors import Collision
 from vdenet.i18n import _
@@ -71,7 +71,7 @@ def reload_digest(service: Service) -> str:
 def up(wanted: Wanted, observed: Observed) -> Plan:
     """What makes the segment what it should be. Raises `Collision` before anything is planned."""
     _refuse_collisions(wanted, observed)
-    plan: list[Change] = []
+    plan, observed = _without_the_stale(wanted, observed)
     for part in (_directories, _bridge, _tap, _own_sysctls, _addresses, _shared_sysctls, _firewall,
                  _links_up, _services, _ports, _resolver):
         plan.extend(part(wanted, observed))
@@ -90,10 +90,12 @@ def down(wanted: Wanted, observed: Observed, last: bool) -> Plan:
     remakes: tuple[tuple[str, tuple[Step, ...]], ...] = (
         (wanted.tap.name, (CreateTap(wanted.tap, alias(wanted.segment)),
                            AttachPort(wanted.tap.name, wanted.bridge.name),
+                           *_settings_of(wanted.tap.name, wanted),
                            SetLink(wanted.tap.name, up=True))),
         (wanted.bridge.name, (CreateBridge(wanted.bridge, alias(wanted.segment)),
-                              *(AddAddress(wanted.bridge.name, a) for a in wanted.addresses),
                               SetOffload(wanted.bridge.name, on=False),
+                              *_settings_of(wanted.bridge.name, wanted),
+                              *(AddAddress(wanted.bridge.name, a) for a in wanted.addresses),
                               SetLink(wanted.bridge.name, up=True),
                               *(AttachPort(port.name, wanted.bridge.name)
                                 for port in ports(wanted.bridge.name, observed)
@@ -101,16 +103,25 @@ def down(wanted: Wanted, observed: Observed, last: bool) -> Plan:
     )
     for name, remake in remakes:
         link = observed.links.get(name)
-        if link is not None and link.ours:
+        if link is not None and (link.ours or _is_our_bridge(wanted, link)):
+            if not link.ours:  # nothing without the mark is ever deleted
+                plan.append(Change(SetLink(name, alias=alias(wanted.segment))))
             plan.append(Change(DeleteLink(name, link.ifindex, link.alias), remake))
     if observed.firewall_present:
         plan.append(Change(UnloadFirewall(wanted.firewall), (LoadFirewall(wanted.firewall),)))
     for directory in reversed(wanted.directories):
         if directory.path in observed.directories and not directory.kept:
-            plan.append(Change(RemoveTree(directory), (MakeDirectory(directory),)))
+            files = (WriteFile(file) for file in wanted.files if file.path.parent == directory.path)
+            plan.append(Change(RemoveTree(directory), (MakeDirectory(directory), *files)))
     if last and observed.sysctls_kept:
         plan.append(Change(RestoreSysctls()))
     return tuple(plan)
+
+
+def _settings_of(link: str, wanted: Wanted) -> list[Step]:
+    """The kernel settings of one interface; they are gone with it."""
+    return [SetSysctl(sysctl.key, sysctl.value) for sysctl in wanted.sysctls
+            if not sysctl.shared and f"/{link}/" in sysctl.key]
 
 
 def ports(bridge: str, observed: Observed) -> list[Link]:
@@ -131,7 +142,30 @@ def _refuse_collisions(wanted: Wanted, observed: Observed) -> None:
 def _is_our_bridge(wanted: Wanted, link: Link) -> bool:
     """By its mark; or by its MAC, which is derived from this machine and segment: a crash may have come
     between making the bridge and marking it."""
-    return link.ours or link.mac == wanted.bridge.mac
+    return link.ours or (link.kind == "bridge" and link.mac == wanted.bridge.mac)
+
+
+def _without_the_stale(wanted: Wanted, observed: Observed) -> tuple[list[Change], Observed]:
+    """What has to go before anything is made, and what is there then.
+
+    A tap of another owner cannot be opened by the switch; it is ours and nobody's, so it is remade. A
+    switch does not notice that its tap is gone, and runs on without it: it is stopped first, so that a
+    crash in between leaves it to be started.
+    """
+    tap = wanted.tap
+    link = observed.links.get(tap.name)
+    if link is not None and link.owner == tap.owner:
+        return [], observed
+    plan = [Change(StopService(wanted.segment, service)) for service in wanted.services
+            if service.link == tap.name and service.name in observed.services]
+    if link is not None:
+        plan.append(Change(DeleteLink(tap.name, link.ifindex, link.alias)))
+    stopped = {change.step.service.name for change in plan if isinstance(change.step, StopService)}
+    return plan, replace(
+        observed,
+        links={name: other for name, other in observed.links.items() if name != tap.name},
+        sysctls={key: value for key, value in observed.sysctls.items() if f"/{tap.name}/" not in key},
+        services={name: running for name, running in observed.services.items() if name not in stopped})
 
 
 def _directories(wanted: Wanted, observed: Observed) -> Iterable[Change]:
@@ -175,10 +209,6 @@ def _shared_sysctls(wanted: Wanted, observed: Observed) -> Iterable[Change]:
 
 def _tap(wanted: Wanted, observed: Observed) -> Iterable[Change]:
     tap, link = wanted.tap, observed.links.get(wanted.tap.name)
-    if link is not None and link.owner != tap.owner:
-        # A tap of another owner cannot be opened by the switch; it is ours and nobody's, so remake it.
-        yield Change(DeleteLink(tap.name, link.ifindex, link.alias))
-        link = None
     if link is None:
         yield Change(CreateTap(tap, alias(wanted.segment)), (DeleteLink(tap.name, 0, alias(wanted.segment)),))
     elif link.mtu != tap.mtu:

@@ -94,6 +94,8 @@ class Service:
     clear: tuple[Path, ...] = ()
     """What a predecessor may have left behind; removed, as the account, before the start."""
     holds_stdin: bool = False
+    link: str | None = None
+    """The interface that it holds open: when that is made anew, so is the service."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ def service(segment: Segment, places: Places) -> Service:
         ready_socket=control / "ctl",
         clear=(control, console),
         holds_stdin=True,
+        link=segment.tap,
     )
 
 
