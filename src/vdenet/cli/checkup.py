@@ -23,12 +23,14 @@ from vdenet.errors import (
 from vdenet.i18n import _
 from vdenet.model.places import Places
 from vdenet.model.report import Finding, SegmentReport, Severity, State
-from vdenet.probe import addresses, links, resolvers
+from vdenet.probe import addresses, conflicts, links, resolvers
 from vdenet.text import qemu
 from vdenet.text.reports import Passed
 
 _TUN = Path("/dev/net/tun")
 _QEMU = "qemu-system-x86_64"
+_NO_RESOLVER = "resolver-none"
+"""As the conflicts say it (`vdenet.text.conflicts`), that it is said once."""
 
 
 class Checkup:
@@ -126,6 +128,7 @@ class Checkup:
             except (OSError, ValueError):  # only members may read it
                 self._interface(path.stem)
             else:
+                self.findings += conflicts.conflicts(segment)
                 down = os.path.exists(self._places.stopped(segment.name))
                 found.append(SegmentReport(
                     name=segment.name, state=State.DOWN if down else State.UP,
@@ -253,13 +256,18 @@ class Checkup:
             found = tools.ask(["getent", "ahostsv4", name], seconds=8.0).split()
         except (ToolMissing, ToolFailed):
             found = []
+        kind = resolvers.kind()
         if server in found:
+            # However it does that: by hand, perhaps.
+            self.findings = [one for one in self.findings
+                             if (one.code, one.segment) != (_NO_RESOLVER, segment.name)]
             self._right("resolver", segment, _("this host resolves the names in {domain}").format(
                 domain=segment.domain))
         else:
-            self._wrong("resolver", segment, Severity.WARNING,
+            code = _NO_RESOLVER if kind == resolvers.NONE else "resolver"
+            self._wrong(code, segment, Severity.WARNING,
                         _("this host does not resolve the names in {domain}").format(
-                            domain=segment.domain), _resolver_hint(segment.name, server))
+                            domain=segment.domain), _resolver_hint(segment.name, server, kind))
 
     # --- what is noted ------------------------------------------------------------------------
 
@@ -278,8 +286,7 @@ def _known_name(segment: SegmentReport) -> str:
     return f"{segment.name}.{segment.domain}"
 
 
-def _resolver_hint(segment: str, server: str) -> str:
-    kind = resolvers.kind()
+def _resolver_hint(segment: str, server: str, kind: str) -> str:
     if kind != resolvers.NONE:
         return _("{reload} tells {resolver} again").format(reload=_reload(segment), resolver=kind)
     return _("sudo apt install systemd-resolved, or put nameserver {server} first in "

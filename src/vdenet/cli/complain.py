@@ -41,7 +41,7 @@ HINTS = {
     "unknown-segment": (N_("tarr-steps list shows the segments that there are"),),
     "not-permitted": (N_("sudo adduser {account} vdenet"),
                       N_("log out and in again, or for now: {relogin}")),
-    "daemon-unreachable": (N_("{start}"),),
+    "daemon-unreachable": ("{start}",),
     "segment-down": (N_("tarr-steps start {segment}"),),
     "no-such-guest": (N_("tarr-steps list shows the guests"),),
     "name-taken": (N_("choose another with --name"),),

@@ -15,7 +15,8 @@ from vdenet.cli import access, checkup, nameserver, tools
 from vdenet.errors import ToolFailed, ToolMissing, UnknownSegment
 from vdenet.model.observed import Link
 from vdenet.model.places import Places
-from vdenet.probe import addresses, links, resolvers
+from vdenet.model.report import Finding, Severity
+from vdenet.probe import addresses, conflicts, links, resolvers
 from vdenet.text import dnsquery
 
 
@@ -32,6 +33,7 @@ class Machine:
         self.addresses = {"10.83.14.1/24", "fd5e:1::1/64"}
         self.named: list[str] | Exception = ["10.83.14.1"]
         self.resolved = "10.83.14.1     STREAM vdenet0.vdenet.internal\n"
+        self.conflicts: list[Finding] = []
         self.netdevs: str | Exception = "user\nvde\n"
         self.segment = {**SEGMENT, "switch": str(places.switch("vdenet0"))}
         monkeypatch.setattr(links, "link", self.links.get)
@@ -40,6 +42,7 @@ class Machine:
         monkeypatch.setattr(tools, "ask", self._ask)
         monkeypatch.setattr(checkup, "_TUN", Path("/dev/null"))
         monkeypatch.setattr(resolvers, "kind", lambda: resolvers.NONE)
+        monkeypatch.setattr(conflicts, "conflicts", lambda _segment: list(self.conflicts))
         monkeypatch.setattr(access, "account", lambda: access.Account("alice", True, True))
         leases = Path(places.leases("vdenet0"))
         leases.parent.mkdir(parents=True)
@@ -116,9 +119,10 @@ def change_link(machine: Machine, name: str, **values: Any) -> None:
     (lambda _m, p: Path(p.leases("vdenet0")).unlink(), "leases-missing", "warning"),
     (lambda m, _p: setattr(m, "named", nameserver.NoAnswer("no answer")), "dns-silent", "error"),
     (lambda m, _p: setattr(m, "named", []), "dns-wrong", "error"),
-    (lambda m, _p: setattr(m, "resolved", "10.9.9.9 STREAM x\n"), "resolver", "warning"),
-    (lambda m, _p: setattr(m, "resolved", ToolFailed(what="x", tool="getent", why="2")), "resolver",
+    (lambda m, _p: setattr(m, "resolved", "10.9.9.9 STREAM x\n"), "resolver-none",
      "warning"),
+    (lambda m, _p: setattr(m, "resolved", ToolFailed(what="x", tool="getent", why="2")),
+     "resolver-none", "warning"),
     (lambda m, _p: setattr(m, "netdevs", "user\n"), "qemu-vde", "info"),
     (lambda m, _p: setattr(m, "netdevs", ToolFailed(what="x", tool="q", why="y")), "tool-failed", "error"),
 ])
@@ -176,6 +180,23 @@ def test_how_to_mend_the_resolver(served: Daemon, machine: Machine, tarr_steps: 
     monkeypatch.setattr(resolvers, "kind", lambda: kind)
     machine.resolved = ""
     assert hint in tarr_steps("check").out
+
+
+def test_a_resolver_that_was_made_to_work(served: Daemon, machine: Machine, tarr_steps: TarrSteps) -> None:
+    served.answers["Check"] = {"ok": True, "findings": [
+        {"code": "resolver-none", "severity": "warning", "segment": "vdenet0", "message": "m", "hint": "h"}]}
+    assert codes(tarr_steps("check", "--json").out) == {}
+    machine.resolved = ""
+    shown = tarr_steps("check", "--json").out
+    assert [finding["message"] for finding in json.loads(shown)["findings"]] == ["m"]
+
+
+def test_conflicts_are_seen_without_the_daemon(machine: Machine, places: Places,
+                                               tarr_steps: TarrSteps) -> None:
+    configured(places)
+    machine.conflicts = [Finding("br-netfilter", Severity.WARNING, "vdenet0", "m", "h")]
+    assert codes(tarr_steps("check", "--json").out) == {
+        "daemon-unreachable": "error", "br-netfilter": "warning"}
 
 
 def test_every_segment_is_asked_for(served: Daemon, machine: Machine, tarr_steps: TarrSteps) -> None:
