@@ -1,0 +1,55 @@
+"""A unit test touches nothing: no process, no network, no file outside its temporary directory.
+
+An audit hook (PEP 578) sees what the interpreter is about to do, by whatever name it was called.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+# The same examples every time: a failure is a fault of the change, not of the day.
+settings.register_profile("vdenet", deadline=None, database=None, derandomize=True, print_blob=True)
+settings.load_profile("vdenet")
+
+_FORBIDDEN = frozenset({
+    "subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn",
+    "os.kill", "os.killpg", "signal.pthread_kill", "fcntl.ioctl",
+    "socket.bind", "socket.connect", "socket.sendto", "socket.getaddrinfo"})
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+_may_write: Path | None = None
+
+
+class Touched(BaseException):
+    """A unit test reached for the machine. Not an Exception: nothing catches it on its way."""
+
+
+def _watch(event: str, given: tuple[Any, ...]) -> None:
+    if _may_write is None:
+        return
+    if event in _FORBIDDEN or (event == "socket.__new__" and given[1] != socket.AF_UNIX):
+        raise Touched(f"{event} {given!r}")
+    if event == "open" and isinstance(given[0], (str, bytes)) and given[2] & _WRITES:
+        path = Path(os.path.abspath(os.fsdecode(given[0])))
+        if not path.is_relative_to(_may_write) and path.parent.name != "__pycache__" \
+                and path != Path(os.devnull):
+            raise Touched(f"{event} {given!r}")
+
+
+sys.addaudithook(_watch)
+
+
+@pytest.fixture(autouse=True)
+def untouchable(tmp_path: Path) -> Iterator[None]:
+    """Tests of the command line have a fixture of the same name, in place of this."""
+    global _may_write
+    _may_write = tmp_path
+    yield
+    _may_write = None

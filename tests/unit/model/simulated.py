@@ -1,0 +1,183 @@
+"""A machine that steps are carried out on in the mind: what each does, and what it needs to be possible."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath as Path
+from typing import Any, assert_never
+
+from vdenet.model import steps
+from vdenet.model.observed import Link, Observed, RunningService
+from vdenet.model.plan import digest, reload_digest, resolver_mark, restart_digest
+from vdenet.model.steps import Step
+from vdenet.model.wanted import ALIAS, Address, Directory, Service, Wanted
+
+
+@dataclass
+class Machine:
+    """As much of a machine as plans are made of; a step that a real one would refuse is an AssertionError."""
+
+    links: dict[str, Link] = field(default_factory=dict)
+    addresses: dict[str, set[Address]] = field(default_factory=dict)
+    shared: dict[str, str] = field(default_factory=lambda: {
+        "net/ipv4/ip_forward": "0", "net/ipv6/conf/all/forwarding": "0",
+        "net/ipv6/conf/eth0/accept_ra": "1", "net/ipv6/conf/wlan0/accept_ra": "1"})
+    own: dict[str, str] = field(default_factory=dict)
+    record: dict[str, str] = field(default_factory=dict)
+    directories: dict[Path, tuple[int, str]] = field(default_factory=dict)
+    files: dict[Path, str] = field(default_factory=dict)
+    services: dict[str, RunningService] = field(default_factory=dict)
+    held: dict[str, int] = field(default_factory=dict)
+    """By service, the index of the interface that it opened."""
+    firewall: str | None = None
+    firewall_present: bool = False
+    offload: dict[str, bool] = field(default_factory=dict)
+    resolver: str | None = None
+    resolver_link: str | None = None
+    next_index: int = 10
+
+    def copy(self) -> Machine:
+        return copy.deepcopy(self)
+
+    def observe(self, wanted: Wanted) -> Observed:
+        """As the daemon looks: at what `wanted` speaks of."""
+        sysctls = {}
+        for sysctl in wanted.sysctls:
+            if sysctl.key in self.shared:
+                sysctls[sysctl.key] = self.shared[sysctl.key]
+            elif sysctl.key.split("/")[3] in self.links:
+                sysctls[sysctl.key] = self.own.get(sysctl.key, "as the kernel has it")
+        bridge = wanted.bridge.name
+        names = {service.name for service in wanted.services}
+        return Observed(
+            links=dict(self.links), addresses={bridge: frozenset(self.addresses.get(bridge, ()))}, sysctls=sysctls,
+            directories={d.path: self.directories[d.path] for d in wanted.directories if d.path in self.directories},
+            files={file.path: self.files[file.path] for file in wanted.files if file.path in self.files},
+            services={name: running for name, running in self.services.items() if name in names},
+            firewall=self.firewall, firewall_present=self.firewall_present,
+            offload={bridge: self.offload.get(bridge, True)} if bridge in self.links else {},
+            sysctls_kept=bool(self.record), resolver=self.resolver)
+
+    def perform(self, done: Iterable[Step]) -> None:
+        for step in done:
+            self._do(step)
+
+    def change(self, name: str, **what: Any) -> None:
+        """Behind the daemon's back."""
+        self.links[name] = replace(self.links[name], **what)
+
+    def delete(self, name: str) -> None:
+        """An interface goes, and with it all that hangs on it."""
+        del self.links[name]
+        self.addresses.pop(name, None)
+        self.offload.pop(name, None)
+        self.own = {key: value for key, value in self.own.items() if key.split("/")[3] != name}
+        if self.resolver_link == name:
+            self.resolver = self.resolver_link = None
+        for port in self.links:
+            if self.links[port].master == name:
+                self.change(port, master=None)
+
+    def _do(self, step: Step) -> None:
+        match step:
+            case steps.CreateBridge(bridge, alias):
+                self._born(Link(bridge.name, 0, bridge.mac, bridge.mtu, False, False, "bridge", alias=alias))
+            case steps.CreateTap(tap, alias):
+                self._born(Link(tap.name, 0, "9a:00:00:00:00:01", tap.mtu, False, False, "tap", alias=alias,
+                                owner=tap.owner))
+            case steps.DeleteLink(name, ifindex):
+                link = self.links.get(name)
+                if link is not None and ifindex in (0, link.ifindex) and link.alias.startswith(ALIAS):
+                    self.delete(name)
+            case steps.SetLink(name):
+                given = {"up": step.up, "mac": step.mac, "mtu": step.mtu, "alias": step.alias}
+                self.change(name, **{key: value for key, value in given.items() if value is not None})
+            case steps.AttachPort(name, bridge_name):
+                assert self.links[bridge_name].kind == "bridge"
+                self.change(name, master=bridge_name)
+            case steps.DetachPort(name):
+                if name in self.links:
+                    self.change(name, master=None)
+            case steps.AddAddress(name, address):
+                assert name in self.links
+                self.addresses[name].add(address)
+            case steps.RemoveAddress(name, address):
+                assert name in self.links
+                self.addresses[name].discard(address)
+            case steps.SetOffload(name, on):
+                assert name in self.links
+                self.offload[name] = on
+            case steps.SetSysctl(key, value, keep):
+                if key in self.shared:
+                    if keep:
+                        self.record.setdefault(key, self.shared[key])
+                    self.shared[key] = value
+                else:
+                    assert key.split("/")[3] in self.links and not keep
+                    self.own[key] = value
+            case steps.RestoreSysctls():
+                self.shared.update(self.record)
+                self.record.clear()
+            case steps.MakeDirectory(directory):
+                # Root makes what is missing above; another account cannot.
+                assert directory.account == "root" or directory.path.parent in self.directories
+                self.directories[directory.path] = directory.mode, directory.group
+            case steps.RemoveTree(directory):
+                self._remove(directory)
+            case steps.WriteFile(file):
+                assert file.path.parent in self.directories
+                self.files[file.path] = file.text
+            case steps.RemoveFile(path):
+                self.files.pop(path, None)
+            case steps.LoadFirewall(firewall):
+                self.firewall, self.firewall_present = digest(firewall.text), True
+            case steps.UnloadFirewall():
+                self.firewall, self.firewall_present = None, False
+            case steps.StartService(_segment, service):
+                self._start(service)
+            case steps.ReloadService(_segment, service):
+                assert service.name in self.services
+                self._run(service)
+            case steps.StopService(_segment, service):
+                self.services.pop(service.name, None)
+                self.held.pop(service.name, None)
+            case steps.RegisterResolver(resolver):
+                assert resolver.link in self.links
+                self.resolver = resolver_mark(resolver.kind, resolver.server, resolver.domain)
+                self.resolver_link = resolver.link
+            case steps.UnregisterResolver():
+                self.resolver = self.resolver_link = None
+            case _:
+                assert_never(step)
+
+    def _born(self, link: Link) -> None:
+        assert link.name not in self.links
+        self.next_index += 1
+        self.links[link.name] = replace(link, ifindex=self.next_index)
+        self.addresses[link.name] = set()
+        self.offload[link.name] = True
+
+    def _remove(self, directory: Directory) -> None:
+        path = directory.path
+        self.directories = {p: v for p, v in self.directories.items() if p != path and path not in p.parents}
+        self.files = {p: v for p, v in self.files.items() if path not in p.parents}
+
+    def _start(self, service: Service) -> None:
+        assert service.name not in self.services, "a second one"
+        if service.link is not None:
+            tap = self.links[service.link]
+            assert tap.up and tap.master is not None
+            self.held[service.name] = tap.ifindex
+        for word in service.argv:  # what it reads is there
+            _option, _equals, path = word.partition("=")
+            assert not path.endswith(".conf") or Path(path) in self.files
+        if service.ready_udp is not None:
+            holders = [name for name, there in self.addresses.items()
+                       if any(str(a.ip) == service.ready_udp[0] for a in there)]
+            assert [self.links[name].up for name in holders] == [True], "it can be reached"
+        self._run(service)
+
+    def _run(self, service: Service) -> None:
+        self.services[service.name] = RunningService(1000, restart_digest(service), reload_digest(service))

@@ -1,0 +1,82 @@
+"""Segments and what surrounds them, fixed ones and arbitrary ones, for several tests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
+
+from hypothesis import strategies as st
+
+from vdenet.model import names
+from vdenet.model.places import Places
+from vdenet.model.segment import Host, Mode, OpenPort, Retiring, Segment
+from vdenet.text import blueprint
+from vdenet.text.blueprint import Guests, HostFacts
+from vdenet.text.dnsmasq import Reservation
+
+PLACES = Places()
+PLAIN = Segment("vdenet0", IPv4Interface("10.83.14.1/24"), IPv6Interface("fd5e:8a01:22c4:1::1/64"))
+HOST = HostFacts(machine_id="0123456789abcdef0123456789abcdef", hostname="tower.example.org",
+                 switch_uid=990, matches_bridge=True, resolver="systemd-resolved", ipv6=True,
+                 uplinks_ra=("eth0",))
+WANTED = blueprint.wanted(PLAIN, HOST, Guests(), PLACES)
+
+NOT_WORDS = (
+    "", " ", "two words", "comma,comma", "a\nb", "a\r\nb", "a\tb", "a\0b", "tail\n", "\nhead", "'", '"', "#", "a=b",
+    "a;b", "a}b", "${x}", "`id`", "../up", "/etc/passwd", "a\\b", "é", "漢字", "\u2028", "\u202e", "\ud800", "a\x85b",
+    "x" * 300, "-head", "tail-", "under_score", "a..b", ".", "%n%s", "\x1b[2J", "１２", "²",
+)
+"""What somebody writes into a name in the hope that it becomes something else."""
+
+labels = st.from_regex(r"[a-z]([a-z0-9-]{0,14}[a-z0-9])?", fullmatch=True).filter(
+    lambda text: text not in names.RESERVED_LABELS | {"infinite", "ignore"})
+macs = st.integers(0, 2**24 - 1).map(lambda n: "52:54:00:" + ":".join(f"{byte:02x}" for byte in n.to_bytes(3, "big")))
+
+
+@st.composite
+def addresses(draw: st.DrawFn) -> IPv4Interface:
+    """A host's address, anywhere in a private network that a segment may have."""
+    inside: IPv4Network = draw(st.sampled_from(names.PRIVATE_NETWORKS))
+    length = draw(st.integers(max(16, inside.prefixlen), 30))
+    base = int(inside.network_address) + draw(st.integers(0, inside.num_addresses - 1))
+    network = IPv4Network((base, length), strict=False)
+    return IPv4Interface((int(network.network_address) + draw(st.integers(1, network.num_addresses - 2)), length))
+
+
+@st.composite
+def segments(draw: st.DrawFn, name: str = "vdenet0") -> Segment:
+    """Any segment that a file can describe."""
+    address = draw(addresses())
+    network = address.network
+    inside = st.integers(1, network.num_addresses - 2).map(lambda n: network.network_address + n)
+    hosts, seen = [], set[object]()
+    for mac, label, fixed in draw(st.lists(st.tuples(macs, st.none() | labels, st.none() | inside), max_size=4)):
+        if fixed != address.ip and not seen & ({mac, label, fixed} - {None}):
+            seen |= {mac, label, fixed}
+            hosts.append(Host(mac, label, fixed))
+    first, last = sorted((draw(inside), draw(inside)))
+    pool: tuple[IPv4Address, IPv4Address] | None = (first, last)
+    if first <= address.ip <= last or draw(st.booleans()):
+        pool = None
+    subnet = draw(st.integers(0, 2**56 - 1))
+    six = IPv6Interface(((0xFD << 120) + (subnet << 64) + 1, 64))
+    return Segment(
+        name, address, draw(st.none() | st.just(six)), draw(st.sampled_from(Mode)), f"{draw(labels)}.internal",
+        draw(st.integers(120, 604800)), draw(st.booleans()), pool, tuple(hosts),
+        tuple(draw(st.lists(st.builds(OpenPort, st.sampled_from(("tcp", "udp")), st.integers(1, 65535)), max_size=3))),
+        draw(st.booleans()), draw(st.integers(2, 1024)))
+
+
+reservations = st.builds(Reservation, macs, labels)
+
+
+@st.composite
+def surroundings(draw: st.DrawFn) -> tuple[HostFacts, Guests]:
+    """What a host and its guests may add to a segment."""
+    host = replace(HOST, switch_uid=draw(st.sampled_from((990, 991))), matches_bridge=draw(st.booleans()),
+                   ipv6=draw(st.booleans()), uplinks_ra=draw(st.sampled_from(((), ("eth0",), ("eth0", "wlan0")))))
+    guests = Guests(
+        joined=tuple(draw(st.lists(reservations, max_size=3))), pinned=tuple(draw(st.lists(reservations, max_size=3))),
+        ports=draw(st.sampled_from(((), ("vd0-a",), ("vd0-a", "vd0-b"), ("vd0-a", "vnet7")))),
+        retiring=tuple(Retiring(a, 1e10) for a in draw(st.lists(addresses(), max_size=2, unique=True))))
+    return host, guests
