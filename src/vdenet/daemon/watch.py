@@ -1,8 +1,8 @@
 """Notices that something changed, and has it repaired.
 
-Netlink tells of links, addresses, forwarding and nftables; a pidfd of each service's end; the lease file is
-looked at once a second. What a message says does not matter: it only means "look again", and the engine
-looks at everything. So nothing that a storm of messages loses can be missed.
+Netlink tells of links, addresses, forwarding and nftables; a pidfd of each service's end; the lease file and
+what dnsmasq reads are looked at once a second. What a message says does not matter: it only means "look again",
+and the engine looks at everything. So nothing that a storm of messages loses can be missed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import select
 import socket
 import threading
 import time
+from pathlib import PurePath
 
 from vdenet.daemon import reaper
 from vdenet.daemon.engine import Engine
@@ -42,7 +43,7 @@ class Watch:
                          _listen(_NETLINK_NETFILTER, _NFNLGRP_NFTABLES)]
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._closing = False
-        self._leases: dict[str, tuple[int, int]] = {}
+        self._files: dict[str, list[tuple[int, int] | None]] = {}
         self._retry: dict[str, tuple[float, float]] = {}
         self._told: dict[str, str] = {}
 
@@ -116,7 +117,7 @@ class Watch:
         for segment in self._engine.configuration.all():
             if self._engine.stopped(segment.name):
                 continue
-            if not due and not self._leases_changed(segment.name):
+            if not self._files_changed(segment.name) and not due:
                 continue
             when, delay = self._retry.get(segment.name, (0.0, 0.0))
             if when > time.monotonic():
@@ -137,15 +138,22 @@ class Watch:
                     self._told[segment.name] = str(error)
                     logger.error("cannot repair %s: %s", segment.name, error)
 
-    def _leases_changed(self, segment: str) -> bool:
-        try:
-            status = os.stat(self._engine.places.leases(segment))
-        except OSError:
-            return False
-        now = (status.st_mtime_ns, status.st_size)
-        changed = self._leases.get(segment) != now
-        self._leases[segment] = now
+    def _files_changed(self, segment: str) -> bool:
+        """Whether dnsmasq gave a lease, or somebody else touched a file of ours, since the last call."""
+        places = self._engine.places
+        now = [_stamp(path) for path in (places.leases(segment), places.dnsmasq_config(segment),
+                                         places.dnsmasq_hosts(segment))]
+        changed = self._files.get(segment) != now
+        self._files[segment] = now
         return changed
+
+
+def _stamp(path: PurePath) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def _listen(protocol: int, groups: int) -> socket.socket:
