@@ -190,9 +190,9 @@ def content(frame: bytes) -> bytes:
     return body.rstrip(b"\0")
 
 
-@pytest.mark.parametrize("name", ATTACKERS)
-def test_a_real_dhcp_server_serves_nobody(ground: Ground, name: str) -> None:
-    attacker, victim = ground.guests[name], ground.guests["qa" if name != "ra" else "va"]
+@pytest.mark.parametrize(("name", "prey"), [("va", "qa"), ("ca", "va"), ("qb", "ca")])
+def test_a_real_dhcp_server_serves_nobody(ground: Ground, name: str, prey: str) -> None:
+    attacker, victim = ground.guests[name], ground.guests[prey]
     conf = f"/tmp/udhcpd.{name}"
     attacker.run(f"printf 'start 10.66.66.10\\nend 10.66.66.20\\ninterface {attacker.interface}\\n"
                  f"opt router 10.66.66.1\\nopt subnet 255.255.255.0\\nlease_file {conf}.leases\\n"

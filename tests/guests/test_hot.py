@@ -56,7 +56,7 @@ def test_kill_of_the_daemon_loses_nothing_and_a_start_changes_nothing(ground: Gr
     assert ground.pids(*CHILDREN) == children
     assert links(ground) == before
     after = ground.listed()
-    for name in listed:
+    for name in ground.guests:
         assert after[name] == listed[name]
         assert str(ground.guests[name].wait_address()) == addresses[name]
 
@@ -102,7 +102,8 @@ def test_a_new_address_under_a_running_ping(ground: Ground) -> None:
             ground.guests[asker].run(f"ping -4 -c 1 -W 5 {name}.{DOMAIN} | grep -F '({address})'")
     told = ground.guests["qb"].run(f"busybox wget -qO- http://{ground.outside.name}/whoami")
     assert told == ground.outside.uplink
-    assert {name: shown["address"] for name, shown in ground.listed().items()} == {
+    listed = ground.listed()
+    assert {name: listed[name]["address"] for name in addresses} == {
         name: str(address) for name, address in addresses.items()}
 
 

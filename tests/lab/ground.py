@@ -30,6 +30,8 @@ from .roots import root
 from .sniffer import Sniffer, process_in
 
 TOOLS = ("qemu-system-x86", "lxc", "busybox-static")
+# The host's resolver: one that knows which server has which domain, and one that does not.
+RESOLVER = {"trixie": "openresolv", "bookworm": "dnsmasq"}
 SEGMENT = "vdenet0"
 SWITCH = "/run/vdenet/vdenet0/switch"
 DOMAIN = "vdenet.internal"
@@ -62,10 +64,10 @@ class Ground:
         self._stack.close()
 
     def _start(self) -> None:
-        base = root(self._suite, "depends", extra=TOOLS)
+        base = root(self._suite, "depends", extra=(*TOOLS, RESOLVER[self._suite]))
         self.machine = self._stack.enter_context(Machine(base, "lab", cgroup=True))
         self.outside = self._stack.enter_context(Outside(self.machine.pid))
-        self.machine.path("/etc/resolv.conf").write_text(f"nameserver {self.outside.address}\n")
+        self._resolver(RESOLVER[self._suite])
         here = self.machine.path(_HERE)
         here.mkdir()
         (here / "agent").write_text(AGENT)
@@ -80,6 +82,16 @@ class Ground:
         self.machine.user("alice", member=True)
         self.machine.user("bob", member=True)
         self.wait_up()
+
+    def _resolver(self, kind: str) -> None:
+        """Set up the host's resolver as a network manager would, to ask the server outside."""
+        machine, server = self.machine, self.outside.address
+        if kind == "openresolv":
+            machine.run(["resolvconf", "-a", "eth0"], input=f"nameserver {server}\n")
+        else:
+            machine.path("/etc/dnsmasq.d/upstream").write_text(f"no-resolv\nserver={server}\n")
+            machine.run(["service", "dnsmasq", "start"])
+            machine.path("/etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
 
     def wait_up(self) -> None:
         wait_for(lambda: bool(self.segment()["state"] == "up"), 15, f"{SEGMENT} up")
