@@ -36,16 +36,14 @@ up: ## as root: build the package, install it, bring the segment up
 	tarr-steps list --json >/dev/null 2>&1 || service vdenetd start
 	echo
 	tarr-steps list
-	cat <<-'END'
-
-	The segment is up, and comes up again at every boot. From here on no root is needed:
-
-	  adduser NAME vdenet                   let a user in (you are in, if you came by sudo)
-	  tarr-steps                            how things stand, and what to do next
-	  tarr-steps check                      is everything as it ought to be?
-	  tarr-steps join qemu -- qemu-system-x86_64 ...   a QEMU guest on the segment
-	  man tarr-steps                        the rest
-	END
+	echo
+	echo 'The segment is up, and will be after every boot. From here on no root is needed:'
+	printf '  %-48s %s\n' \
+	    'adduser NAME vdenet' 'let another user in (you are, if you came by sudo)' \
+	    'tarr-steps' 'how things stand, and what to do next' \
+	    'tarr-steps check' 'is everything as it ought to be?' \
+	    'tarr-steps join qemu -- qemu-system-x86_64 ...' 'a QEMU guest on the segment' \
+	    'man tarr-steps' 'the rest'
 
 .PHONY: test
 test: ## install what testing needs, run every test that this machine can run
