@@ -27,6 +27,9 @@ RESERVED_SEGMENTS = frozenset({"lo", "all", "default", "control", "dns", "state"
 """Names that interfaces, sysctl directories or files beside the segments' own have already."""
 RESERVED_LABELS = frozenset({"localhost", "wpad", "isatap", "gateway", "host", "ns", "_gateway"})
 """Host names that no guest may claim: they would redirect other guests' traffic or lookups."""
+_TIME = re.compile(r"[0-9]+[wdhms]?|infinite|ignore", re.ASCII)
+"""What dnsmasq takes for a lease time, or an order to answer nothing, where a name stands (dnsmasq(8),
+dhcp-host)."""
 
 
 def segment_name(text: str) -> str:
@@ -48,6 +51,8 @@ def guest_name(text: str) -> str:
                        why=_("expected 1 to 63 letters, digits and hyphens, no hyphen at either end"))
     if label in RESERVED_LABELS:
         raise BadValue(what=_("guest name"), value=text, why=_("the name is reserved"))
+    if _TIME.fullmatch(label):
+        raise BadValue(what=_("guest name"), value=text, why=_("dnsmasq would read it as a time"))
     return label
 
 
@@ -112,7 +117,7 @@ def segment_address6(text: str) -> ipaddress.IPv6Interface:
         address = ipaddress.IPv6Interface(text)
     except ValueError:
         address = None
-    if address is None or "/" not in text or address.network.prefixlen != 64 \
+    if address is None or "/" not in text or "%" in text or address.network.prefixlen != 64 \
             or address.ip not in ipaddress.IPv6Network("fd00::/8") or address.ip == address.network[0]:
         raise BadValue(what=_("IPv6 address"), value=text,
                        why=_("expected a unique local address and /64, such as fd5e:1::1/64"))

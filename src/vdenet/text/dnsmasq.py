@@ -15,12 +15,13 @@ from ipaddress import IPv4Address
 
 from vdenet.errors import BadValue
 from vdenet.i18n import _
-from vdenet.model.names import RESERVED_LABELS
+from vdenet.model.names import RESERVED_LABELS, guest_name, mac_address
 from vdenet.model.places import DNS_ACCOUNT, GROUP, Places
 from vdenet.model.segment import Host, Mode, Segment
 from vdenet.model.wanted import Service
 
 _WORD = re.compile(r"[A-Za-z0-9._:/\[\]*-]+", re.ASCII)
+_EXPIRY = re.compile(r"[0-9]{1,18}", re.ASCII)
 MAX_LEASES = 4096
 CAPABILITIES = ("net_admin", "net_raw", "net_bind_service")
 """What dnsmasq needs when it is started without root: DHCP sets ARP entries and sends raw frames,
@@ -126,11 +127,12 @@ def hosts(reservations: Iterable[Reservation]) -> str:
     """dhcp-hostsfile: `MAC,address,name`, sorted, a line a MAC."""
     lines = []
     for reservation in sorted(reservations, key=lambda r: r.mac):
-        words = [_word(reservation.mac)]
+        # Not any words: a time or `ignore` in the place of the name would be an order.
+        words = [mac_address(reservation.mac)]
         if reservation.address is not None:
             words.append(str(reservation.address))
         if reservation.name is not None:
-            words.append(_word(reservation.name))
+            words.append(guest_name(reservation.name))
         lines.append(",".join(words))
     return "".join(f"{line}\n" for line in lines)
 
@@ -176,13 +178,13 @@ def leases(text: str) -> list[Lease]:
         words = line.split()
         if words[:1] == ["duid"]:
             break
-        if len(words) < 4 or not words[0].isdigit():
+        if len(words) < 4 or not _EXPIRY.fullmatch(words[0]):
             continue
         try:
-            IPv4Address(words[2])
-        except ValueError:
-            continue
-        found.append(Lease(int(words[0]), words[1].lower(), words[2], None if words[3] == "*" else words[3]))
+            mac, address = mac_address(words[1]), IPv4Address(words[2])
+        except (BadValue, ValueError):
+            continue  # another hardware than Ethernet has a prefix: `06-…`
+        found.append(Lease(int(words[0]), mac, str(address), None if words[3] == "*" else words[3]))
     return found
 
 
