@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from typing import Any
@@ -35,6 +36,8 @@ MIN_LEASE, MAX_LEASE = 120, 7 * 86400
 MAX_SWITCH_PORTS = 1024
 _DURATION = re.compile(r"([1-9][0-9]{0,6})([smhd]?)", re.ASCII)
 _UNIT = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_HEADER = re.compile(r"\s*\[(\[?)\s*([\w\"'-]+)\s*\]")
+_KEY = re.compile(r"\s*([\w\"'-]+(\s*\.\s*[\w\"'-]+)*)\s*=")
 _OPEN = re.compile(r"(tcp|udp)/([1-9][0-9]{0,4})", re.ASCII)
 
 
@@ -48,6 +51,8 @@ def parse(text: str, name: str, where: str) -> Segment:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadConfig(where=_position(str(error), where), why=_message(str(error))) from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets
+        raise BadConfig(where=where, why=_("it is too long or nested too deeply")) from None
     return _Reader(text, where).segment(name, table)
 
 
@@ -63,25 +68,46 @@ def _message(message: str) -> str:
     return plain[:1].lower() + plain[1:]
 
 
+def _places(text: str) -> dict[tuple[str, int], int]:
+    """Where each key stands: `(host.mac, 1)` is that of the second [[host]]. Lines count from 1."""
+    places: dict[tuple[str, int], int] = {}
+    tables: Counter[str] = Counter()
+    prefix, nth = "", 0
+    for number, line in enumerate(text.split("\n"), 1):
+        if found := _HEADER.match(line):
+            table = _plain(found[2])
+            prefix, nth = f"{table}.", tables[table]
+            tables[table] += 1
+            places.setdefault((table, nth), number)
+        elif found := _KEY.match(line):
+            places.setdefault((prefix + _plain(found[1]), nth), number)
+    return places
+
+
+def _plain(key: str) -> str:
+    return re.sub(r"[\s\"']", "", key)
+
+
 class _Reader:
     """Turns tables into values and says on which line a bad one stands."""
 
     def __init__(self, text: str, where: str) -> None:
-        self._lines = text.splitlines()
+        self._places = _places(text)
         self._where = where
 
     def bad(self, key: str, why: str, nth: int = 0) -> BadConfig:
-        """The error for `key` (its last part is looked for in the text, `nth` time it occurs)."""
-        word = key.rpartition(".")[2]
-        line = re.compile(rf"\s*(\[\[?\s*)?(\w+\s*\.\s*)*[\"']?{re.escape(word)}[\"']?\s*(=|\]|\.)")
-        found = [number for number, text in enumerate(self._lines, 1) if line.match(text)]
-        place = f"{self._where}:{found[min(nth, len(found) - 1)]}" if found else self._where
-        return BadConfig(where=place, why=f"{key}: {why}")
+        """The error for `key`, as `host.mac`, in the `nth` table of that name."""
+        parent = key.rpartition(".")[0]
+        for place in ((key, nth), (parent, nth), (parent, 0)):
+            if place in self._places:
+                return BadConfig(where=f"{self._where}:{self._places[place]}", why=f"{key}: {why}")
+        return BadConfig(where=self._where, why=f"{key}: {why}")
 
-    def known(self, table: Mapping[str, Any], keys: tuple[str, ...], prefix: str = "") -> None:
+    def known(self, table: Mapping[str, Any], keys: tuple[str, ...], prefix: str = "", nth: int = 0) -> None:
         for key in table:
             if key not in keys:
-                raise self.bad(prefix + key, _("no such key; expected one of {keys}").format(keys=", ".join(keys)))
+                raise self.bad(prefix + key, _("no such key; expected one of {keys}").format(
+                    keys=", ".join(keys)), nth)
 
     def text(self, table: Mapping[str, Any], key: str, prefix: str = "", nth: int = 0) -> str | None:
         value = table.get(key)
@@ -118,11 +144,15 @@ class _Reader:
         address6: IPv6Interface | None = None
         if (text6 := self.text(table, "address6")) is not None:
             address6 = self.checked("address6", text6, names.segment_address6)
-        mode_text = self.text(table, "mode") or Mode.NAT.value
+        mode_text = self.text(table, "mode")
+        if mode_text is None:
+            mode_text = Mode.NAT.value
         if mode_text not in set(Mode):
             raise self.bad("mode", _("{value!r}: expected one of {modes}").format(
                 value=mode_text, modes=", ".join(Mode)))
-        domain = self.checked("domain", self.text(table, "domain") or DEFAULT_DOMAIN, names.domain_name)
+        domain = DEFAULT_DOMAIN
+        if (domain_text := self.text(table, "domain")) is not None:
+            domain = self.checked("domain", domain_text, names.domain_name)
         dhcp = self.table(table, "dhcp")
         self.known(dhcp, DHCP_KEYS, "dhcp.")
         switch = self.table(table, "switch")
@@ -169,7 +199,7 @@ class _Reader:
             raise self.bad("host", _("expected tables, [[host]]"))
         hosts: list[Host] = []
         for nth, entry in enumerate(value):
-            self.known(entry, HOST_KEYS, "host.")
+            self.known(entry, HOST_KEYS, "host.", nth)
             mac_text = self.text(entry, "mac", "host.", nth)
             if mac_text is None:
                 raise self.bad("host", _("every [[host]] needs a mac"), nth)
@@ -193,9 +223,8 @@ class _Reader:
             fixed = None
         if fixed is None or fixed not in address.network or fixed == address.ip \
                 or fixed in (address.network.network_address, address.network.broadcast_address):
-            # The segment's own `address` stands first in the file.
             raise self.bad("host.address", _("{text!r}: expected an address of {network}, not the host's own")
-                           .format(text=text, network=address.network), nth + 1)
+                           .format(text=text, network=address.network), nth)
         return fixed
 
     def _open(self, table: Mapping[str, Any]) -> tuple[OpenPort, ...]:
@@ -249,8 +278,13 @@ def with_address(text: str, segment: Segment, address: IPv4Interface) -> str:
     document = tomlkit.parse(text)
     document["address"] = str(address)
     if segment.dhcp_range is not None and "dhcp" in document:
-        moved = [str(_moved(a, segment.address, address)) for a in segment.dhcp_range]
-        document["dhcp"]["range"] = moved  # type: ignore[index]
+        first, last = (_moved(a, segment.address, address) for a in segment.dhcp_range)
+        if first <= address.ip <= last:
+            raise Refused(what=_("change the address to {address}").format(address=address),
+                          why=_("it lies in the range that DHCP gives out, {first} to {last}").format(
+                              first=first, last=last))
+        both: Any = document["dhcp"]["range"]  # type: ignore[index]
+        both[0], both[1] = str(first), str(last)  # in place: a comment may stand between them
     for entry in document.get("host", []):
         if "address" in entry:
             entry["address"] = str(_moved(IPv4Address(str(entry["address"])), segment.address, address))
