@@ -21,7 +21,7 @@ class VdenetError(Exception):
     code: ClassVar[str] = "internal"
     sentence: ClassVar[str] = N_("internal error: {why}")
 
-    def __init__(self, **data: Value) -> None:
+    def __init__(self, /, **data: Value) -> None:
         super().__init__(data)
         self.data: Mapping[str, Value] = data
 

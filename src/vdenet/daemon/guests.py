@@ -137,7 +137,7 @@ class GuestBook:
         try:
             data = json.loads(Path(self._places.guests(self._segment)).read_text())
             entries = data["guests"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return
         for entry in entries if isinstance(entries, list) else []:
             guest = _guest(entry)

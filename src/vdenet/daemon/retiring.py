@@ -48,7 +48,7 @@ def _read(segment: str, places: Places) -> list[Retiring]:
     try:
         data = json.loads(Path(places.retiring(segment)).read_text())
         return [Retiring(IPv4Interface(entry["address"]), float(entry["until"])) for entry in data]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return []
 
 
