@@ -1,0 +1,276 @@
+"""The configuration file: what each key means, where each mistake is shown, and how the program edits it."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unit.samples import NOT_WORDS, addresses, segments
+from vdenet.errors import BadConfig, BadValue, Refused, VdenetError
+from vdenet.model.segment import Host, Mode, OpenPort, Segment
+from vdenet.text import config
+
+FULL = """\
+# The lab's segment.
+address = "10.83.14.1/24"   # the host
+address6 = "fd5e:1::1/64"
+mode = "routed"
+domain = "Lab.Example."
+guard = false
+open = ["tcp/22", "udp/514"]
+
+[dhcp]
+enabled = true
+range = ["10.83.14.100", "10.83.14.199"] # the office has the rest
+lease = "2h"
+
+[switch]
+ports = 128
+
+[[host]]
+mac = "52-54-00-12-34-56"
+name = "Web"                # the shop
+address = "10.83.14.10"
+
+[[host]]
+mac = "52:54:00:12:34:57"
+address = "10.83.14.11"
+"""
+SEGMENT = Segment(
+    "lab", IPv4Interface("10.83.14.1/24"), IPv6Interface("fd5e:1::1/64"), Mode.ROUTED, "lab.example", 7200, True,
+    (IPv4Address("10.83.14.100"), IPv4Address("10.83.14.199")),
+    (Host("52:54:00:12:34:56", "web", IPv4Address("10.83.14.10")),
+     Host("52:54:00:12:34:57", None, IPv4Address("10.83.14.11"))),
+    (OpenPort("tcp", 22), OpenPort("udp", 514)), False, 128)
+MINIMAL = 'address = "10.83.14.1/24"\n'
+
+
+def parse(text: str) -> Segment:
+    return config.parse(text, "lab", "lab.toml")
+
+
+def test_every_key() -> None:
+    assert parse(FULL) == SEGMENT
+
+
+def test_the_least_that_will_do() -> None:
+    assert parse(MINIMAL) == Segment("lab", IPv4Interface("10.83.14.1/24"))
+
+
+def test_other_ways_to_write_the_same() -> None:
+    assert parse('address = "10.83.14.1/24"\ndhcp.lease = 7200\r\ndhcp.enabled = false') == Segment(
+        "lab", IPv4Interface("10.83.14.1/24"), lease_seconds=7200, dhcp=False)
+    assert parse(MINIMAL + 'host = [{mac = "52:54:00:12:34:56", name = "web"}]').hosts == (
+        Host("52:54:00:12:34:56", "web"),)
+
+
+def test_a_bad_name_of_the_segment_itself() -> None:
+    with pytest.raises(BadValue):
+        config.parse(MINIMAL, "../lab", "lab.toml")
+
+
+# Each mistake as one replacement in the full file, and the line (and column) where it has to be shown.
+MISTAKES = [
+    # syntax
+    ('"10.83.14.1/24"', '"10.83.14.1/24', "2:38"),
+    ("guard = false", "guard = no", "6:9"),
+    ("[switch]", "[switch", "14:8"),
+    ("ports = 128", "ports = 128 128", "15:13"),
+    ('domain = "Lab.Example."', 'mode = "nat"', "5:13"),
+    # keys that are not there
+    ("guard = false", "guards = false", "6"),
+    ("enabled = true", "enable = true", "10"),
+    ("ports = 128", "port = 128", "15"),
+    ('name = "Web"', 'hostname = "web"', "19"),
+    ("[switch]", "[swich]", "14"),
+    ('mac = "52:54:00:12:34:57"\n', 'mac = "52:54:00:12:34:57"\nenabled = true\n', "24"),
+    # address
+    ('address = "10.83.14.1/24"   # the host\n', "", ""),
+    ('"10.83.14.1/24"', '"10.83.14.1"', "2"),
+    ('"10.83.14.1/24"', "10", "2"),
+    ('"fd5e:1::1/64"', '"fd5e:1::1"', "3"),
+    ('"fd5e:1::1/64"', "true", "3"),
+    # words
+    ('"routed"', '"bridged"', "4"),
+    ('"routed"', '""', "4"),
+    ('"routed"', "1", "4"),
+    ('"Lab.Example."', '"lab..example"', "5"),
+    ('"Lab.Example."', '""', "5"),
+    ("guard = false", "guard = 0", "6"),
+    ('"udp/514"]', '"udp/514", "icmp/1"]', "7"),
+    ('"udp/514"]', '"udp/65536"]', "7"),
+    ('"udp/514"]', '"udp/0"]', "7"),
+    ('"udp/514"]', "514]", "7"),
+    ('["tcp/22", "udp/514"]', '"tcp/22"', "7"),
+    # dhcp
+    ("[dhcp]", "[[dhcp]]", "9"),
+    ("enabled = true", 'enabled = "yes"', "10"),
+    ('["10.83.14.100", "10.83.14.199"]', '"10.83.14.100-10.83.14.199"', "11"),
+    ('["10.83.14.100", "10.83.14.199"]', '["10.83.14.100"]', "11"),
+    ('["10.83.14.100", "10.83.14.199"]', '["10.83.14.100", "10.83.14"]', "11"),
+    ('["10.83.14.100", "10.83.14.199"]', '["10.83.14.199", "10.83.14.100"]', "11"),
+    ('["10.83.14.100", "10.83.14.199"]', '["10.83.15.100", "10.83.15.199"]', "11"),
+    ('["10.83.14.100", "10.83.14.199"]', '["10.83.14.100", "10.83.14.255"]', "11"),
+    ('["10.83.14.100", "10.83.14.199"]', '["10.83.14.1", "10.83.14.199"]', "11"),
+    ('"2h"', '"2 hours"', "12"),
+    ('"2h"', '"1m"', "12"),
+    ('"2h"', '"8d"', "12"),
+    ('"2h"', "true", "12"),
+    ('"2h"', "-1", "12"),
+    ('"2h"', "3600.5", "12"),
+    # switch
+    ("ports = 128", "ports = 1", "15"),
+    ("ports = 128", "ports = 1025", "15"),
+    ("ports = 128", "ports = true", "15"),
+    ("ports = 128", 'ports = "128"', "15"),
+    # hosts
+    ("[[host]]\nmac", "[host]\nmac", "22:7"),
+    ('mac = "52:54:00:12:34:57"', 'mac = "52:54:00:12:34:57"\n[[host.more]]', "22"),
+    ('mac = "52-54-00-12-34-56"', 'mac = "52-54-00-12-34"', "18"),
+    ('mac = "52-54-00-12-34-56"\n', "", "17"),
+    ('mac = "52:54:00:12:34:57"\n', "", "22"),
+    ('mac = "52:54:00:12:34:57"', 'mac = "01:54:00:12:34:57"', "23"),
+    ('mac = "52:54:00:12:34:57"', 'mac = "52:54:00:12:34:56"', "23"),
+    ('mac = "52:54:00:12:34:57"', 'mac = "52:54:00:12:34:57"\nname = "WEB"', "23"),
+    ('mac = "52:54:00:12:34:57"', 'mac = "52:54:00:12:34:57"\nname = "gateway"', "24"),
+    ('name = "Web"', 'name = "infinite"', "19"),
+    ('"10.83.14.10"', '"10.83.14.1"', "20"),
+    ('"10.83.14.11"', '"10.83.14.10"', "23"),
+    ('"10.83.14.11"', '"10.83.15.11"', "24"),
+    ('"10.83.14.11"', '"10.83.14.255"', "24"),
+    ('"10.83.14.11"', '"10.83.14.11/24"', "24"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "place"), MISTAKES, ids=lambda value: ascii(value)[:30])
+def test_each_mistake_is_shown_where_it_is(old: str, new: str, place: str) -> None:
+    assert FULL.count(old) >= 1
+    with pytest.raises(BadConfig) as caught:
+        parse(FULL.replace(old, new, 1))
+    assert caught.value.data["where"] == ("lab.toml:" + place).rstrip(":")
+    assert str(caught.value).startswith("cannot read lab.toml") and str(caught.value).isprintable()
+
+
+def test_an_unfinished_file_ends_at_its_end() -> None:
+    with pytest.raises(BadConfig) as caught:
+        parse(MINIMAL + "open = [")
+    assert caught.value.data["where"] == "lab.toml:end"
+
+
+@pytest.mark.parametrize("word", NOT_WORDS, ids=ascii)
+@pytest.mark.parametrize("key", ("address", "address6", "mode", "domain", "open", "host.mac", "host.name",
+                                 "host.address", "dhcp.lease"))
+def test_nothing_but_words_comes_out_of_a_file(key: str, word: str) -> None:
+    quoted = '"' + "".join(f"\\U{ord(c):08X}" for c in word) + '"'
+    text = {"address": f"address = {quoted}", "open": f"{MINIMAL}open = [{quoted}]",
+            "host.mac": f"{MINIMAL}[[host]]\nmac = {quoted}",
+            "dhcp.lease": f"{MINIMAL}[dhcp]\nlease = {quoted}"}.get(key, f"{MINIMAL}{key} = {quoted}")
+    if key.startswith("host.") and key != "host.mac":
+        text = f'{MINIMAL}[[host]]\nmac = "52:54:00:12:34:56"\n{key[5:]} = {quoted}'
+    with pytest.raises(BadConfig):
+        parse(text)
+
+
+# --- arbitrary text ---------------------------------------------------------------------------------
+
+PIECES = st.sampled_from(sorted({*FULL.split(), *"[]{}=.,#'\"\n", '"""', "[[host]]", "=", "1e999", "nan", "0x10",
+                                 "1979-05-27T07:32:00Z", "{}", "[{}]", '{mac="52:54:00:12:34:56"}', "\r\n", "\0", "é"}))
+
+
+@given(st.text() | st.lists(PIECES).map(" ".join) | st.lists(PIECES).map("".join))
+def test_arbitrary_text_is_a_segment_or_a_mistake(text: str) -> None:
+    try:
+        parse(MINIMAL + text)
+    except VdenetError as error:
+        assert isinstance(error, BadConfig) and str(error).isprintable()
+
+
+@settings(max_examples=400)
+@given(st.data())
+def test_a_file_with_pieces_cut_moved_and_put_in(data: st.DataObject) -> None:
+    text = FULL
+    for _change in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(text)))
+        length = data.draw(st.integers(0, 20))
+        text = text[:at] + data.draw(PIECES | st.text(max_size=3)) + text[at + length:]
+    try:
+        parse(text)
+    except VdenetError as error:
+        assert isinstance(error, BadConfig)
+
+
+HURTS = ("a = " + "[" * 100_000, "a = " + "{a=" * 100_000, "a = " + "1" * 10_000,
+         "a." * 10_000 + "a = 1", "[" * 100_000, "a = 1979-99-99", "#" * 1_000_000, " " * 200_000, "a" + " " * 200_000)
+
+
+@pytest.mark.parametrize("text", HURTS, ids=range(len(HURTS)))
+def test_a_file_made_to_hurt(text: str) -> None:
+    with pytest.raises(BadConfig):
+        parse(text)
+
+
+# --- the program's own edits -------------------------------------------------------------------------
+
+def test_the_initial_file() -> None:
+    text = config.initial(IPv4Interface("10.83.14.1/24"), IPv6Interface("fd5e:1::1/64"))
+    assert parse(text) == Segment("lab", IPv4Interface("10.83.14.1/24"), IPv6Interface("fd5e:1::1/64"))
+    assert text.startswith("#") and set(tomllib.loads(text)) == {"address", "address6", "mode", "domain"}
+
+
+def test_a_new_address_changes_addresses_and_nothing_else() -> None:
+    after = config.with_address(FULL, parse(FULL), IPv4Interface("192.168.7.9/24"))
+    assert after == FULL.replace('"10.83.14.1/24"', '"192.168.7.9/24"').replace("10.83.14.", "192.168.7.")
+    assert parse(after) == replace(
+        SEGMENT, address=IPv4Interface("192.168.7.9/24"),
+        dhcp_range=(IPv4Address("192.168.7.100"), IPv4Address("192.168.7.199")),
+        hosts=(replace(SEGMENT.hosts[0], address=IPv4Address("192.168.7.10")),
+               replace(SEGMENT.hosts[1], address=IPv4Address("192.168.7.11"))))
+
+
+@pytest.mark.parametrize("address", (
+    "192.168.7.1/25",    # the end of the range has no place
+    "192.168.7.1/29",    # nor have the hosts
+    "192.168.7.10/24",   # a host's
+    "192.168.7.150/24",  # in the range
+))
+def test_a_new_address_is_refused_where_something_has_no_place(address: str) -> None:
+    with pytest.raises(Refused, match=address):
+        config.with_address(FULL, parse(FULL), IPv4Interface(address))
+
+
+def as_file(segment: Segment, style: int) -> str:
+    """The segment as somebody would write it, in one of several ways."""
+    lines = ["# top", f'address="{segment.address}" # this', f'domain = "{segment.domain}"', ""]
+    if segment.dhcp_range is not None:
+        first, last = segment.dhcp_range
+        lines += [f'dhcp.range = ["{first}", "{last}"]' if style & 1 else
+                  f"[dhcp] # here\nrange = [\n  '{first}', # first\n  '{last}',\n]"]
+    hosts = [{"mac": host.mac, "name": host.name, "address": host.address} for host in segment.hosts]
+    if style & 2 and style & 1 and hosts:
+        inner = ",\n".join("  {" + ", ".join(f'{k} = "{v}"' for k, v in host.items() if v) + "}" for host in hosts)
+        lines += [f"host = [\n{inner}\n]"]
+    else:
+        for host in hosts:
+            lines += ["", "[[host]] # a host", *(f'{k} = "{v}"  # its {k}' for k, v in host.items() if v)]
+    return ("\r\n" if style & 4 else "\n").join("\n".join(lines).split("\n"))
+
+
+@given(segments(), addresses(), st.integers(0, 7))
+def test_any_file_with_any_address(segment: Segment, address: IPv4Interface, style: int) -> None:
+    text = as_file(segment, style)
+    before = config.parse(text, segment.name, "lab.toml")
+    assert (before.address, before.dhcp_range, before.hosts) == (segment.address, segment.dhcp_range, segment.hosts)
+    try:
+        after = config.with_address(text, before, address)
+    except Refused:
+        return
+    moved = config.parse(after, segment.name, "lab.toml")
+    assert moved.address == address and moved.domain == segment.domain
+    assert [(host.mac, host.name) for host in moved.hosts] == [(host.mac, host.name) for host in segment.hosts]
+    assert after.count("#") == text.count("#"), "every comment is there"
+    assert config.with_address(after, moved, address) == after
