@@ -304,7 +304,10 @@ def _cached(name: str, key: Sequence[object], make: Callable[[Path], None]) -> P
     if place in _in_use:
         return place
     lock = os.open(directory / f"{place.name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    # Exclusive only to make it: others hold their share for as long as their machines live.
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    if not place.exists():
+        fcntl.flock(lock, fcntl.LOCK_EX)
     if not place.exists():
         part = directory / f"{place.name}.part"
         shutil.rmtree(part, ignore_errors=True)
