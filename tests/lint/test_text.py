@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 from tools import TOP, files, says_nothing
 
 PYTHON = [path for path in files() if path.suffix == ".py" or path.parent == TOP / "bin"]
-WIDTH = 120
+WIDTH = {"src": 120, "tests": 140}
 
 
 def _first_line(path: Path) -> bytes:
@@ -43,7 +44,12 @@ def test_types_of_the_tests(tmp_path: Path) -> None:
 
 
 def test_no_name_is_imported_or_assigned_for_nothing() -> None:
-    says_nothing([sys.executable, "-m", "pyflakes", *PYTHON])
+    said = subprocess.run(
+        [sys.executable, "-m", "pyflakes", *PYTHON], capture_output=True, text=True, check=False
+    )
+    # A name that begins with _ is there for the reader.
+    wrong = [line for line in said.stdout.splitlines() if "local variable '_" not in line]
+    assert (wrong, said.stderr) == ([], "")
 
 
 def test_spelling() -> None:
@@ -61,7 +67,7 @@ def test_lines_are_short_and_end_clean() -> None:
         f"{path.relative_to(TOP)}:{number}"
         for path in PYTHON
         for number, line in enumerate(path.read_text().splitlines(), 1)
-        if len(line) > WIDTH or line != line.rstrip()
+        if len(line) > WIDTH.get(path.relative_to(TOP).parts[0], 100) or line != line.rstrip()
     ]
     assert not wrong
 
