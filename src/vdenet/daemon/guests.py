@@ -30,6 +30,8 @@ class Guest:
     kind: str
     uid: int | None = None
     port: str | None = None
+    by_itself: bool = False
+    """It was given a name only and comes over VDE or its hypervisor's own way, so it has no port of ours."""
 
 
 CLAIMED = "claimed"
@@ -117,7 +119,7 @@ class GuestBook:
             if lease.mac in macs:
                 continue
             claim = before.get(lease.mac)
-            name = claim.name if claim is not None else _label(lease.name)
+            name = claim.name if claim is not None else label(lease.name)
             if name is None or name in book or name in taken:
                 continue
             book[name] = Guest(name, lease.mac, CLAIMED)
@@ -145,7 +147,8 @@ class GuestBook:
                 self._guests[guest.name] = guest
 
 
-def _label(name: str | None) -> str | None:
+def label(name: str | None) -> str | None:
+    """What a guest calls itself, as a name of the segment; None when it cannot be one."""
     try:
         return None if name is None else names.guest_name(name)
     except BadValue:
@@ -161,6 +164,7 @@ def _guest(entry: object) -> Guest | None:
             and (uid is None or isinstance(uid, int)) and (port is None or isinstance(port, str))):
         return None
     try:
-        return Guest(names.guest_name(name), names.mac_address(mac), kind, uid, port)
+        return Guest(names.guest_name(name), names.mac_address(mac), kind, uid, port,
+                     entry.get("by_itself") is True)
     except BadValue:
         return None

@@ -109,7 +109,8 @@ def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> dic
         if links.link(segment.bridge) is None:
             raise SegmentDown(what=_("join"), segment=segment.name)
         name = _name(engine, segment, caller, wish.name)
-        guest = Guest(name, _mac(segment, caller, name, wish.mac), _kind(wish.kind, "qemu"), caller.uid)
+        guest = Guest(name, _mac(segment, caller, name, wish.mac), _kind(wish.kind, "qemu"), caller.uid,
+                      by_itself=True)
         _enter(engine, segment, guest)
         engine.bring_up(segment)
         return {"segment": segment.name, "mac": guest.mac, "name": name, "fqdn": f"{name}.{segment.domain}",

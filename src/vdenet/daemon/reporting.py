@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vdenet.daemon import console
 from vdenet.daemon.engine import Engine
-from vdenet.daemon.guests import CLAIMED
+from vdenet.daemon.guests import CLAIMED, label
 from vdenet.daemon.members import account_name
 from vdenet.effect import firewall
 from vdenet.errors import VdenetError
@@ -31,7 +31,8 @@ def report(engine: Engine, segment: Segment) -> SegmentReport:
         if links.link(segment.bridge) is not None:
             try:
                 plan, _wanted, _observed = engine.plan_up(segment)
-                state = State.DEGRADED if _broken(plan) else State.UP
+                wrong = any(_severity(step) is Severity.ERROR for step in _broken(plan))
+                state = State.DEGRADED if wrong else State.UP
             except VdenetError:
                 state = State.DEGRADED
         return SegmentReport(
@@ -57,16 +58,21 @@ def _guests(engine: Engine, segment: Segment) -> list[GuestReport]:
     leases = {lease.mac: lease for lease in engine.leases(segment) if lease.expires == 0 or lease.expires > now}
     neighbour = neighbours.on(segment.bridge)
     book = engine.book(segment.name)
-    users = _switch_users(engine, segment) if segment.tap in heard.values() else {}
+    users: dict[str, str | None] = {}
+    if segment.tap in heard.values() and (plugged := _switch_users(engine, segment)) is not None:
+        users = plugged
+        # The bridge remembers a MAC for minutes after the switch has seen its port close.
+        heard = {mac: port for mac, port in heard.items() if port != segment.tap or mac in plugged}
     fixed = {host.mac: host for host in segment.hosts}
     macs = set(heard) | {guest.mac for guest in book.all() if guest.port in there}
     # A lease says that a guest is about, though it may be silent; a guest of ours whose port is gone is not.
     macs |= {mac for mac in leases
-             if (known := book.by_mac(mac)) is None or known.kind == CLAIMED or known.port in there}
+             if (known := book.by_mac(mac)) is None or known.kind == CLAIMED or known.by_itself
+             or known.port in there}
     reports = []
     for mac in macs:
         guest, lease, host = book.by_mac(mac), leases.get(mac), fixed.get(mac)
-        name = (host.name if host else None) or (guest.name if guest else None) or (lease.name if lease else None)
+        name = (host.name if host else None) or (guest.name if guest else None) or label(lease.name if lease else None)
         port = heard.get(mac) or (guest.port if guest and guest.port in there else None)
         link = there.get(port) if port else None
         via = "unknown"
@@ -80,15 +86,19 @@ def _guests(engine: Engine, segment: Segment) -> list[GuestReport]:
     return sorted(reports, key=lambda one: (one.name is None, one.name or "", one.mac))
 
 
-def _switch_users(engine: Engine, segment: Segment) -> dict[str, str]:
-    """Which account each MAC behind the VDE switch belongs to."""
+def _switch_users(engine: Engine, segment: Segment) -> dict[str, str | None] | None:
+    """The MACs behind the VDE switch, with the account that each belongs to; None when it cannot be asked."""
     try:
         with console.Console(Path(engine.places.console(segment.name))) as switch:
             by_port = vde.port_users(switch.ask("port/allprint"))
             heard = vde.addresses(switch.ask("hash/print"))
     except (OSError, VdenetError):
-        return {}
-    return {mac: user for mac, port in heard.items() if (user := by_port.get(port)) is not None}
+        return None
+    return {mac: by_port.get(port) for mac, port in heard.items()}
+
+
+def _severity(step: steps.Step) -> Severity:
+    return Severity.WARNING if isinstance(step, steps.RegisterResolver) else Severity.ERROR
 
 
 def check(engine: Engine, segment: Segment) -> list[Finding]:
@@ -101,7 +111,7 @@ def check(engine: Engine, segment: Segment) -> list[Finding]:
                             f"tarr-steps start {segment.name}")]
         try:
             plan, _wanted, _observed = engine.plan_up(segment)
-            findings += [Finding("drift", Severity.ERROR, segment.name,
+            findings += [Finding("drift", _severity(step), segment.name,
                                  _("not as it should be: {step}").format(step=step),
                                  f"tarr-steps reload {segment.name}") for step in _broken(plan)]
         except VdenetError as error:

@@ -8,8 +8,10 @@ from typing import assert_never
 from vdenet.effect import files, firewall, resolver, sysctl, tun
 from vdenet.effect.netlink import Netlink, set_transmit_checksum
 from vdenet.effect.supervisor import Supervisor
+from vdenet.errors import VdenetError
 from vdenet.model import steps
 from vdenet.model.places import Places
+from vdenet.model.wanted import Resolver
 
 
 class Hands:
@@ -70,11 +72,18 @@ class Hands:
             case steps.StopService():
                 self.supervisor.stop(step.segment, step.service)
             case steps.RegisterResolver():
-                resolver.register(step.resolver)
+                self._register(step.resolver)
             case steps.UnregisterResolver():
                 resolver.unregister(step.resolver)
             case _:
                 assert_never(step)
+
+    def _register(self, wanted: Resolver) -> None:
+        """A host that cannot look its guests up is no reason to leave the guests without a network."""
+        try:
+            resolver.register(wanted)
+        except VdenetError as error:
+            self.notes.append(str(error))
 
     def close(self) -> None:
         """Give back what was opened."""

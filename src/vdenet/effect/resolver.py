@@ -15,7 +15,6 @@ from vdenet.model.wanted import Resolver
 from vdenet.probe import links
 from vdenet.text import resolver as text
 
-RESOLVED_LINKS = Path("/run/systemd/resolve/netif")
 NETWORKMANAGER_DIRECTORY = Path("/etc/NetworkManager/dnsmasq.d")
 DNSMASQ_DIRECTORY = Path("/etc/dnsmasq.d")
 RESOLVCONF_INTERFACES = (Path("/run/resolvconf/interface"), Path("/run/resolvconf/interfaces"),
@@ -55,9 +54,10 @@ def unregister(resolver: Resolver) -> None:
 def observed(resolver: Resolver) -> str | None:
     """The mark of what is registered now (`model.plan.resolver_mark`); None for nothing."""
     if resolver.kind == "systemd-resolved":
-        link = links.link(resolver.link)
-        state = _read(RESOLVED_LINKS / str(link.ifindex)) if link else ""
-        servers, domains = text.resolved_state(state)
+        if links.link(resolver.link) is None:
+            return None
+        servers, domains = (text.resolvectl(_ask(["resolvectl", what, resolver.link]))
+                            for what in ("dns", "domain"))
         return f"{resolver.kind} {' '.join(servers)} {' '.join(domains)}" if servers else None
     if resolver.kind == "resolvconf":
         for directory in RESOLVCONF_INTERFACES:
@@ -84,6 +84,14 @@ def _reload(kind: str, what: str) -> None:
         run.run(["systemctl", "--no-block", "try-restart", "dnsmasq.service"], what=what)
     else:
         run.run(["service", "dnsmasq", "restart"], what=what)
+
+
+def _ask(argv: list[str]) -> str:
+    """What a program prints; nothing when it fails: the resolver may not run just now."""
+    try:
+        return run.run(argv, what="ask the host's resolver")
+    except (ToolFailed, ToolMissing):
+        return ""
 
 
 def _read(path: Path) -> str:

@@ -16,7 +16,7 @@ def kind(root: Path = Path("/")) -> str:
     """The one that decides where names are looked up; `none` when no program does that by domain."""
     servers, target = _resolv_conf(root)
     stub = {"127.0.0.53", "127.0.0.54"} & servers or "/run/systemd/resolve/" in target
-    if (root / "run/systemd/resolve/netif").is_dir() and (stub or _uses_nss_resolve(root)):
+    if (root / "run/systemd/resolve/stub-resolv.conf").exists() and (stub or _uses_nss_resolve(root)):
         return RESOLVED
     # NetworkManager runs its dnsmasq on 127.0.1.1, the system's listens on 127.0.0.1.
     if "127.0.1.1" in servers and (root / "etc/NetworkManager/dnsmasq.d").is_dir():

@@ -17,15 +17,8 @@ def resolvconf(resolver: Resolver) -> str:
     return f"nameserver {resolver.server}\nsearch {resolver.domain}\n"
 
 
-def resolved_state(text: str) -> tuple[list[str], list[str]]:
-    """Servers and domains in a file of /run/systemd/resolve/netif (written by link_save_user() in systemd's
-    src/resolve/resolved-link.c); a routing domain loses its `~`."""
-    servers: list[str] = []
-    domains: list[str] = []
-    for line in text.splitlines():
-        key, _equals, value = line.partition("=")
-        if key == "SERVERS":
-            servers = value.split()
-        elif key == "DOMAINS":
-            domains = [domain.removeprefix("~") for domain in value.split()]
-    return servers, domains
+def resolvectl(text: str) -> list[str]:
+    """The servers or domains in what `resolvectl dns LINK` or `resolvectl domain LINK` prints
+    (`Link 3 (vdenet0): 10.83.14.1`); a routing domain loses its `~`."""
+    return [word.removeprefix("~") for line in text.splitlines()
+            for word in line.partition("): ")[2].split()]

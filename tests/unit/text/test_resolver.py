@@ -1,0 +1,59 @@
+"""The host's resolvers, and the question whether a server serves."""
+
+from __future__ import annotations
+
+import struct
+from ipaddress import IPv4Address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vdenet.model.wanted import Resolver
+from vdenet.text import dnsquery, resolver
+
+OURS = Resolver("dnsmasq", "vdenet0", "10.83.14.1", "vdenet.internal")
+QUESTION = dnsquery.query("web.vdenet.internal.", 0x1234)
+
+
+def answer(*records: bytes, identity: int = 0x1234, flags: int = 0x8180, questions: bytes = QUESTION[12:]) -> bytes:
+    return struct.pack("!6H", identity, flags, 1 if questions else 0, len(records), 0, 0) + questions + b"".join(records)
+
+
+def record(name: bytes, kind: int, data: bytes) -> bytes:
+    return name + struct.pack("!2HIH", kind, 1, 60, len(data)) + data
+
+
+def test_files_for_resolvers() -> None:
+    assert "server=/vdenet.internal/10.83.14.1\n" in resolver.dnsmasq(OURS)
+    assert resolver.resolvconf(OURS) == "nameserver 10.83.14.1\nsearch vdenet.internal\n"
+
+
+def test_state_of_systemd_resolved() -> None:
+    assert resolver.resolvectl("Link 3 (vdenet0): 10.83.14.1 fd5e:1::1\n") == ["10.83.14.1", "fd5e:1::1"]
+    assert resolver.resolvectl("Link 3 (vdenet0): ~vdenet.internal lab\n") == ["vdenet.internal", "lab"]
+    assert resolver.resolvectl("Link 3 (vdenet0):\n") == resolver.resolvectl("") == []
+
+
+def test_a_question() -> None:
+    assert QUESTION == bytes.fromhex("1234 0100 0001 0000 0000 0000") + b"\3web\6vdenet\x08internal\0" + b"\0\1\0\1"
+
+
+def test_answers() -> None:
+    pointer, address = b"\xc0\x0c", bytes([10, 83, 14, 23])
+    assert dnsquery.addresses(answer(record(pointer, 1, address)), 0x1234) == [IPv4Address("10.83.14.23")]
+    assert dnsquery.addresses(answer(record(pointer, 5, b"\1x\0"), record(b"\1x\0", 1, address)), 0x1234) == [
+        IPv4Address("10.83.14.23")], "by an alias"
+    assert dnsquery.addresses(answer(flags=0x8183), 0x1234) == [], "no such name is an answer"
+
+
+@pytest.mark.parametrize("message", (
+    b"", b"\x12\x34", QUESTION, answer(identity=1), answer(record(b"\xc0\x0c", 1, b"1234"))[:-1],
+    answer(record(b"\xc0\x0c", 1, b"1234"))[:-6], answer(questions=b"\x3f" + b"a" * 10)))
+def test_what_is_no_answer(message: bytes) -> None:
+    assert not dnsquery.addresses(message, 0x1234)
+
+
+@given(st.binary(max_size=80), st.integers(0, 65535), st.integers(0, 65535))
+def test_any_datagram(body: bytes, questions: int, answers: int) -> None:
+    dnsquery.addresses(struct.pack("!6H", 7, 0x8000, questions, answers, 0, 0) + body, 7)
