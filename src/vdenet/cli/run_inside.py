@@ -49,6 +49,8 @@ _SYSCTLS = {
     "ipv4/ip_forward": "0",
 }
 
+_LATER = 0.05
+"""Seconds."""
 _PR_SET_CHILD_SUBREAPER = 36
 """linux/prctl.h."""
 
@@ -73,6 +75,7 @@ class Inside:
         self._child: subprocess.Popen[bytes] | None = None
         self._status: int | None = None
         self._interface = ""
+        self._again = 0
 
     def live(self) -> int:
         """From the first message to the end of the command; its status as the shell has it."""
@@ -92,7 +95,9 @@ class Inside:
             [tools.find("unshare", PATH), "--user", f"--map-user={self._uid}", f"--map-group={self._gid}",
              "--", *self._command])
         while self._status is None:
-            self._turn(None)
+            self._turn(_LATER if self._again else None)
+            if self._again:
+                self._keep_mounts()
         _end_descendants()
         with contextlib.suppress(OSError):
             self._channel.send({"status": self._status})
@@ -120,7 +125,7 @@ class Inside:
         self._on(self._channel.socket.fileno(), select.POLLIN, self._obey)
         # POLLPRI: the table of mounts changed (proc(5)).
         self._mountinfo = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
-        self._on(self._mountinfo, select.POLLPRI, self._keep_mounts)
+        self._on(self._mountinfo, select.POLLPRI, self._mounts_changed)
         reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._on(reader, select.POLLIN, lambda: self._reap(reader))
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -187,7 +192,12 @@ class Inside:
             self._mounts.names(leases.resolv_conf(given))
             self._lease = given
 
+    def _mounts_changed(self) -> None:
+        # In the middle of a rename(2) of the host: the new file is not to be seen yet.
+        self._again = 3
+
     def _keep_mounts(self) -> None:
+        self._again -= 1
         # What cannot be mounted again must not end the command.
         with contextlib.suppress(OSError):
             self._mounts.keep()
