@@ -1,8 +1,8 @@
 """dnsmasq's configuration and files: written and read as text.
 
 One dnsmasq a segment; it serves DHCP, router advertisements and DNS on the bridge and nowhere else. Every
-value that reaches these texts passed `vdenet.model.names` or is an address object: `_word` checks once more
-that nothing but a word comes out, since a newline here would be a directive.
+value that reaches these texts passed `vdenet.model.names` or is an address object: names are checked here
+once more, and paths by `_word`, since a newline would be a directive.
 Source of the directives: dnsmasq(8) of 2.90.
 """
 
@@ -15,7 +15,7 @@ from ipaddress import IPv4Address
 
 from vdenet.errors import BadValue
 from vdenet.i18n import _
-from vdenet.model.names import RESERVED_LABELS, guest_name, mac_address
+from vdenet.model.names import RESERVED_LABELS, domain_name, guest_name, mac_address, segment_name
 from vdenet.model.places import DNS_ACCOUNT, GROUP, Places
 from vdenet.model.segment import Host, Mode, Segment
 from vdenet.model.wanted import Service
@@ -37,7 +37,7 @@ def _word(value: object) -> str:
 
 def config(segment: Segment, host_names: Sequence[str], places: Places) -> str:
     """The whole configuration file; `host_names` are the host's own labels, which no guest may claim."""
-    bridge, domain = _word(segment.bridge), _word(segment.domain)
+    bridge, domain = segment_name(segment.bridge), domain_name(segment.domain)
     address = segment.address
     lines = [
         "# Written by vdenetd; changes here are lost. The admin's file is "
@@ -68,7 +68,7 @@ def config(segment: Segment, host_names: Sequence[str], places: Places) -> str:
     if segment.mode is Mode.ISOLATED:
         lines.append("no-resolv")  # nobody gets out, not by questions to the DNS either
     for name in host_names:
-        lines.append(f"host-record={_word(name)}.{domain},{address.ip}")
+        lines.append(f"host-record={guest_name(name)}.{domain},{address.ip}")
     if segment.address6 is not None:
         lines.append(f"host-record=gateway.{domain},{segment.address6.ip}")
     lines += _dhcp(segment, host_names, places) if segment.dhcp else []
@@ -106,7 +106,7 @@ def _router_advertisement(segment: Segment) -> list[str]:
         # ra-names: guests that use SLAAC get an AAAA record from the name in their DHCPv4 lease.
         f"dhcp-range={segment.address6.network.network_address},ra-stateless,ra-names,64,{segment.lease_seconds}s",
         "dhcp-option=option6:dns-server,[::]",
-        f"dhcp-option=option6:domain-search,{_word(segment.domain)}",
+        f"dhcp-option=option6:domain-search,{domain_name(segment.domain)}",
     ]
     # A unique local prefix without a way out must not become the guest's default route to the world.
     if segment.mode is Mode.ISOLATED:

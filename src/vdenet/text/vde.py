@@ -49,14 +49,17 @@ def port_users(text: str) -> dict[int, str]:
     The switch takes it from the owner of the client's socket. The `user=` of an endpoint is not used: that is
     what the client says of itself.
     """
-    found: dict[int, str] = {}
+    said: dict[int, list[str]] = {}
     port = 0
     for line in text.splitlines():
         if matched := _PORT.match(line):
             port = int(matched[1])
-        elif (matched := _USER.match(line)) and matched[1] != "NONE":
-            found[port] = matched[1]
-    return found
+            said.setdefault(port, []).append("")
+        elif matched := _USER.match(line):
+            said.setdefault(port, []).append(matched[1])
+    # A client's description may have lines like these in it: who is spoken of twice is nobody.
+    return {port: words[1] for port, words in said.items()
+            if len(words) == 2 and words[0] == "" and words[1] != "NONE"}
 
 
 _HASH = re.compile(r"Hash:\s*\d+\s+Addr:\s*([0-9a-f:]{17})\s+VLAN\s+(\d+)\s+to port:\s*(\d+)", re.IGNORECASE)
