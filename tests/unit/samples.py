@@ -30,7 +30,7 @@ NOT_WORDS = (
 
 labels = st.from_regex(r"[a-z]([a-z0-9-]{0,14}[a-z0-9])?", fullmatch=True).filter(
     lambda text: text not in names.RESERVED_LABELS | {"infinite", "ignore"})
-macs = st.integers(0, 2**24 - 1).map(lambda n: "52:54:00:" + ":".join(f"{byte:02x}" for byte in n.to_bytes(3, "big")))
+macs = st.integers(0, 255).map(lambda n: f"52:54:00:00:00:{n:02x}")
 
 
 @st.composite

@@ -20,10 +20,10 @@ def sample(kind: type[VdenetError]) -> VdenetError:
     return kind(**{word: f"({word})" for word in words})
 
 
-@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", ERRORS, ids=[kind.__name__ for kind in ERRORS])
 def test_each_error(kind: type[VdenetError]) -> None:
     error = sample(kind)
-    assert kind.__doc__
+    assert kind.__doc__ and kind.code and kind.sentence
     assert all(f"({word})" in str(error) for word in error.data), "the sentence says all it knows"
     assert kind is VdenetError or str(error).startswith("cannot ")
     assert not str(error).endswith(".")

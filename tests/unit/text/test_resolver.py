@@ -29,10 +29,10 @@ def test_files_for_resolvers() -> None:
     assert resolver.resolvconf(OURS) == "nameserver 10.83.14.1\nsearch vdenet.internal\n"
 
 
-def test_state_of_systemd_resolved() -> None:
+def test_what_resolvectl_says() -> None:
     assert resolver.resolvectl("Link 3 (vdenet0): 10.83.14.1 fd5e:1::1\n") == ["10.83.14.1", "fd5e:1::1"]
     assert resolver.resolvectl("Link 3 (vdenet0): ~vdenet.internal lab\n") == ["vdenet.internal", "lab"]
-    assert resolver.resolvectl("Link 3 (vdenet0):\n") == resolver.resolvectl("") == []
+    assert resolver.resolvectl("") == resolver.resolvectl("Link 3 (vdenet0):\n") == []
 
 
 def test_a_question() -> None:

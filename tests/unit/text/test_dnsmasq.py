@@ -1,0 +1,166 @@
+"""dnsmasq's files: nothing but what is meant goes in, nothing but leases comes out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from ipaddress import IPv4Address
+from pathlib import PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unit.samples import NOT_WORDS, PLACES, PLAIN, segments, surroundings
+from vdenet.errors import BadValue
+from vdenet.model.names import RESERVED_LABELS
+from vdenet.model.places import Places
+from vdenet.model.segment import Host, Mode, Segment
+from vdenet.text import blueprint, dnsmasq
+from vdenet.text.dnsmasq import Lease, Reservation
+
+WEB = "52:54:00:00:00:01"
+DB = "52:54:00:00:00:02"
+LINE = re.compile(r"(#.*|[a-z0-9-]+(=[A-Za-z0-9._:/\[\],*-]*)?)", re.ASCII)
+
+
+def lines(segment: Segment, *host_names: str) -> list[str]:
+    return dnsmasq.config(segment, host_names, PLACES).splitlines()
+
+
+# --- the configuration --------------------------------------------------------------------------------
+
+@given(segments(), surroundings())
+def test_every_line_is_one_plain_directive(
+        segment: Segment, around: tuple[blueprint.HostFacts, blueprint.Guests]) -> None:
+    wanted = blueprint.wanted(segment, *around, PLACES)
+    text = wanted.files[0].text
+    assert text.endswith("\n")
+    assert [line for line in text.splitlines() if not LINE.fullmatch(line)] == []
+    keys = {line.partition("=")[0] for line in text.splitlines()}
+    assert not keys & {"server", "addn-hosts", "conf-file", "conf-dir", "dhcp-script", "enable-tftp", "user",
+                       "port", "log-facility"}
+    assert "bind-dynamic" in keys and f"interface={segment.bridge}" in text.splitlines()
+
+
+def test_dhcp_off_serves_names_only() -> None:
+    keys = {line.partition("=")[0] for line in lines(replace(PLAIN, dhcp=False, address6=None))}
+    assert not {key for key in keys if key.startswith("dhcp")} and "host-record" in keys
+
+
+def test_isolated_guests_get_no_way_out() -> None:
+    isolated = lines(replace(PLAIN, mode=Mode.ISOLATED))
+    assert "dhcp-option=option:router" in isolated
+    assert "ra-param=*,0,0" in isolated
+    assert "no-resolv" in isolated
+
+
+def test_no_guest_gets_a_reserved_name() -> None:
+    text = lines(PLAIN, "tower")
+    for name in {*RESERVED_LABELS, "tower", "vdenet0"}:
+        assert f"dhcp-name-match=set:reserved,{name}" in text
+    assert "dhcp-ignore-names=tag:reserved" in text
+
+
+@pytest.mark.parametrize("word", NOT_WORDS, ids=ascii)
+def test_injection_into_the_configuration(word: str) -> None:
+    for spoilt in (replace(PLAIN, name=word), replace(PLAIN, domain=word)):
+        with pytest.raises(BadValue):
+            dnsmasq.config(spoilt, [], PLACES)
+    with pytest.raises(BadValue):
+        dnsmasq.config(PLAIN, [word], PLACES)
+    if not re.fullmatch(r"[\w./-]*", word, re.ASCII):
+        with pytest.raises(BadValue):
+            dnsmasq.config(PLAIN, [], Places(etc=PurePosixPath(f"/etc/{word}")))
+
+
+# --- the hosts file -----------------------------------------------------------------------------------
+
+def test_hosts() -> None:
+    assert dnsmasq.hosts([Reservation(DB, "db", IPv4Address("10.83.14.9")), Reservation(WEB, "web"),
+                          Reservation("52:54:00:00:00:00", None, IPv4Address("10.83.14.8"))]) == (
+        "52:54:00:00:00:00,10.83.14.8\n52:54:00:00:00:01,web\n52:54:00:00:00:02,10.83.14.9,db\n")
+    assert dnsmasq.hosts([]) == ""
+
+
+@pytest.mark.parametrize("word", [*NOT_WORDS, "infinite", "ignore", "60", "2m", "set:x", "id:*", "localhost"], ids=ascii)
+def test_injection_into_the_hosts_file(word: str) -> None:
+    with pytest.raises(BadValue):
+        dnsmasq.hosts([Reservation(WEB, word)])
+    with pytest.raises(BadValue):
+        dnsmasq.hosts([Reservation(word, "web")])
+
+
+@given(st.lists(st.builds(Reservation, st.text(), st.none() | st.text())))
+def test_whatever_gets_into_the_hosts_file_is_a_mac_and_a_name(wanted: list[Reservation]) -> None:
+    try:
+        text = dnsmasq.hosts(wanted)
+    except BadValue:
+        return
+    assert all(re.fullmatch(r"[0-9a-f:]{17}(,[a-z0-9-]+)?", line, re.ASCII) for line in text.splitlines())
+    assert len(text.splitlines()) == len(wanted)
+
+
+# --- who has a name -------------------------------------------------------------------------------------
+
+def test_the_admin_wins_over_join_and_join_over_a_claim() -> None:
+    static = [Host(WEB, "web", IPv4Address("10.83.14.9"))]
+    assert dnsmasq.reservations(static, [Reservation(DB, "web")], []) == [
+        Reservation(WEB, "web", IPv4Address("10.83.14.9"))]
+    assert dnsmasq.reservations(static, [Reservation(WEB, "shop")], []) == [
+        Reservation(WEB, "web", IPv4Address("10.83.14.9"))]
+    assert dnsmasq.reservations([], [Reservation(WEB, "web")], [Reservation(DB, "web")]) == [Reservation(WEB, "web")]
+    assert dnsmasq.reservations([], [Reservation(WEB, "web")], [Reservation(WEB, "shop"), Reservation(DB, "db")]) == [
+        Reservation(WEB, "web"), Reservation(DB, "db")]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from((WEB, DB, "52:54:00:00:00:03")),
+                          st.sampled_from((None, "web", "db", "shop")))))
+def test_no_name_and_no_mac_is_given_twice(sources: list[tuple[int, str, str | None]]) -> None:
+    static = [Host(mac, name) for source, mac, name in sources if source == 0]
+    joined, pinned = ([Reservation(mac, name) for source, mac, name in sources if source == which] for which in (1, 2))
+    given_out = dnsmasq.reservations(static, joined, pinned)
+    macs = [one.mac for one in given_out]
+    names = [one.name for one in given_out if one.name is not None]
+    assert len(set(macs)) == len(macs) and len(set(names)) == len(names)
+    assert set(macs) >= {host.mac for host in static if host.name is None}
+
+
+# --- the lease file ---------------------------------------------------------------------------------------
+
+def test_leases() -> None:
+    assert dnsmasq.leases(
+        "1700000000 52:54:00:AA:00:01 10.83.14.23 web 01:52:54:00:aa:00:01\n"
+        "0 52:54:00:00:00:02 10.83.14.24 * *\n"
+        "duid 00:01:00:01:2c:6b\n"
+        "1700000000 52:54:00:00:00:03 10.83.14.25 after-the-duid *\n") == [
+        Lease(1700000000, "52:54:00:aa:00:01", "10.83.14.23", "web"),
+        Lease(0, "52:54:00:00:00:02", "10.83.14.24", None)]
+
+
+@pytest.mark.parametrize("line", (
+    "", " ", "1700000000", "1700000000 52:54:00:00:00:01 10.83.14.23", "-1 52:54:00:00:00:01 10.83.14.23 web *",
+    "² 52:54:00:00:00:01 10.83.14.23 web *", "٣ 52:54:00:00:00:01 10.83.14.23 web *",
+    "9" * 5000 + " 52:54:00:00:00:01 10.83.14.23 web *", "soon 52:54:00:00:00:01 10.83.14.23 web *",
+    "1700000000 52:54:00:00:00:01,set:x 10.83.14.23 web *", "1700000000 06-52:54:00:00:00:01 10.83.14.23 web *",
+    "1700000000 ff:ff:ff:ff:ff:ff 10.83.14.23 web *", "1700000000 52:54:00:00:00:01 10.83.14 web *",
+    "1700000000 52:54:00:00:00:01 fd5e:1::23 web *", "\0" * 100, "1700000000 00- 10.83.14.23 web *",
+), ids=lambda line: ascii(line)[:40])
+def test_a_line_that_is_no_lease_is_passed_over(line: str) -> None:
+    good = "1700000000 52:54:00:00:00:09 10.83.14.23 web *"
+    assert [lease.mac for lease in dnsmasq.leases(f"{line}\n{good}\n{line}")] == ["52:54:00:00:00:09"]
+
+
+@given(st.text() | st.lists(st.sampled_from((
+    "1700000000", "0", "²", "52:54:00:00:00:01", "10.83.14.23", "web", "*", "duid", "\n", "\r", "\x85", "\0"))).map(" ".join))
+def test_any_lease_file(text: str) -> None:
+    for lease in dnsmasq.leases(text):
+        assert dnsmasq.hosts([Reservation(lease.mac, None)])
+        IPv4Address(lease.address)
+
+
+@given(st.text(st.characters(blacklist_categories=("Cs",)), max_size=20))
+def test_a_lease_file_cut_anywhere(tail: str) -> None:
+    whole = "1700000000 52:54:00:00:00:01 10.83.14.23 web 01:52\n0 52:54:00:00:00:02 10.83.14.24 * *\n"
+    for end in range(len(whole)):
+        assert len(dnsmasq.leases(whole[:end] + tail)) <= 3
