@@ -1,24 +1,25 @@
-"""Membership of the group: who may talk to the daemon, and how to get in.
+"""Membership of the group: who may talk to the daemon, and how a late member gets in.
 
 A login keeps the groups that it began with. Someone who was added to the group after that is a member by
-the account database, but not by the process; `sg` starts the same command once more with the group.
+the account database, which is what the daemon asks, but the control socket does not open for the process.
+`sg` gives the group to a helper (`vdenet.cli.door`), which connects and hands the connection over. The
+process itself, and what it starts, stays as it is: a guest's program must not write its files as the group
+of all members, which is what `sg` around the whole command would come to.
 """
 
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
+import socket
 import sys
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from vdenet.errors import NotPermitted
 from vdenet.i18n import _
 from vdenet.model.places import GROUP
 
-AGAIN = "VDENET_SG"
-"""Set for the command that `sg` starts, so that it is started once only."""
+_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,11 @@ class Account:
     member: bool
     effective: bool
     """This process has the group's gid."""
-    gid: int = -1
-    """The account's own group."""
+
+    @property
+    def late(self) -> bool:
+        """A member whose login is older than the membership."""
+        return self.member and not self.effective
 
 
 def account() -> Account:
@@ -47,61 +51,60 @@ def account() -> Account:
     try:
         group = grp.getgrnam(GROUP)
     except KeyError:
-        return Account(name, member=False, effective=False, gid=own)
+        return Account(name, member=False, effective=False)
     member = name in group.gr_mem or group.gr_gid in os.getgrouplist(name, own)
-    return Account(name, member, group.gr_gid in (os.getegid(), *os.getgroups()), own)
+    return Account(name, member, effective=group.gr_gid in (os.getegid(), *os.getgroups()))
+
+
+def connect(path: str) -> socket.socket:
+    """A connection to the daemon's socket, which did not open for this process itself.
+
+    Raises `NotPermitted` where the account database does not help either, OSError as connect(2).
+    """
+    who = account()
+    if not who.late or _no_new_privileges():
+        raise refusal(who)
+    from shlex import join
+
+    from vdenet.cli import tools
+
+    ours, theirs = socket.socketpair()
+    with ours:
+        ours.settimeout(_SECONDS)
+        with theirs:
+            helper = tools.spawn(
+                ["sg", GROUP, "-c", join([sys.executable, "-I", "-m", "vdenet.cli.door", path])],
+                stdin=theirs.fileno(), quiet=True, session=True)
+        try:
+            said, fds, _flags, _address = socket.recv_fds(ours, 16, 1)
+        except OSError:
+            said, fds = b"", []
+        if not said:
+            with suppress(OSError):
+                helper.kill()
+        helper.wait()
+    if fds:
+        return socket.socket(fileno=fds[0])
+    if said.isdigit():
+        raise OSError(int(said), os.strerror(int(said)))
+    raise refusal(who)
 
 
 def refusal(who: Account) -> NotPermitted:
     """Why the socket does not open for `who`."""
-    if who.member:
-        return NotPermitted(what=_("talk to vdenetd"), relogin=f"sg {GROUP} -c '…'", why=_(
-            "{name} is a member of the group {group}, but this login is older than that"
-        ).format(name=who.name, group=GROUP))
-    return NotPermitted(what=_("talk to vdenetd"), account=who.name, why=_(
-        "{name} is not a member of the group {group}").format(name=who.name, group=GROUP))
-
-
-def enter(argv: Sequence[str]) -> NotPermitted:
-    """Start `argv` (the whole command line of this process) again with the group, and not return.
-
-    Returns the error to raise where that cannot help.
-    """
-    who = account()
-    sg = shutil.which("sg")
-    if who.member and not who.effective and AGAIN not in os.environ and sg \
-            and not _no_new_privileges():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.execve(sg, ["sg", GROUP, "-c", _back(who, argv)], {**os.environ, AGAIN: "1"})
-    return refusal(who)
-
-
-def _back(who: Account, argv: Sequence[str]) -> str:
-    """The shell's line that runs `argv` with the group it has now as its own.
-
-    `sg` makes its group the process's own and keeps the others beside it. Left so, what a guest's program
-    writes would belong to the group of all members; a second `sg` takes the way back, and keeps the first.
-    """
-    import grp
-
-    line = shlex.join(argv)
-    try:
-        own = grp.getgrgid(os.getgid())
-    except KeyError:
-        return line
-    if os.getgid() == who.gid or who.name in own.gr_mem:
-        return "exec " + shlex.join(["sg", own.gr_name, "-c", f"exec {line}"])
-    return line
-
-
-def entered() -> None:
-    """Called when the daemon has let us in: what we start later need not know how."""
-    os.environ.pop(AGAIN, None)
+    if not who.member:
+        return NotPermitted(what=_("talk to vdenetd"), account=who.name, why=_(
+            "{name} is not a member of the group {group}").format(name=who.name, group=GROUP))
+    if who.effective:
+        return NotPermitted(what=_("talk to vdenetd"), why=_(
+            "its socket is closed to the group {group}").format(group=GROUP))
+    return NotPermitted(what=_("talk to vdenetd"), hint=_("log out and in again"), why=_(
+        "{name} is a member of the group {group}, but this login is older than that"
+    ).format(name=who.name, group=GROUP))
 
 
 def _no_new_privileges() -> bool:
-    """Where this is set, `sg` has no set-uid bit and would ask for a password."""
+    """Where this is set, `sg` has no set-uid bit and could only ask for a password."""
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as status:
             return "NoNewPrivs:\t1\n" in status.read()

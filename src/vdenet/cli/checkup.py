@@ -204,7 +204,11 @@ class Checkup:
         try:
             sock.connect(f"{segment.switch}/ctl")
         except PermissionError:
-            if self.refusal is None:
+            if access.account().late:
+                self._wrong("login-old", segment, Severity.WARNING,
+                            _("this login is older than the membership: programs that speak VDE are "
+                              "not let in"), _("log out and in again"))
+            elif self.refusal is None:
                 self._wrong("switch-closed", segment, Severity.ERROR,
                             _("the VDE switch {path} does not let you in").format(
                                 path=segment.switch), _reload(segment.name))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -72,27 +71,29 @@ class Client:
         self._channel.socket.close()
 
 
-def connect(places: Places | None = None, *, reenter: bool = True) -> Client:
-    """Connect to the daemon.
-
-    A member whose login is older than the membership is started again with the group, unless
-    `reenter` is false. Raises `NotPermitted`, `DaemonUnreachable`.
-    """
+def connect(places: Places | None = None) -> Client:
+    """Connect to the daemon. Raises `NotPermitted`, `DaemonUnreachable`."""
     where = str((places or Places()).control)
+    try:
+        sock = _connected(where)
+    except OSError as error:
+        raise _unreachable(where, error) from None
+    sock.settimeout(REPLY_SECONDS)
+    return Client(sock, where)
+
+
+def _connected(where: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.settimeout(CONNECT_SECONDS)
     try:
         sock.connect(where)
     except PermissionError:
         sock.close()
-        raise (access.enter([sys.executable, *sys.orig_argv[1:]]) if reenter
-               else access.refusal(access.account())) from None
-    except OSError as error:
+        return access.connect(where)
+    except OSError:
         sock.close()
-        raise _unreachable(where, error) from None
-    sock.settimeout(REPLY_SECONDS)
-    access.entered()
-    return Client(sock, where)
+        raise
+    return sock
 
 
 def _unreachable(where: str, error: OSError) -> DaemonUnreachable:

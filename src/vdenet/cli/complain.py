@@ -39,8 +39,7 @@ STATUS = {
 HINTS = {
     "usage": (N_("{command} --help"),),
     "unknown-segment": (N_("tarr-steps list shows the segments that there are"),),
-    "not-permitted": (N_("sudo adduser {account} vdenet"),
-                      N_("log out and in again, or for now: {relogin}")),
+    "not-permitted": (N_("sudo adduser {account} vdenet"),),
     "daemon-unreachable": ("{start}",),
     "segment-down": (N_("tarr-steps start {segment}"),),
     "no-such-guest": (N_("tarr-steps list shows the guests"),),

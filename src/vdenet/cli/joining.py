@@ -7,7 +7,7 @@ from typing import Any, NoReturn, Optional
 
 import typer
 
-from vdenet.cli import answers, options, tools
+from vdenet.cli import access, answers, options, tools
 from vdenet.cli.client import connect
 from vdenet.cli.complain import PROGRAM, NotAvailable, WrongUsage
 from vdenet.cli.output import Output
@@ -92,6 +92,9 @@ def _print_nic(argv: list[str], segment: str, label: str | None, mac: str | None
     with connect() as daemon:
         reserved = daemon.call("Reserve", segment=segment, name=label, mac=mac,
                                kind="qemu").parameters
+    if access.account().late:
+        output.aside(_("this login is older than the membership: log out and in again, else the VDE switch "
+                       "does not let your QEMU in"))
     nic = qemu.vde_nic(answers.text(reserved, "segment"), answers.text(reserved, "mac"),
                        answers.text(reserved, "switch"), model)
     output.result(shlex.join(nic), {

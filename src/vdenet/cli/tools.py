@@ -61,18 +61,18 @@ def replace(argv: Sequence[str], inherit: Sequence[int] = ()) -> NoReturn:
         raise _failed(argv, error.strerror or str(error)) from None
 
 
-def spawn(argv: Sequence[str], *, quiet: bool = False, session: bool = False,
+def spawn(argv: Sequence[str], *, quiet: bool = False, session: bool = False, stdin: int | None = None,
           environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start a program beside us, with our terminal and our inheritable descriptors.
 
-    `quiet`: neither input nor output; `session`: away from the terminal and its signals. Raises
-    `ToolMissing`, `ToolFailed`.
+    `quiet`: neither input nor output; `session`: away from the terminal and its signals; `stdin`: a
+    descriptor to be its standard input all the same. Raises `ToolMissing`, `ToolFailed`.
     """
     stream = subprocess.DEVNULL if quiet else None
     try:
         return subprocess.Popen(  # noqa: S603  a list, no shell
-            [find(argv[0]), *argv[1:]], stdin=stream, stdout=stream, stderr=stream,
-            close_fds=quiet, start_new_session=session, env=environment)
+            [find(argv[0]), *argv[1:]], stdin=stream if stdin is None else stdin,
+            stdout=stream, stderr=stream, close_fds=quiet, start_new_session=session, env=environment)
     except OSError as error:
         raise _failed(argv, error.strerror or str(error)) from None
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from vdenet.cli import access, checkup, client, main
+from vdenet.cli import checkup, client, main
 from vdenet.errors import VdenetError
 from vdenet.model.places import Places
 from vdenet.wire import message
@@ -42,7 +42,7 @@ def untouchable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("execv", "execve", "execvp", "fork", "posix_spawn", "system"):
         monkeypatch.setattr(os, name, refuse)
     monkeypatch.setattr(socket.socket, "connect", connect)
-    for name in ("NO_COLOR", "VDENET_DEBUG", access.AGAIN):
+    for name in ("NO_COLOR", "VDENET_DEBUG"):
         monkeypatch.delenv(name, raising=False)
 
 

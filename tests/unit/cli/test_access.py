@@ -1,103 +1,116 @@
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
 import shlex
-import shutil
+import socket
+import sys
+from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from vdenet.cli import access
+from cli.conftest import Daemon
+from vdenet.cli import access, client, door, tools
 from vdenet.cli.access import Account
+from vdenet.errors import NotPermitted
+from vdenet.model.places import Places
 
 
-class Became(BaseException):
-    """In place of exec, which does not return."""
+class Helper:
+    """`sg` and what it starts, in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lines: list[list[str]] = []
+        self.waited = 0
+        self.dumb = False
+        self.connect = socket.socket.connect
+        """As the group may."""
+        self.place = monkeypatch
+
+    def spawn(self, argv: Sequence[str], *, stdin: int, quiet: bool, session: bool) -> Any:
+        assert quiet
+        assert session
+        self.lines.append(list(argv))
+        words = shlex.split(argv[3])
+        if not self.dumb:
+            with self.place.context() as group, socket.socket(fileno=os.dup(stdin)) as asked:
+                group.setattr(socket.socket, "connect", self.connect)
+                door.main(words[-1], asked)
+        return SimpleNamespace(wait=self._wait, kill=lambda: None)
+
+    def _wait(self) -> None:
+        self.waited += 1
 
 
 @pytest.fixture
-def became(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str], dict[str, str]]]:
-    seen: list[tuple[str, list[str], dict[str, str]]] = []
+def helper(monkeypatch: pytest.MonkeyPatch) -> Helper:
+    """The machine of a late member: the control socket does not open for the process itself."""
+    found = Helper(monkeypatch)
 
-    def execve(path: str, argv: list[str], environment: dict[str, str]) -> None:
-        seen.append((path, argv, environment))
-        raise Became
+    def denied(_self: socket.socket, _address: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(os, "execve", execve)
-    monkeypatch.setattr(shutil, "which", lambda tool: f"/usr/bin/{tool}")
+    monkeypatch.setattr(socket.socket, "connect", denied)
+    monkeypatch.setattr(tools, "spawn", found.spawn)
+    monkeypatch.setattr(access, "account", lambda: Account("alice", member=True, effective=False))
     monkeypatch.setattr(access, "_no_new_privileges", lambda: False)
-    return seen
+    return found
 
 
-def as_account(monkeypatch: pytest.MonkeyPatch, *, member: bool, effective: bool) -> None:
-    monkeypatch.setattr(access, "account", lambda: Account("alice", member, effective))
+def test_a_late_member_gets_in(daemon: Daemon, helper: Helper, places: Places) -> None:
+    daemon.answers["GetAddress"] = {"segment": "vdenet0", "address": "10.1.1.1/24"}
+    with client.connect() as connection:
+        assert connection.call("GetAddress").parameters["address"] == "10.1.1.1/24"
+    [line] = helper.lines
+    assert line[:3] == ["sg", "vdenet", "-c"]
+    assert shlex.split(line[3]) == [sys.executable, "-I", "-m", "vdenet.cli.door", str(places.control)]
+    assert helper.waited == 1
 
 
-def test_a_late_member_is_started_again_with_every_word_as_it_was(
-        monkeypatch: pytest.MonkeyPatch, became: list[tuple[str, list[str], dict[str, str]]]) -> None:
-    as_account(monkeypatch, member=True, effective=False)
-    monkeypatch.setattr(grp, "getgrgid", lambda gid: SimpleNamespace(gr_name="x", gr_mem=[]))
-    words = ["/usr/bin/python3", "-I", "/usr/bin/tarr-steps", "join", "run", "--", "sh", "-c",
-             "echo \"$HOME\" 'x y'; a\nb", "", "$(id)", "*", "é", "\udcff"]
-    with pytest.raises(Became):
-        access.enter(words)
-    [(path, argv, environment)] = became
-    assert path == "/usr/bin/sg"
-    assert argv[:3] == ["sg", "vdenet", "-c"]
-    assert shlex.split(argv[3]) == words  # the process's gid is no group that the account may go back to
-    assert environment[access.AGAIN] == "1"
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_late_member_learns_that_the_daemon_is_gone(places: Places, helper: Helper, stale: bool) -> None:
+    if stale:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(places.control))
+    with pytest.raises(Exception, match="it has ended" if stale else "it is not running"):
+        client.connect()
 
 
-@pytest.mark.parametrize(("gid", "listed"), [(1000, []), (77, ["alice"])])
-def test_what_it_writes_is_not_every_members(
-        monkeypatch: pytest.MonkeyPatch, became: list[tuple[str, list[str], dict[str, str]]],
-        gid: int, listed: list[str]) -> None:
-    monkeypatch.setattr(access, "account", lambda: Account("alice", True, False, 1000))
-    monkeypatch.setattr(os, "getgid", lambda: gid)
-    monkeypatch.setattr(grp, "getgrgid", lambda _gid: SimpleNamespace(gr_name="own", gr_mem=listed))
-    words = ["tarr-steps", "join", "qemu", "--", "qemu", "a 'b'", "$x\n", "\udcff"]
-    with pytest.raises(Became):
-        access.enter(words)
-    outer = shlex.split(became[0][1][3])
-    assert outer[:4] == ["exec", "sg", "own", "-c"]
-    assert shlex.split(outer[4]) == ["exec", *words]
+def test_a_helper_that_says_nothing(places: Places, helper: Helper) -> None:
+    helper.dumb = True
+    with pytest.raises(NotPermitted, match="this login is older"):
+        client.connect()
+    assert helper.waited == 1
 
 
-@pytest.mark.parametrize(("member", "effective", "again", "why"), [
-    (False, False, False, "is not a member of the group vdenet"),
-    (True, False, True, "this login is older"),
-    (True, True, False, "this login is older"),
+@pytest.mark.parametrize(("who", "why"), [
+    (Account("bob", member=False, effective=False), "bob is not a member"),
+    (Account("bob", member=True, effective=True), "closed to the group"),
 ])
-def test_whom_it_cannot_help(monkeypatch: pytest.MonkeyPatch, became: list[object], member: bool,
-                             effective: bool, again: bool, why: str) -> None:
-    as_account(monkeypatch, member=member, effective=effective)
-    if again:
-        monkeypatch.setenv(access.AGAIN, "1")
-    assert why in str(access.enter(["tarr-steps"]))
-    assert not became
+def test_whom_it_cannot_help(monkeypatch: pytest.MonkeyPatch, helper: Helper, who: Account,
+                             why: str) -> None:
+    monkeypatch.setattr(access, "account", lambda: who)
+    with pytest.raises(NotPermitted, match=why):
+        access.connect("/run/vdenet/control")
+    assert not helper.lines
 
 
-def test_not_where_set_uid_programs_have_no_power(monkeypatch: pytest.MonkeyPatch,
-                                                  became: list[object]) -> None:
-    as_account(monkeypatch, member=True, effective=False)
+def test_not_where_set_uid_programs_have_no_power(monkeypatch: pytest.MonkeyPatch, helper: Helper) -> None:
     monkeypatch.setattr(access, "_no_new_privileges", lambda: True)
-    assert "this login is older" in str(access.enter(["tarr-steps"]))
-    assert not became
-
-
-def test_the_guard_does_not_reach_what_is_started_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(access.AGAIN, "1")
-    access.entered()
-    assert access.AGAIN not in os.environ
+    with pytest.raises(NotPermitted, match="this login is older"):
+        access.connect("/run/vdenet/control")
+    assert not helper.lines
 
 
 @pytest.mark.parametrize(("listed", "primary", "groups", "expected"), [
-    (["alice"], 1000, [1000], Account("alice", member=True, effective=False, gid=1000)),
-    (["alice"], 1000, [1000, 44], Account("alice", member=True, effective=True, gid=1000)),
-    (["bob"], 1000, [1000], Account("alice", member=False, effective=False, gid=1000)),
-    ([], 44, [44], Account("alice", member=True, effective=True, gid=44)),
+    (["alice"], 1000, [1000], Account("alice", member=True, effective=False)),
+    (["alice"], 1000, [1000, 44], Account("alice", member=True, effective=True)),
+    (["bob"], 1000, [1000], Account("alice", member=False, effective=False)),
+    ([], 44, [44], Account("alice", member=True, effective=True)),
 ])
 def test_the_account(monkeypatch: pytest.MonkeyPatch, listed: list[str], primary: int,
                      groups: list[int], expected: Account) -> None:

@@ -191,6 +191,21 @@ def test_a_resolver_that_was_made_to_work(served: Daemon, machine: Machine, tarr
     assert [finding["message"] for finding in json.loads(shown)["findings"]] == ["m"]
 
 
+def test_a_login_that_is_older_than_the_membership(
+        served: Daemon, machine: Machine, tarr_steps: TarrSteps, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.socket.connect
+
+    def denied(self: socket.socket, address: str) -> None:
+        if str(address).endswith("ctl"):
+            raise PermissionError(13, "Permission denied")
+        real(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", denied)
+    assert codes(tarr_steps("check", "--json").out) == {"switch-closed": "error"}
+    monkeypatch.setattr(access, "account", lambda: access.Account("alice", True, False))
+    assert codes(tarr_steps("check", "--json").out) == {"login-old": "warning"}
+
+
 def test_conflicts_are_seen_without_the_daemon(machine: Machine, places: Places,
                                                tarr_steps: TarrSteps) -> None:
     configured(places)

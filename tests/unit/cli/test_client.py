@@ -100,9 +100,3 @@ def test_how_to_start_it(monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...]
     monkeypatch.setattr(os.path, "isdir", lambda path: path in there)
     monkeypatch.setattr(os, "geteuid", lambda: uid)
     assert client.starting() == command
-
-
-def test_the_guard_is_gone_once_we_are_in(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(access.AGAIN, "1")
-    with client.connect():
-        assert access.AGAIN not in os.environ

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from cli.conftest import Daemon, TarrSteps
-from vdenet.cli import joinrun, tools
+from vdenet.cli import access, joinrun, tools
 from vdenet.errors import NameTaken, SegmentDown, ToolMissing
 
 JOINED = {"segment": "vdenet0", "port": "vd0-web", "mac": "52:54:00:aa:bb:cc", "name": "web",
@@ -135,6 +135,16 @@ def test_print(daemon: Daemon, tarr_steps: TarrSteps) -> None:
     shown = json.loads(tarr_steps("join", "qemu", "--print", "--json", "--name", "web").out)
     assert shown["arguments"] == expected
     assert daemon.calls[-1][1]["name"] == "web"
+
+
+def test_print_warns_a_late_member(daemon: Daemon, tarr_steps: TarrSteps,
+                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "account", lambda: access.Account("alice", True, False))
+    daemon.answers["Reserve"] = {**JOINED, "switch": "/s"}
+    done = tarr_steps("join", "qemu", "--print")
+    assert done.out.startswith("-netdev vde,")
+    assert "log out and in again" in done.err
+    assert tarr_steps("join", "qemu", "--print", "-q").err == ""
 
 
 def test_print_looks_at_the_build_of_qemu(daemon: Daemon, tarr_steps: TarrSteps,
