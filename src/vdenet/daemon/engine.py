@@ -28,8 +28,8 @@ from vdenet.model import plan as planning
 from vdenet.model.observed import Link, Observed
 from vdenet.model.places import Places
 from vdenet.model.plan import Plan
-from vdenet.model.segment import Segment
-from vdenet.model.wanted import Wanted, guest_alias
+from vdenet.model.segment import MTU, Segment
+from vdenet.model.wanted import Tap, Wanted, guest_alias
 from vdenet.probe import leases, links
 from vdenet.text import blueprint, dnsmasq
 from vdenet.text.blueprint import Guests
@@ -96,10 +96,12 @@ class Engine:
             self._remember_ports(segment, observed)
             losing = tuple(self._guest_names(segment, planning.ports(segment.bridge, observed)))
             plan = planning.down(wanted, observed, last=self._is_last(segment))
+            steps = self.carry_out(plan, undo=True)
             if keep_stopped:
+                # Last: after a crash or a failure before here, the segment was not stopped.
                 self._prepare_state(segment)
                 files.write(self.places.stopped(segment.name), "", 0o600, "root")
-            return Outcome(segment.name, self.carry_out(plan, undo=True), losing)
+            return Outcome(segment.name, steps, losing)
 
     def service_pids(self) -> list[int]:
         """The processes whose end somebody should notice, as of the last plan."""
@@ -123,6 +125,8 @@ class Engine:
                 joined=book.joined(), pinned=book.claimed(),
                 ports=tuple(sorted(self._own_ports(segment, there) - {segment.tap})),
                 present=tuple(sorted(on_bridge)),
+                taps=tuple(Tap(guest.port, guest.uid, MTU) for guest in book.all()
+                           if guest.kept and guest.port is not None and guest.uid is not None),
                 retiring=retiring.current(segment, self.places, time.time()))
             return blueprint.wanted(segment, host.facts(self.places), guests, self.places)
 
@@ -203,7 +207,7 @@ class Engine:
             book = self.book(segment.name)
             there = links.links()
             for guest in book.all():
-                if guest.port is not None and guest.port not in there:
+                if guest.port is not None and guest.port not in there and not guest.kept:
                     book.port_gone(guest.port)
                     logger.info("port %s of guest %s is gone", guest.port, guest.name)
             fixed = {h.name for h in segment.hosts if h.name is not None}

@@ -30,6 +30,8 @@ class Guest:
     kind: str
     uid: int | None = None
     port: str | None = None
+    kept: bool = False
+    """Its port is a tap that stays when nobody holds it, for hypervisors that open a tap by name."""
     by_itself: bool = False
     """It was given a name only and comes over VDE or its hypervisor's own way, so it has no port of ours."""
 
@@ -165,6 +167,6 @@ def _guest(entry: object) -> Guest | None:
         return None
     try:
         return Guest(names.guest_name(name), names.mac_address(mac), kind, uid, port,
-                     entry.get("by_itself") is True)
+                     kept=entry.get("kept") is True, by_itself=entry.get("by_itself") is True)
     except BadValue:
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vdenet.daemon.engine import Engine
@@ -85,6 +85,28 @@ def open_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> Op
         return Opened(segment, guest, guest.port, [fd] if vhost is None else [fd, vhost], vhost is not None)
 
 
+def keep_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> Opened:
+    """A tap with a name that the caller's hypervisor opens by itself; it stays until `leave`.
+
+    Only the caller may open it. The same guest asked for again gets the same tap. Raises as `open_tap`.
+    """
+    with engine.lock:
+        known = None if wish.name is None else engine.book(segment.name).find(names.guest_name(wish.name))
+        if known is not None and known.kept and known.uid == caller.uid and known.port is not None \
+                and links.link(segment.bridge) is not None and wish.mac in (None, known.mac):
+            engine.bring_up(segment)
+            return Opened(segment, known, known.port)
+        guest = replace(_admit(engine, segment, caller, wish, "qemu"), kept=True)
+        assert guest.port is not None
+        _enter(engine, segment, guest)
+        try:
+            engine.bring_up(segment)
+        except BaseException:
+            engine.book(segment.name).strike(guest.name)
+            raise
+        return Opened(segment, guest, guest.port)
+
+
 def open_veth(engine: Engine, segment: Segment, caller: Caller, wish: Wish, netns: int) -> Opened:
     """A port whose other end is `eth0` in the caller's network namespace `netns` (a descriptor).
 
@@ -129,9 +151,9 @@ def leave(engine: Engine, segment: Segment, caller: Caller, name: str, kind: str
         if caller.uid not in (0, guest.uid):
             raise NotPermitted(what=_("remove {name}").format(name=guest.name),
                                why=_("it belongs to another user"))
+        engine.book(segment.name).strike(guest.name)
         if guest.port is not None:
             engine.netlink.delete(guest.port, 0)
-        engine.book(segment.name).strike(guest.name)
         if links.link(segment.bridge) is not None:
             engine.bring_up(segment)
         return True

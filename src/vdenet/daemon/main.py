@@ -73,6 +73,7 @@ def _init(places: Places) -> int:
 
 def _down(places: Places) -> int:
     with _only_one(places):
+        _sweep(places)
         engine = Engine(places)
         status = 0
         for segment in engine.configuration.all():
@@ -86,6 +87,7 @@ def _down(places: Places) -> int:
 
 def _serve(places: Places) -> int:
     with _only_one(places):
+        _sweep(places)
         engine = Engine(places)
         listener = notify.listener() or _bind(places)
         stop = threading.Event()
@@ -106,11 +108,15 @@ def _serve(places: Places) -> int:
 
 
 def _boot(engine: Engine) -> None:
-    """Bring up what is configured; one that cannot be is said and left for the watch to try again."""
+    """Bring up what is configured; one that cannot be is said and left for the watch to try again.
+
+    A stop that a crash cut short is finished.
+    """
     for segment in engine.configuration.all():
-        if engine.stopped(segment.name):
-            continue
         try:
+            if engine.stopped(segment.name):
+                engine.take_down(segment)
+                continue
             engine.follow_guests(segment)
             outcome = engine.bring_up(segment, undo=False)
             logger.info("%s: %s", segment.name, f"{len(outcome.steps)} steps" if outcome.changed else "as it should be")
@@ -139,6 +145,15 @@ def _make_places(places: Places) -> None:
                        (places.var, 0o755)):
         Path(path).mkdir(parents=True, exist_ok=True)
         os.chmod(path, mode)
+
+
+def _sweep(places: Places) -> None:
+    """Clear away the halves of files that a predecessor was writing when it was killed."""
+    for top in (places.etc, places.run / "state", places.run / "dns", places.var):
+        files.sweep(top)
+        for path in Path(top).iterdir():
+            if path.is_dir() and not path.is_symlink():
+                files.sweep(path)
 
 
 @contextlib.contextmanager

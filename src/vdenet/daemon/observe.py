@@ -38,6 +38,8 @@ def observe(wanted: Wanted, supervisor: Supervisor, places: Places) -> Observed:
         offload={wanted.bridge.name: ethtool.transmit_checksum(wanted.bridge.name)}
         if wanted.bridge.name in there else {},
         sysctls_kept=bool(sysctl.recorded(places)),
+        stale_resolvers=resolver.stale(wanted.bridge.name, wanted.server, wanted.domain,
+                                       wanted.resolver.kind if wanted.resolver else ""),
         resolver=resolver.observed(wanted.resolver) if wanted.resolver is not None else None,
     )
 

@@ -113,6 +113,11 @@ def _open_tap(request: Request) -> Answer:
     return Answer(opened.json(), opened.fds)
 
 
+def _keep_tap(request: Request) -> Answer:
+    kept = joining.keep_tap(request.engine, request.segment(), request.caller, _wish(request))
+    return Answer(kept.json())
+
+
 def _open_veth(request: Request) -> Answer:
     opened = joining.open_veth(request.engine, request.segment(), request.caller, _wish(request),
                                request.fds[0])
@@ -150,6 +155,7 @@ TABLE: Mapping[str, Operation] = {operation.name: operation for operation in (
     Operation("Reload", Role.MEMBER, True, ("segment",), _start),
     Operation("SetAddress", Role.MEMBER, True, ("segment", "address"), _set_address),
     Operation("OpenTap", Role.MEMBER, True, ("segment", "name", "mac", "kind"), _open_tap),
+    Operation("KeepTap", Role.MEMBER, True, ("segment", "name", "mac", "kind"), _keep_tap),
     Operation("OpenVeth", Role.MEMBER, True, ("segment", "name", "mac", "kind"), _open_veth, fds=1),
     Operation("Reserve", Role.MEMBER, True, ("segment", "name", "mac", "kind"), _reserve),
     Operation("Leave", Role.MEMBER, True, ("segment", "name", "kind"), _leave),

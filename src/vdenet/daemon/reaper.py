@@ -24,7 +24,7 @@ def reap(engine: Engine, segment: Segment) -> None:
                 continue
             guest = book.by_port(link.name)
             why = None
-            if link.kind == "tap" and link.up and not link.carrier:
+            if link.kind == "tap" and link.up and not link.carrier and not (guest and guest.kept):
                 why = "nobody holds it"
             elif guest is None:
                 why = "it belongs to no guest"
@@ -33,6 +33,8 @@ def reap(engine: Engine, segment: Segment) -> None:
             if why is None:
                 continue
             try:
+                if guest is not None and guest.kept:
+                    book.strike(guest.name)  # else the next plan would make it again
                 engine.netlink.delete(link.name, link.ifindex)
                 logger.info("port %s removed: %s", link.name, why)
             except VdenetError as error:

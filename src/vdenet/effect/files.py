@@ -16,6 +16,10 @@ from vdenet.i18n import _
 from vdenet.model.wanted import Directory
 
 
+UNFINISHED = ".new"
+"""What the name of a file ends in that is being written."""
+
+
 def write(path: PurePath, text: str, mode: int, group: str) -> None:
     """Replace the file in one step that a crash or a full disk cannot leave half done.
 
@@ -25,7 +29,7 @@ def write(path: PurePath, text: str, mode: int, group: str) -> None:
     target = Path(path)
     try:
         with contextlib.ExitStack() as undo:
-            fd, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+            fd, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=UNFINISHED, dir=target.parent)
             undo.callback(_forget, temporary)
             with os.fdopen(fd, "w") as file:
                 file.write(text)
@@ -47,6 +51,13 @@ def write(path: PurePath, text: str, mode: int, group: str) -> None:
 def _forget(path: str) -> None:
     with contextlib.suppress(OSError):
         os.unlink(path)
+
+
+def sweep(directory: PurePath) -> None:
+    """Remove what a daemon that was killed in the middle of `write` left in a directory of the daemon's own."""
+    for path in Path(directory).glob(f".*{UNFINISHED}"):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def remove(path: PurePath) -> None:

@@ -12,9 +12,11 @@ from pathlib import Path
 from vdenet.effect import files, run
 from vdenet.errors import ToolFailed, ToolMissing
 from vdenet.model.wanted import Resolver
-from vdenet.probe import links
+from vdenet.probe import links, resolvers
 from vdenet.text import resolver as text
 
+FILED = (resolvers.NETWORKMANAGER, resolvers.DNSMASQ, resolvers.RESOLVCONF)
+"""Kinds whose registration is a file that stays."""
 NETWORKMANAGER_DIRECTORY = Path("/etc/NetworkManager/dnsmasq.d")
 DNSMASQ_DIRECTORY = Path("/etc/dnsmasq.d")
 RESOLVCONF_INTERFACES = (Path("/run/resolvconf/interface"), Path("/run/resolvconf/interfaces"),
@@ -24,12 +26,12 @@ RESOLVCONF_INTERFACES = (Path("/run/resolvconf/interface"), Path("/run/resolvcon
 def register(resolver: Resolver) -> None:
     """Make the host look up the segment's domain at the segment. Raises `ToolFailed`, `ToolMissing`."""
     what = f"register {resolver.domain} with the host's resolver"
-    if resolver.kind == "systemd-resolved":
+    if resolver.kind == resolvers.RESOLVED:
         for words in (("dns", resolver.server), ("domain", f"~{resolver.domain}"),
                       ("default-route", "no"), ("dnssec", "no"), ("dnsovertls", "no"), ("llmnr", "no"),
                       ("mdns", "no")):
             run.run(["resolvectl", words[0], resolver.link, words[1]], what=what)
-    elif resolver.kind == "resolvconf":
+    elif resolver.kind == resolvers.RESOLVCONF:
         run.run(["resolvconf", "-a", f"{resolver.link}.vdenet"], what=what, stdin=text.resolvconf(resolver))
     else:
         files.write(_drop_in(resolver), text.dnsmasq(resolver), 0o644, "root")
@@ -40,9 +42,9 @@ def unregister(resolver: Resolver) -> None:
     """Take it back; that it is gone already, or that the resolver is gone, is no error."""
     what = f"remove {resolver.domain} from the host's resolver"
     try:
-        if resolver.kind == "systemd-resolved":
+        if resolver.kind == resolvers.RESOLVED:
             run.run(["resolvectl", "revert", resolver.link], what=what)
-        elif resolver.kind == "resolvconf":
+        elif resolver.kind == resolvers.RESOLVCONF:
             run.run(["resolvconf", "-d", f"{resolver.link}.vdenet"], what=what)
         elif _drop_in(resolver).exists():
             files.remove(_drop_in(resolver))
@@ -53,13 +55,13 @@ def unregister(resolver: Resolver) -> None:
 
 def observed(resolver: Resolver) -> str | None:
     """The mark of what is registered now (`model.plan.resolver_mark`); None for nothing."""
-    if resolver.kind == "systemd-resolved":
+    if resolver.kind == resolvers.RESOLVED:
         if links.link(resolver.link) is None:
             return None
         servers, domains = (text.resolvectl(_ask(["resolvectl", what, resolver.link]))
                             for what in ("dns", "domain"))
         return f"{resolver.kind} {' '.join(servers)} {' '.join(domains)}" if servers else None
-    if resolver.kind == "resolvconf":
+    if resolver.kind == resolvers.RESOLVCONF:
         for directory in RESOLVCONF_INTERFACES:
             if state := _read(directory / f"{resolver.link}.vdenet"):
                 return f"{resolver.kind} {resolver.server} {resolver.domain}" \
@@ -72,13 +74,22 @@ def observed(resolver: Resolver) -> str | None:
         else f"{resolver.kind} other"
 
 
+def stale(link: str, server: str, domain: str, kind: str) -> tuple[Resolver, ...]:
+    """Registrations that an earlier resolver of the host still has, `kind` being the one of now.
+
+    systemd-resolved forgets by itself, with the link or when it ends.
+    """
+    others = (Resolver(other, link, server, domain) for other in FILED if other != kind)
+    return tuple(resolver for resolver in others if observed(resolver) is not None)
+
+
 def _drop_in(resolver: Resolver) -> Path:
-    directory = NETWORKMANAGER_DIRECTORY if resolver.kind == "networkmanager-dnsmasq" else DNSMASQ_DIRECTORY
+    directory = NETWORKMANAGER_DIRECTORY if resolver.kind == resolvers.NETWORKMANAGER else DNSMASQ_DIRECTORY
     return directory / f"vdenet-{resolver.link}.conf"
 
 
 def _reload(kind: str, what: str) -> None:
-    if kind == "networkmanager-dnsmasq":
+    if kind == resolvers.NETWORKMANAGER:
         run.run(["nmcli", "general", "reload", "dns-full"], what=what)
     elif Path("/run/systemd/system").is_dir():
         run.run(["systemctl", "--no-block", "try-restart", "dnsmasq.service"], what=what)

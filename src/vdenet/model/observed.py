@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath as Path
 
-from vdenet.model.wanted import ALIAS, Address
+from vdenet.model.wanted import ALIAS, Address, Resolver
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,5 +55,7 @@ class Observed:
     offload: Mapping[str, bool] = field(default_factory=dict)
     sysctls_kept: bool = False
     """There is a record of shared kernel settings as they were before."""
+    stale_resolvers: tuple[Resolver, ...] = ()
+    """Registrations with resolvers that the host has ceased to use."""
     resolver: str | None = None
     """`kind server domain` of what is registered with the host's resolver for the bridge."""

@@ -39,7 +39,7 @@ from vdenet.model.steps import (
     UnregisterResolver,
     WriteFile,
 )
-from vdenet.model.wanted import File, Service, Wanted, alias
+from vdenet.model.wanted import File, Service, Wanted, alias, guest_alias
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def up(wanted: Wanted, observed: Observed) -> Plan:
     """What makes the segment what it should be. Raises `Collision` before anything is planned."""
     _refuse_collisions(wanted, observed)
     plan, observed = _without_the_stale(wanted, observed)
-    for part in (_directories, _bridge, _tap, _own_sysctls, _addresses, _shared_sysctls, _firewall,
+    for part in (_directories, _bridge, _tap, _guest_taps, _own_sysctls, _addresses, _shared_sysctls, _firewall,
                  _links_up, _services, _ports, _resolver):
         plan.extend(part(wanted, observed))
     return tuple(plan)
@@ -81,6 +81,7 @@ def up(wanted: Wanted, observed: Observed) -> Plan:
 def down(wanted: Wanted, observed: Observed, last: bool) -> Plan:
     """What takes the segment away; `last` when no other segment is up. Guests' ports stay with them."""
     plan: list[Change] = []
+    plan.extend(_stale_resolvers(observed))
     if observed.resolver is not None and wanted.resolver is not None:
         plan.append(Change(UnregisterResolver(wanted.resolver), (RegisterResolver(wanted.resolver),)))
     for service in reversed(wanted.services):
@@ -217,6 +218,14 @@ def _tap(wanted: Wanted, observed: Observed) -> Iterable[Change]:
         yield Change(AttachPort(tap.name, wanted.bridge.name), (DetachPort(tap.name, wanted.bridge.name),))
 
 
+def _guest_taps(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    """One that its holder has made to go away, or a reboot, comes back under its name."""
+    for tap in wanted.guest_taps:
+        if tap.name not in observed.links:
+            mark = guest_alias(wanted.segment)
+            yield Change(CreateTap(tap, mark), (DeleteLink(tap.name, 0, mark),))
+
+
 def _addresses(wanted: Wanted, observed: Observed) -> Iterable[Change]:
     bridge = wanted.bridge.name
     there = {a for a in observed.addresses.get(bridge, frozenset()) if not a.ip.is_link_local}
@@ -267,13 +276,20 @@ def _service(segment: str, service: Service, running: RunningService | None) -> 
 def _ports(wanted: Wanted, observed: Observed) -> Iterable[Change]:
     for name in wanted.ports:
         link = observed.links.get(name)
-        if link is not None and link.ours and not link.up:
+        new = link is None and any(tap.name == name for tap in wanted.guest_taps)
+        if new or (link is not None and link.ours and not link.up):
             yield Change(SetLink(name, up=True))
-        if link is not None and link.master is None:
+        if new or (link is not None and link.master is None):
             yield Change(AttachPort(name, wanted.bridge.name), (DetachPort(name, wanted.bridge.name),))
 
 
+def _stale_resolvers(observed: Observed) -> Iterable[Change]:
+    for resolver in observed.stale_resolvers:
+        yield Change(UnregisterResolver(resolver), (RegisterResolver(resolver),))
+
+
 def _resolver(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    yield from _stale_resolvers(observed)
     if wanted.resolver is None:
         return
     resolver = wanted.resolver

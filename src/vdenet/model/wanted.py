@@ -140,5 +140,11 @@ class Wanted:
     files: tuple[File, ...]
     services: tuple[Service, ...]
     firewall: Firewall
+    server: str
+    """The address at which the segment's names are looked up."""
+    domain: str
     resolver: Resolver | None = None
     ports: tuple[str, ...] = field(default=())
+    """Ports that belong on the bridge and are there already."""
+    guest_taps: tuple[Tap, ...] = field(default=())
+    """Persistent taps that members hold by name, for hypervisors that open a tap themselves."""

@@ -51,6 +51,8 @@ class Guests:
     """Ports that belong on the bridge (ours, and those of others that were on it)."""
     present: tuple[str, ...] = ()
     """Ports that are on the bridge, for the guard of kernels that cannot match the bridge."""
+    taps: tuple[Tap, ...] = ()
+    """Taps that guests hold by name."""
     retiring: tuple[Retiring, ...] = field(default=())
 
 
@@ -61,7 +63,8 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
     config = dnsmasq.config(segment, labels, places)
     hosts = dnsmasq.hosts(dnsmasq.reservations(segment.hosts, guests.joined, guests.pinned))
     old = [retiring.address for retiring in guests.retiring if retiring.address != segment.address]
-    present = None if host.matches_bridge else sorted({segment.tap, *guests.present, *guests.ports})
+    ports = tuple(sorted({*guests.ports, *(tap.name for tap in guests.taps)}))
+    present = None if host.matches_bridge else sorted({segment.tap, *guests.present, *ports})
     addresses = [segment.address, *old]
     use6 = segment.address6 is not None and host.ipv6
     return Wanted(
@@ -75,8 +78,11 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
                File(places.dnsmasq_hosts(segment.name), hosts, 0o640, DNS_ACCOUNT)),
         services=(vde.service(segment, places), dnsmasq.service(segment, config, hosts, places)),
         firewall=nftables.firewall(segment, old, mac, present),
+        server=str(segment.address.ip),
+        domain=segment.domain,
         resolver=_resolver(segment, host),
-        ports=guests.ports,
+        ports=ports,
+        guest_taps=guests.taps,
     )
 
 
