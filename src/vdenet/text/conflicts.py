@@ -50,7 +50,10 @@ def firewall_findings(ruleset_json: str, segment: Segment, *, uplink: str | None
         for chain in rules.base_chains(purpose.hook):
             if chain.family in families and not OURS.fullmatch(chain.table) \
                     and rules.verdict(chain, purpose.packet) == DROP:
-                blocked.setdefault((_culprit(rules, chain), purpose.hook), []).append((chain, purpose))
+                who = _culprit(rules, chain)
+                # firewalld has one cure for both hooks.
+                hook = "" if who == "firewalld" else purpose.hook
+                blocked.setdefault((who, hook), []).append((chain, purpose))
     return [_firewall_finding(segment, who, hook, found) for (who, hook), found in sorted(
         blocked.items(), key=lambda item: item[0])]
 
@@ -59,9 +62,10 @@ def _purposes(segment: Segment, uplink: str | None, bridged: bool) -> list[_Purp
     bridge, guest = segment.bridge, segment.pool[0]
     host = segment.address.ip
     found = [
-        _Purpose("input", _("DHCP"), Packet(bridge, None, IPv4Address(0), None, "udp", 67)),
-        _Purpose("input", _("DNS"), Packet(bridge, None, guest, host, "udp", 53)),
-        _Purpose("input", _("ping to the host"), Packet(bridge, None, guest, host, "icmp"), vital=False),
+        _Purpose("input", _("DHCP"), Packet(bridge, None, IPv4Address(0), None, "udp", 67, local=True)),
+        _Purpose("input", _("DNS"), Packet(bridge, None, guest, host, "udp", 53, local=True)),
+        _Purpose("input", _("ping to the host"), Packet(bridge, None, guest, host, "icmp", local=True),
+                 vital=False),
     ]
     if not segment.dhcp:
         del found[0]
@@ -76,7 +80,7 @@ def _purposes(segment: Segment, uplink: str | None, bridged: bool) -> list[_Purp
     if segment.address6 is not None:
         guest6 = segment.address6.network[0x5054]
         found.append(_Purpose("input", _("DNS over IPv6"), Packet(
-            bridge, None, guest6, segment.address6.ip, "udp", 53), vital=False))
+            bridge, None, guest6, segment.address6.ip, "udp", 53, local=True), vital=False))
         if segment.mode is not Mode.ISOLATED:
             found += [
                 _Purpose("forward", _("IPv6"), Packet(bridge, uplink, guest6, _WORLD6, "tcp", 443), vital=False),
@@ -141,9 +145,9 @@ def _ufw_hint(segment: Segment, hook: str, _chains: Sequence[Chain]) -> str:
 
 
 def _firewalld_hint(segment: Segment, _hook: str, _chains: Sequence[Chain]) -> str:
-    # A zone that accepts what it forwards too; vdenet's own table keeps the rest of the host closed.
-    return (f"sudo firewall-cmd --permanent --zone=trusted --change-interface={segment.bridge}"
-            " && sudo firewall-cmd --reload")
+    # The zone comes with the package, perhaps after firewalld was started.
+    return (f"sudo firewall-cmd --reload && sudo firewall-cmd --permanent --zone=vdenet"
+            f" --change-interface={segment.bridge} && sudo firewall-cmd --reload")
 
 
 def _nft_hint(segment: Segment, hook: str, chains: Sequence[Chain]) -> str:

@@ -40,7 +40,8 @@ class Packet:
     protocol: str
     port: int | None = None
     state: str = "new"
-    family: str = "ip"
+    local: bool = False
+    """It is for this host (addrtype LOCAL, or BROADCAST)."""
 
     @property
     def version(self) -> int:
@@ -151,7 +152,7 @@ class _Walk:
             return DROP
         if kind not in ("jump", "goto"):
             return kind
-        called = self._ruleset.chains.get((chain.family, chain.table, str(value.get("target"))))
+        called = self._ruleset.chains.get((chain.family, chain.table, str(_table(value).get("target"))))
         if called is None or depth >= _MAX_DEPTH:
             return None
         verdict = self._chain(called, depth + 1)
@@ -159,8 +160,8 @@ class _Walk:
         return "return" if verdict is None and kind == "goto" else verdict
 
     def _mapped(self, chain: Chain, value: Json, depth: int) -> str | None:
-        for element in self._elements(chain, value.get("data")):
-            if isinstance(element, list) and len(element) == 2 and isinstance(element[1], dict) \
+        for element in self._elements(chain, _table(value).get("data")):
+            if isinstance(element, list) and len(element) == 2 and isinstance(element[1], dict) and element[1] \
                     and self._matches(chain, {"op": "==", "left": value.get("key"), "right": element[0]}):
                 kind, target = next(iter(element[1].items()))
                 return self._carry_out(chain, kind, target, depth)
@@ -168,36 +169,42 @@ class _Walk:
 
     def _extension(self, value: Json, final: str | None) -> bool:
         """An iptables match or target that nft does not know: only its name is told."""
-        if not isinstance(value, dict) or value.get("type") == "target":
+        told = _table(value)
+        if told.get("type") == "target":
             return True
-        if value.get("name") == "comment":
+        name = told.get("name")
+        if name == "comment":
             return True
-        # Without its arguments, but what accepts by connection state means replies.
-        return value.get("name") in ("conntrack", "state") and final == ACCEPT \
-            and self._packet.state == "established"
+        if final not in (ACCEPT, "return"):
+            return False
+        # The arguments are not told, but what lets packets pass by connection state means replies, by type
+        # of address those for the host, by type of ICMP the harmless ones.
+        return name in ("conntrack", "state") and self._packet.state == "established" \
+            or name == "addrtype" and self._packet.local \
+            or name in ("icmp", "icmp6") and self._packet.protocol in ("icmp", "icmpv6")
 
     # --- matches --------------------------------------------------------------------------------
 
     def _matches(self, chain: Chain, match: Json) -> bool:
-        left, right = match.get("left"), match.get("right")
-        if isinstance(left, dict) and "concat" in left:
-            return self._concatenated(chain, left["concat"], right, str(match.get("op", "==")))
+        left, right, operator = (_table(match).get(key) for key in ("left", "right", "op"))
+        if isinstance(left, dict) and isinstance(left.get("concat"), list):
+            return self._concatenated(chain, left["concat"], right, operator)
         known, own = self._own(left)
         # A field that the packet lacks ends the rule, whatever the operator.
         if not known or own is _Nothing:
             return False
         hit = self._is(chain, own, right)
-        if match.get("op") == "!=":
+        if operator == "!=":
             return hit is False
         return hit is True
 
-    def _concatenated(self, chain: Chain, parts: Json, right: Json, operator: str) -> bool:
+    def _concatenated(self, chain: Chain, parts: list[Json], right: Json, operator: Json) -> bool:
         owns = [self._own(part) for part in parts]
         if not all(known for known, _value in owns) or operator == "!=":
             return False
         for element in self._elements(chain, right):
-            values = element.get("concat", ()) if isinstance(element, dict) else ()
-            if len(values) == len(owns) and all(self._is(chain, own, value) is True
+            values = _table(element).get("concat")
+            if isinstance(values, list) and len(values) == len(owns) and all(self._is(chain, own, value) is True
                                                 for (_known, own), value in zip(owns, values, strict=True)):
                 return True
         return False
@@ -207,6 +214,8 @@ class _Walk:
         if not isinstance(left, dict) or len(left) != 1:
             return False, None
         kind, what = next(iter(left.items()))
+        what = _table(what)
+        key = str(what.get("key"))
         packet = self._packet
         if kind == "meta":
             values = {
@@ -216,10 +225,10 @@ class _Walk:
                 "protocol": "ip" if packet.version == 4 else "ip6",
                 "mark": 0, "pkttype": "unicast" if packet.destination is not None else "broadcast",
             }
-            return what.get("key") in values, values.get(what.get("key"))
+            return key in values, values.get(key)
         if kind == "ct":
             values = {"state": packet.state, "mark": 0, "status": "confirmed"}
-            return what.get("key") in values, values.get(what.get("key"))
+            return key in values, values.get(key)
         if kind == "payload":
             return self._payload(str(what.get("protocol")), str(what.get("field")))
         return False, None
@@ -256,8 +265,11 @@ class _Walk:
         if isinstance(own, (IPv4Address, IPv6Address)):
             return _covers(right, own)
         if isinstance(right, dict) and "range" in right:
-            first, last = (_number(end) for end in right["range"])
-            return first <= own <= last if isinstance(own, int) and first is not None and last is not None else None
+            ends = [_number(end) for end in right["range"]] if isinstance(right["range"], list) else []
+            if not isinstance(own, int) or len(ends) != 2 or None in ends:
+                return None
+            first, last = (end or 0 for end in ends)
+            return first <= own <= last
         if isinstance(own, int):
             number = _number(right)
             return None if number is None else number == own
@@ -277,6 +289,11 @@ class _Walk:
 
 class _Nothing:
     """The value of a field that the packet does not have."""
+
+
+def _table(value: Json) -> dict[str, Json]:
+    """An object of the JSON, empty where it is something else."""
+    return value if isinstance(value, dict) else {}
 
 
 def _final(rule: tuple[Json, ...]) -> str | None:
