@@ -79,7 +79,7 @@ _tarr_steps()
             esac
             ;;
         leave)
-            choice=$common
+            choice="$common --dry-run"
             ((values)) || choice+=" $kinds"
             ;;
         segment)

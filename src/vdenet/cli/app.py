@@ -14,7 +14,17 @@ import typer  # noqa: E402
 from typer.core import TyperGroup  # noqa: E402
 
 from vdenet import __version__  # noqa: E402
-from vdenet.cli import address, checking, joining, later, lifecycle, options, show  # noqa: E402
+from vdenet.cli import (
+    address,
+    checking,
+    existing,
+    joining,
+    kinds,
+    later,
+    lifecycle,
+    options,
+    show,
+)  # noqa: E402
 from vdenet.cli.complain import DONE, PROGRAM  # noqa: E402
 from vdenet.cli.output import Output  # noqa: E402
 from vdenet.cli.spelling import VERBS  # noqa: E402
@@ -83,6 +93,9 @@ def _join() -> typer.Typer:
         "Run a QEMU command with one NIC more: a tap on the segment."))(joining.join_qemu)
     join.command("run", context_settings=_GUESTS_COMMAND, help=_(
         "Run any command in its own network namespace on the segment."))(joining.join_run)
+    for kind in kinds.TABLE:
+        join.command(kind, help=_("Put a {kind} guest that exists on the segment.").format(kind=kind))(
+            existing.join(kind))
     for kind in joining.LATER:
         join.command(kind, hidden=True, context_settings=_ANYTHING)(joining.join_later(kind))
     return join

@@ -7,7 +7,7 @@ from typing import Any, NoReturn, Optional
 
 import typer
 
-from vdenet.cli import access, answers, options, tools
+from vdenet.cli import access, answers, existing, kinds, options, tools
 from vdenet.cli.client import connect
 from vdenet.cli.complain import PROGRAM, NotAvailable, WrongUsage
 from vdenet.cli.output import Output
@@ -18,7 +18,8 @@ from vdenet.text import qemu
 from vdenet.wire.channel import close_all
 
 KINDS = ("qemu", "run")
-LATER = ("virtualbox", "vmware", "lxc", "libvirt", "incus", "nspawn", "podman")
+LATER = tuple(kind for kind in ("virtualbox", "vmware", "lxc", "libvirt", "incus", "nspawn", "podman")
+              if kind not in kinds.TABLE)
 """Kinds of the contract that this version cannot join."""
 
 NAME = typer.Option(None, "--name", metavar="NAME", show_default=False,
@@ -33,7 +34,8 @@ PRINT = typer.Option(False, "--print", help=_(
 DRY_RUN = typer.Option(False, "--dry-run", help=_("Run nothing: print the command."))
 COMMAND = typer.Argument(None, show_default=False, help=_(
     "The guest's own command behind --, as it would be without vdenet."))
-KIND = typer.Argument(..., help=_("How it was joined: qemu or run."))
+KIND = typer.Argument(..., help=_("How it was joined: {kinds}.").format(
+    kinds=", ".join((*KINDS, *kinds.TABLE))))
 GUEST = typer.Argument(..., help=_("Its name."))
 
 
@@ -127,15 +129,23 @@ def join_later(kind: str) -> Any:
     return command
 
 
-def leave(kind: str = KIND, guest: str = GUEST, segment: Optional[str] = options.SEGMENT,
-          json: bool = options.JSON, quiet: bool = options.QUIET) -> None:
+def leave(kind: str = KIND, guest: str = GUEST, dry_run: bool = existing.DRY_RUN,
+          segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
+          quiet: bool = options.QUIET) -> None:
     """`leave`: take a guest off the segment."""
+    if kind in kinds.TABLE:
+        existing.leave(kind, guest, options.chosen(segment), dry_run, Output(json, quiet))
+        return
     if kind in LATER:
         raise NotAvailable(what=_("take off a guest of the kind {kind}").format(kind=kind))
     if kind not in KINDS:
         raise BadValue(what=_("kind of guest"), value=kind, why=_("expected one of {kinds}").format(
-            kinds=", ".join((*KINDS, *LATER))))
+            kinds=", ".join((*KINDS, *kinds.TABLE, *LATER))))
     name, where = guest_name(guest), options.chosen(segment)
+    if dry_run:
+        Output(json, quiet).result(_("{name} leaves {segment}").format(name=name, segment=where), {
+            "segment": where, "name": name, "left": False})
+        return
     with connect() as daemon:
         done = daemon.call("Leave", segment=where, name=name, kind=kind).parameters
     left = bool(done.get("left"))

@@ -37,6 +37,8 @@ def ask(argv: Sequence[str], seconds: float = 10.0) -> str:
         raise _failed(argv, error.strerror or str(error)) from None
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
+        # Some say the error first and where it came from after (VBoxManage), most say it last.
+        said = [line for line in said if "error:" in line.lower()][:1] or said
         raise _failed(argv, said[-1] if said else _("exit status {status}").format(
             status=done.returncode))
     return done.stdout

@@ -31,7 +31,7 @@ class Kind(Protocol):
         ...
 
 
-TABLE: dict[str, str] = {"virtualbox": "virtualbox:VirtualBox"}
+TABLE: dict[str, str] = {}
 """Kind to `module:Class` below this package; imported when it is used."""
 
 

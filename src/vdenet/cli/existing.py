@@ -1,0 +1,54 @@
+"""join KIND GUEST and leave KIND GUEST for guests that their hypervisor knows already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Optional
+
+import typer
+
+from vdenet.cli import options
+from vdenet.cli.output import Output
+from vdenet.errors import BadValue
+from vdenet.i18n import _
+from vdenet.model.joining import Wish
+from vdenet.model.names import guest_name
+
+GUEST = typer.Argument(..., help=_("The guest, as its own tool calls it."))
+NAME = typer.Option(None, "--name", metavar="NAME", show_default=False,
+                    help=_("Its name on the segment, where that is to be another."))
+VIA = typer.Option(None, "--via", metavar="WAY", show_default=False,
+                   help=_("How to join, where the kind has several ways: bridge, vde."))
+NIC = typer.Option(None, "--nic", metavar="N", min=1, max=36, show_default=False,
+                   help=_("Which of its network adapters to use; the first that is free when not given."))
+PORT = typer.Option(None, "--port", metavar="N", min=1, max=1024, show_default=False,
+                    help=_("Which port of the VDE switch; any when not given."))
+DRY_RUN = typer.Option(False, "--dry-run", help=_("Change nothing: print what would be done."))
+
+
+def join(kind: str) -> Callable[..., None]:
+    """The command that joins a guest of this kind."""
+    def command(guest: str = GUEST, name: Optional[str] = NAME, via: Optional[str] = VIA,
+                nic: Optional[int] = NIC, port: Optional[int] = PORT, dry_run: bool = DRY_RUN,
+                segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
+                quiet: bool = options.QUIET) -> None:
+        from vdenet.cli import guests
+
+        guests.join(kind, checked(guest), None if name is None else guest_name(name),
+                    Wish(via=via, nic=nic, port=port), options.chosen(segment), dry_run, Output(json, quiet))
+    return command
+
+
+def leave(kind: str, guest: str, segment: str, dry_run: bool, output: Output) -> None:
+    """Take a guest of one of these kinds off the segment."""
+    from vdenet.cli import guests
+
+    guests.leave(kind, checked(guest), segment, dry_run, output)
+
+
+def checked(guest: str) -> str:
+    """A guest's name as its tool takes it: never an option of that tool. Raises `BadValue`."""
+    if not guest or len(guest) > 255 or not guest.isprintable() or guest.startswith("-"):
+        raise BadValue(what=_("guest"), value=guest[:80], why=_("expected the name that its own tool shows"))
+    return guest
+
