@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vdenet.cli import access, answers, client, nameserver, tools
 from vdenet.cli.complain import complaint
+from vdenet.cli.unreadable import unreadable
 from vdenet.errors import (
     BadConfig,
     NotPermitted,
@@ -66,6 +67,7 @@ class Checkup:
                 listed = answers.segments(daemon.call("List", segment=self._asked).parameters)
                 found = [finding for segment in listed for finding in answers.findings(
                     daemon.call("Check", segment=segment.name).parameters)]
+                broken = {} if self._asked else unreadable(daemon, listed, self._places)
                 version = daemon.call("Version").parameters.get("version")
         except UnknownSegment:
             raise
@@ -79,6 +81,9 @@ class Checkup:
         self._right("daemon", None, _("vdenetd answers (version {version})").format(version=version))
         self._right("member", None, _("{name} may use it").format(name=access.account().name))
         self.findings += found
+        for name, bad in broken.items():
+            told = complaint(bad)
+            self.findings.append(Finding(told.code, Severity.ERROR, name, told.message, told.hint))
         return listed
 
     def _complain(self, code: str, error: VdenetError) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from vdenet.cli import checkup, client, main
+from vdenet.cli import checkup, client, main, show
 from vdenet.errors import VdenetError
 from vdenet.model.places import Places
 from vdenet.wire import message
@@ -52,7 +52,7 @@ def places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Places:
     ours = Places(*(PurePosixPath(tmp_path) / name for name in ("run", "etc", "var")))
     for path in (ours.run, ours.etc, ours.var):
         Path(path).mkdir()
-    for module in (client, checkup):
+    for module in (client, checkup, show):
         monkeypatch.setattr(module, "Places", lambda: ours)
     return ours
 

@@ -12,7 +12,7 @@ import pytest
 
 from cli.conftest import SEGMENT, Daemon, TarrSteps
 from vdenet.cli import access, checkup, nameserver, tools
-from vdenet.errors import ToolFailed, ToolMissing, UnknownSegment
+from vdenet.errors import BadConfig, ToolFailed, ToolMissing, UnknownSegment
 from vdenet.model.observed import Link
 from vdenet.model.places import Places
 from vdenet.model.report import Finding, Severity
@@ -246,6 +246,16 @@ def test_without_the_daemon_the_file_is_read(machine: Machine, places: Places,
     configured(places, 'address = "10.83.14.1/24"\nmode = nat\n')
     done = tarr_steps("check")
     assert "vdenet0.toml:2" in done.out
+    assert done.status == 1
+
+
+def test_the_daemon_cannot_read_a_file(served: Daemon, places: Places, tarr_steps: TarrSteps) -> None:
+    configured(places)
+    Path(places.config("lab")).touch()
+    served.answers["GetAddress"] = BadConfig(where="/etc/vdenet/lab.toml:16:8", why="invalid value")
+    done = tarr_steps("check", "--json")
+    [finding] = json.loads(done.out)["findings"]
+    assert (finding["code"], finding["segment"]) == ("bad-config", "lab")
     assert done.status == 1
 
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli.conftest import GUEST, SEGMENT, Daemon, TarrSteps
-from vdenet.errors import Overlap, UnknownSegment
+from vdenet.errors import BadConfig, BadValue, Overlap, UnknownSegment
+from vdenet.model.places import Places
 
 
 def document(text: str) -> Any:
@@ -182,3 +184,31 @@ def test_an_answer_of_another_shape(daemon: Daemon, tarr_steps: TarrSteps, answe
     done = tarr_steps("list")
     assert (done.status, done.out) == (1, "")
     assert "cannot understand the peer" in done.err
+
+
+def test_a_file_that_cannot_be_read_is_not_passed_over(daemon: Daemon, tarr_steps: TarrSteps,
+                                                       places: Places) -> None:
+    Path(places.config("vdenet0")).touch()
+    Path(places.config("lab")).touch()
+    daemon.answers["List"] = {"segments": [SEGMENT]}
+    daemon.answers["GetAddress"] = BadConfig(where="/etc/vdenet/lab.toml:16:8", why="invalid value")
+    told = "tarr-steps: cannot read /etc/vdenet/lab.toml:16:8: invalid value\n"
+    for words in ("list", "", "segment list"):
+        done = tarr_steps(*words.split())
+        assert (done.status, done.err) == (2, told)
+        assert "vdenet0" in done.out
+    assert document(tarr_steps("-l", "--json").out)["segments"]
+    assert tarr_steps("list", "--segment", "vdenet0").status == 0
+    daemon.answers["List"] = {"segments": []}
+    done = tarr_steps("list")
+    assert (done.status, done.out, done.err) == (2, "", told)
+    # A policy, or a copy, is no segment.
+    daemon.answers["GetAddress"] = BadValue(what="segment name", value="x", why="y")
+    assert tarr_steps("list").status == 0
+
+
+def test_no_segment_at_all(daemon: Daemon, tarr_steps: TarrSteps) -> None:
+    daemon.answers["List"] = {"segments": []}
+    done = tarr_steps("list")
+    assert (done.status, done.out) == (0, "no segment is configured\n")
+    assert document(tarr_steps("list", "--json").out) == {"segments": []}
