@@ -18,6 +18,7 @@ from vdenet.daemon import reaper
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.log import logger
 from vdenet.errors import VdenetError
+from vdenet.model.segment import Segment
 from vdenet.probe import links
 
 # linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, and as bits of their numbers
@@ -123,12 +124,7 @@ class Watch:
             if when > time.monotonic():
                 continue
             try:
-                self._engine.follow_guests(segment)
-                outcome = self._engine.bring_up(segment, undo=False)
-                if outcome.changed:
-                    logger.info("repaired %s in %s steps", segment.name, len(outcome.steps))
-                if links.link(segment.bridge) is not None:
-                    reaper.reap(self._engine, segment)
+                self._repair(segment)
                 self._retry.pop(segment.name, None)
                 self._told.pop(segment.name, None)
             except VdenetError as error:
@@ -137,6 +133,17 @@ class Watch:
                 if self._told.get(segment.name) != str(error):
                     self._told[segment.name] = str(error)
                     logger.error("cannot repair %s: %s", segment.name, error)
+
+    def _repair(self, segment: Segment) -> None:
+        with self._engine.lock:
+            if self._engine.stopped(segment.name):
+                return  # meanwhile: a stop had the lock
+            self._engine.follow_guests(segment)
+            outcome = self._engine.bring_up(segment, undo=False)
+            if outcome.changed:
+                logger.info("repaired %s in %s steps", segment.name, len(outcome.steps))
+            if links.link(segment.bridge) is not None:
+                reaper.reap(self._engine, segment)
 
     def _files_changed(self, segment: str) -> bool:
         """Whether dnsmasq gave a lease, or somebody else touched a file of ours, since the last call."""
