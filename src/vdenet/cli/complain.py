@@ -37,6 +37,7 @@ STATUS = {
 
 
 HINTS = {
+    "bad-config": (N_("man vdenet.toml tells what it may hold"),),
     "usage": (N_("{command} --help"),),
     "unknown-segment": (N_("tarr-steps list shows the segments that there are"),),
     "not-permitted": (N_("sudo adduser {account} vdenet"),),

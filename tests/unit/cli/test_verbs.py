@@ -192,7 +192,8 @@ def test_a_file_that_cannot_be_read_is_not_passed_over(daemon: Daemon, tarr_step
     Path(places.config("lab")).touch()
     daemon.answers["List"] = {"segments": [SEGMENT]}
     daemon.answers["GetAddress"] = BadConfig(where="/etc/vdenet/lab.toml:16:8", why="invalid value")
-    told = "tarr-steps: cannot read /etc/vdenet/lab.toml:16:8: invalid value\n"
+    told = ("tarr-steps: cannot read /etc/vdenet/lab.toml:16:8: invalid value\n"
+            "hint: man vdenet.toml tells what it may hold\n")
     for words in ("list", "", "segment list"):
         done = tarr_steps(*words.split())
         assert (done.status, done.err) == (2, told)
