@@ -135,12 +135,12 @@ class Machine:
                 self.firewall, self.firewall_present = digest(firewall.text), True
             case steps.UnloadFirewall():
                 self.firewall, self.firewall_present = None, False
-            case steps.StartService(_segment, service):
+            case steps.StartService(service=service):
                 self._start(service)
-            case steps.ReloadService(_segment, service):
+            case steps.ReloadService(service=service):
                 assert service.name in self.services
                 self._run(service)
-            case steps.StopService(_segment, service):
+            case steps.StopService(service=service):
                 self.services.pop(service.name, None)
                 self.held.pop(service.name, None)
             case steps.RegisterResolver(resolver):

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unit.model.simulated import Machine
-from unit.samples import HOST, PLACES, PLAIN, WANTED, segments, surroundings
+from unit.samples import HOST, PLACES, PLAIN, WANTED
 from vdenet.errors import Collision
 from vdenet.model import plan
 from vdenet.model.observed import Link, RunningService
 from vdenet.model.plan import Plan
-from vdenet.model.segment import Retiring, Segment
+from vdenet.model.segment import Mode, Retiring
 from vdenet.model.wanted import Wanted, alias, guest_alias
 from vdenet.text import blueprint
-from vdenet.text.blueprint import Guests
+from vdenet.text.blueprint import Guests, HostFacts
 from vdenet.text.dnsmasq import Reservation
 
 TEXTS = {"dnsmasq.conf": WANTED.files[0].path, "hosts": WANTED.files[1].path}
@@ -255,11 +256,23 @@ def test_a_bridge_that_a_crash_left_unmarked_is_known_by_its_mac() -> None:
 
 # --- any two, in any state --------------------------------------------------------------------------
 
-@st.composite
-def wishes(draw: st.DrawFn) -> Wanted:
-    segment: Segment = draw(segments())
-    host, guests = draw(surroundings())
+@cache
+def _wanted(address: str, six: bool, mode: Mode, guard: bool, host: HostFacts, guests: Guests) -> Wanted:
+    segment = replace(PLAIN, address=IPv4Interface(address), address6=PLAIN.address6 if six else None,
+                      mode=mode, guard=guard, switch_ports=64 if six else 32)
     return blueprint.wanted(segment, host, guests, PLACES)
+
+
+WEB = Reservation("52:54:00:00:00:01", "web")
+HOSTS = (HOST, replace(HOST, switch_uid=991), replace(HOST, ipv6=False), replace(HOST, uplinks_ra=("eth0", "wlan0")),
+         replace(HOST, hostname="other", matches_bridge=False))
+GUESTS = (Guests(), Guests(joined=(WEB,)), Guests(pinned=(WEB,), ports=("vd0-a",)),
+          Guests(ports=("vd0-a", "vd0-b", "vnet7"), present=("vd0-a",)),
+          Guests(retiring=(Retiring(IPv4Interface("10.83.14.1/24"), 1e10),)),
+          Guests(retiring=(Retiring(IPv4Interface("10.83.14.9/32"), 1e10),)))
+wishes = st.builds(
+    _wanted, st.sampled_from(("10.83.14.1/24", "10.83.14.1/16", "10.83.14.9/24", "192.168.7.1/28")), st.booleans(),
+    st.sampled_from(Mode), st.booleans(), st.sampled_from(HOSTS), st.sampled_from(GUESTS))
 
 
 def _forget_service(machine: Machine, name: str) -> None:
@@ -309,7 +322,7 @@ def machines(draw: st.DrawFn) -> Machine:
     machine = Machine(links={"eth0": Link("eth0", 2, "02:00:00:00:00:99", 1500, True, True, "other")})
     for index, name in enumerate(draw(st.sets(st.sampled_from(("vd0-a", "vd0-b", "vnet7")))), 3):
         machine.links[name] = guest(name, index, name != "vnet7")
-    before = draw(wishes())
+    before = draw(wishes)
     made = plan.up(before, machine.observe(before))
     machine.perform(change.step for change in made[:draw(st.integers(0, len(made)) | st.just(len(made)))])
     for damage in draw(st.lists(st.sampled_from(DAMAGES), max_size=4)):
@@ -317,7 +330,8 @@ def machines(draw: st.DrawFn) -> Machine:
     return machine
 
 
-@given(machines(), wishes())
+@settings(max_examples=300)
+@given(machines(), wishes)
 def test_one_plan_is_enough_from_anywhere(machine: Machine, wanted: Wanted) -> None:
     up(machine, wanted)
     assert plan.sentences(plan.up(wanted, machine.observe(wanted))) == []
@@ -329,7 +343,8 @@ def test_one_plan_is_enough_from_anywhere(machine: Machine, wanted: Wanted) -> N
     assert not machine.services and not machine.firewall_present and not machine.files and not machine.record
 
 
-@given(machines(), wishes(), st.data())
+@settings(max_examples=300)
+@given(machines(), wishes, st.data())
 def test_a_plan_cut_anywhere_is_finished_by_the_next(machine: Machine, wanted: Wanted, data: st.DataObject) -> None:
     other = machine.copy()
     made = plan.up(wanted, machine.observe(wanted))
@@ -340,7 +355,7 @@ def test_a_plan_cut_anywhere_is_finished_by_the_next(machine: Machine, wanted: W
     assert plan.sentences(plan.up(wanted, machine.observe(wanted))) == []
 
 
-@given(wishes(), st.data())
+@given(wishes, st.data())
 def test_undo_of_any_part_of_the_first_start_leaves_nothing(wanted: Wanted, data: st.DataObject) -> None:
     machine = Machine()
     made = plan.up(wanted, machine.observe(wanted))
@@ -352,7 +367,8 @@ def test_undo_of_any_part_of_the_first_start_leaves_nothing(wanted: Wanted, data
     assert machine.record.items() <= machine.shared.items()
 
 
-@given(wishes(), wishes(), st.data())
+@settings(max_examples=300)
+@given(wishes, wishes, st.data())
 def test_undo_of_any_part_of_a_change_loses_nothing(before: Wanted, after: Wanted, data: st.DataObject) -> None:
     machine = running(before)
     start = machine.copy()

@@ -178,8 +178,9 @@ def test_nothing_but_words_comes_out_of_a_file(key: str, word: str) -> None:
 
 # --- arbitrary text ---------------------------------------------------------------------------------
 
-PIECES = st.sampled_from(sorted({*FULL.split(), *"[]{}=.,#'\"\n", '"""', "[[host]]", "=", "1e999", "nan", "0x10",
-                                 "1979-05-27T07:32:00Z", "{}", "[{}]", '{mac="52:54:00:12:34:56"}', "\r\n", "\0", "é"}))
+PIECES = st.sampled_from(sorted({
+    *FULL.split(), *"[]{}=.,#'\"\n", '"""', "[[host]]", "=", "1e999", "nan", "0x10", "1979-05-27T07:32:00Z", "{}",
+    "[{}]", '{mac="52:54:00:12:34:56"}', "\r\n", "\0", "é"}))
 
 
 @given(st.text() | st.lists(PIECES).map(" ".join) | st.lists(PIECES).map("".join))

@@ -17,7 +17,8 @@ QUESTION = dnsquery.query("web.vdenet.internal.", 0x1234)
 
 
 def answer(*records: bytes, identity: int = 0x1234, flags: int = 0x8180, questions: bytes = QUESTION[12:]) -> bytes:
-    return struct.pack("!6H", identity, flags, 1 if questions else 0, len(records), 0, 0) + questions + b"".join(records)
+    head = struct.pack("!6H", identity, flags, 1 if questions else 0, len(records), 0, 0)
+    return head + questions + b"".join(records)
 
 
 def record(name: bytes, kind: int, data: bytes) -> bytes:
