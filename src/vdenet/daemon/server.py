@@ -123,8 +123,11 @@ class Server:
 
     def _logged(self, operation: Operation, request: Request) -> Answer:
         about = _about(request.parameters.untrusted)
+        # What a change reads of the configuration must not be changed by another until it is done.
+        alone = request.engine.lock if operation.changes else contextlib.nullcontext()
         try:
-            answer = operation.do(request)
+            with alone:
+                answer = operation.do(request)
         except VdenetError as error:
             if operation.changes:
                 change(request.caller.uid, operation.name, about, f"{error.code}: {error}")

@@ -18,7 +18,6 @@ from vdenet.daemon import reaper
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.log import logger
 from vdenet.errors import VdenetError
-from vdenet.model.segment import Segment
 from vdenet.probe import links
 
 # linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, and as bits of their numbers
@@ -124,7 +123,7 @@ class Watch:
             if when > time.monotonic():
                 continue
             try:
-                self._repair(segment)
+                self._repair(segment.name)
                 self._retry.pop(segment.name, None)
                 self._told.pop(segment.name, None)
             except VdenetError as error:
@@ -134,10 +133,12 @@ class Watch:
                     self._told[segment.name] = str(error)
                     logger.error("cannot repair %s: %s", segment.name, error)
 
-    def _repair(self, segment: Segment) -> None:
+    def _repair(self, name: str) -> None:
         with self._engine.lock:
-            if self._engine.stopped(segment.name):
-                return  # meanwhile: a stop had the lock
+            # Whoever had the lock may have stopped the segment, or changed its address.
+            if self._engine.stopped(name):
+                return
+            segment = self._engine.configuration.segment(name)
             self._engine.follow_guests(segment)
             outcome = self._engine.bring_up(segment, undo=False)
             if outcome.changed:
