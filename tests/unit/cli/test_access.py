@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cli.conftest import Daemon
+from unit.cli.conftest import Daemon
 from vdenet.cli import access, client, door, tools
 from vdenet.cli.access import Account
 from vdenet.errors import NotPermitted

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cli.conftest import SEGMENT, Daemon, TarrSteps
+from unit.cli.conftest import SEGMENT, Daemon, TarrSteps
 from vdenet.cli import access, checkup, nameserver, tools
 from vdenet.errors import BadConfig, ToolFailed, ToolMissing, UnknownSegment
 from vdenet.model.observed import Link

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from cli.conftest import Daemon
+from unit.cli.conftest import Daemon
 from vdenet.cli import access, client
 from vdenet.errors import DaemonUnreachable, NotPermitted, Overlap, ProtocolError
 from vdenet.model.places import Places

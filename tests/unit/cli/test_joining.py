@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli.conftest import Daemon, TarrSteps
+from unit.cli.conftest import Daemon, TarrSteps
 from vdenet.cli import access, joinrun, tools
 from vdenet.errors import NameTaken, SegmentDown, ToolMissing
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from cli.conftest import SEGMENT, Daemon, TarrSteps
+from unit.cli.conftest import SEGMENT, Daemon, TarrSteps
 from vdenet import __version__
 from vdenet.cli import main, show
 from vdenet.cli.spelling import VERBS

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli.conftest import GUEST, SEGMENT, Daemon, TarrSteps
+from unit.cli.conftest import GUEST, SEGMENT, Daemon, TarrSteps
 from vdenet.errors import BadConfig, BadValue, Overlap, UnknownSegment
 from vdenet.model.places import Places
 

@@ -1,0 +1,128 @@
+"""What is generated for a segment, whole, and whether the programs that read it take it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
+
+import pytest
+from conftest import missing
+from hypothesis import given, settings
+
+from unit.samples import HOST, PLACES, PLAIN, segments, surroundings
+from vdenet.model import plan
+from vdenet.model.observed import Observed
+from vdenet.model.segment import Host, Mode, OpenPort, Retiring, Segment
+from vdenet.model.wanted import Wanted
+from vdenet.text import blueprint, nftables
+from vdenet.text.blueprint import Guests, HostFacts
+from vdenet.text.dnsmasq import Reservation
+
+HERE = Path(__file__).parent / "segments"
+
+FULL = replace(
+    PLAIN, name="lab", mode=Mode.ROUTED, domain="lab.example", lease_seconds=7200,
+    dhcp_range=(IPv4Address("10.83.14.100"), IPv4Address("10.83.14.199")),
+    hosts=(Host("52:54:00:00:00:01", "web", IPv4Address("10.83.14.10")), Host("52:54:00:00:00:02", None,
+           IPv4Address("10.83.14.11")), Host("52:54:00:00:00:03", "db")),
+    open_ports=(OpenPort("tcp", 22), OpenPort("udp", 514)), guard=False, switch_ports=128)
+GUESTS = Guests(
+    joined=(Reservation("52:54:00:00:00:04", "alice-1"), Reservation("52:54:00:00:00:05", "web")),
+    pinned=(Reservation("52:54:00:00:00:06", "debian"), Reservation("52:54:00:00:00:07", "alice-1")),
+    ports=("vd5a30-alice-1",), present=("lab-vde", "vnet7"),
+    retiring=(Retiring(IPv4Interface("10.99.0.1/24"), 1e10), Retiring(IPv4Interface("10.83.14.9/32"), 1e10)))
+
+CASES: dict[str, Wanted] = {
+    "plain": blueprint.wanted(PLAIN, HOST, Guests(), PLACES),
+    "full": blueprint.wanted(FULL, replace(HOST, matches_bridge=False), GUESTS, PLACES),
+    "isolated": blueprint.wanted(
+        replace(PLAIN, mode=Mode.ISOLATED, address=IPv4Interface("172.16.0.2/30")), HOST, Guests(), PLACES),
+    "names-only": blueprint.wanted(
+        replace(PLAIN, address6=None, dhcp=False), replace(HOST, ipv6=False, hostname="42", resolver="none"),
+        Guests(), PLACES),
+}
+each_case = pytest.mark.parametrize("name", CASES)
+
+
+def described(wanted: Wanted) -> str:
+    """The programs, as whom and how they are run."""
+    paragraphs = []
+    for service in wanted.services:
+        words = [f"{service.name} as {service.account}", *(f"group {group}" for group in service.groups),
+                 *service.capabilities]
+        paragraphs.append("# " + ", ".join(words) + "\n" + shlex.join(service.argv) + "\n")
+    return "\n".join(paragraphs)
+
+
+@each_case
+def test_files(name: str, same: Callable[[Path, str], None]) -> None:
+    wanted = CASES[name]
+    for file in wanted.files:
+        same(HERE / name / file.path.name, file.text)
+    same(HERE / name / "ruleset.nft", wanted.firewall.text)
+    same(HERE / name / "services", described(wanted))
+    same(HERE / name / "steps", "".join(f"{line}\n" for line in plan.sentences(plan.up(wanted, Observed()))))
+
+
+def test_nothing_is_left_over() -> None:
+    assert {path.name for path in HERE.iterdir()} == set(CASES)
+
+
+# --- the programs that read them ----------------------------------------------------------------------
+
+def ran(argv: list[str], text: str = "") -> str:
+    """Nothing when the program takes it, else what it says."""
+    if shutil.which(argv[0]) is None:
+        missing(f"{argv[0]} is not installed")
+    done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False, timeout=30,
+                          env={**os.environ, "LC_ALL": "C.UTF-8"})
+    return "" if done.returncode == 0 else f"{done.returncode}: {done.stdout}{done.stderr}"
+
+
+def dnsmasq_says(wanted: Wanted, place: Path) -> str:
+    config, hosts = (file.text for file in wanted.files)
+    place.write_text(config + "".join(f"dhcp-host={line}\n" for line in hosts.splitlines()))
+    return ran(["dnsmasq", "--test", f"--conf-file={place}"])
+
+
+def nft_says(text: str) -> str:
+    """In a network namespace of its own, and only checked there."""
+    away = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
+    if said := ran([*away, "true"]):
+        missing(f"no network namespace: {said}")
+    if ran([*away, "nft", "--check", "--file", "-"], nftables.BRIDGE_META_PROBE):
+        text = text.replace("meta ibrname ", "iifname ")  # this kernel cannot, and vdenetd asks it first
+    return ran([*away, "nft", "--check", "--file", "-"], text)
+
+
+@each_case
+def test_dnsmasq_takes_it(name: str, tmp_path: Path) -> None:
+    assert dnsmasq_says(CASES[name], tmp_path / "dnsmasq.conf") == ""
+
+
+@each_case
+def test_nft_takes_it(name: str) -> None:
+    assert nft_says(CASES[name].firewall.text) == ""
+    assert nft_says(nftables.unload(CASES[name].firewall)) == ""
+
+
+def test_a_mistake_would_show(tmp_path: Path) -> None:
+    plain = CASES["plain"]
+    spoilt = replace(plain, files=(replace(plain.files[0], text=plain.files[0].text + "bogus\n"), plain.files[1]))
+    assert "bad option" in dnsmasq_says(spoilt, tmp_path / "dnsmasq.conf")
+    assert "rror" in nft_says(plain.firewall.text.replace("accept", "acept", 1))
+
+
+@settings(max_examples=20, deadline=None, database=None, derandomize=True)
+@given(segments(), surroundings())
+def test_they_take_any_segment(tmp_path_factory: pytest.TempPathFactory, segment: Segment,
+                               around: tuple[HostFacts, Guests]) -> None:
+    wanted = blueprint.wanted(segment, *around, PLACES)
+    assert dnsmasq_says(wanted, tmp_path_factory.getbasetemp() / "any.conf") == ""
+    assert nft_says(wanted.firewall.text) == ""
