@@ -49,7 +49,8 @@ def authorise(caller: Caller) -> None:
         return
     if not is_member(caller.uid):
         raise NotPermitted(what=_("use vdenet"),
-                           why=_("{name} is not in the group {group}").format(name=caller.name, group=GROUP))
+                           why=_("{name} is not in the group {group}").format(name=caller.name, group=GROUP),
+                           account=caller.name)
 
 
 def is_member(uid: int) -> bool:
