@@ -68,7 +68,7 @@ lint: deb ## types, spelling, shell, manual, imports, the package's policy
 
 .PHONY: sdist-check
 sdist-check: deb ## compare with the plain package that stdeb builds from pyproject.toml
-	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py packaging
+	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 -m pytest -p no:cacheprovider tests/packaging/test_plain_package.py
 
 .PHONY: deb
 deb: dist/vdenet.deb ## build dist/vdenet_VERSION_all.deb, and its copy dist/vdenet.deb
