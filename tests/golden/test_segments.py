@@ -119,7 +119,7 @@ def test_a_mistake_would_show(tmp_path: Path) -> None:
     assert "rror" in nft_says(plain.firewall.text.replace("accept", "acept", 1))
 
 
-@settings(max_examples=20, deadline=None, database=None, derandomize=True)
+@settings(max_examples=20)
 @given(segments(), surroundings())
 def test_they_take_any_segment(tmp_path_factory: pytest.TempPathFactory, segment: Segment,
                                around: tuple[HostFacts, Guests]) -> None:

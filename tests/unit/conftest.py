@@ -8,27 +8,19 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis.configuration import set_hypothesis_home_dir
 
-# The same examples every time: a failure is a fault of the change, not of the day.
-settings.register_profile("vdenet", deadline=None, database=None, derandomize=True, print_blob=True)
-settings.load_profile("vdenet")
+from unit.examples import TABLES
 
 _FORBIDDEN = frozenset({
     "subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn",
     "os.kill", "os.killpg", "signal.pthread_kill", "fcntl.ioctl",
     "socket.bind", "socket.connect", "socket.sendto", "socket.getaddrinfo"})
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-# hypothesis keeps its tables of characters somewhere.
-_tables = tempfile.TemporaryDirectory(prefix="hypothesis-")
-set_hypothesis_home_dir(_tables.name)  # type: ignore[no-untyped-call]
 _may_write: Path | None = None
 
 
@@ -43,7 +35,7 @@ def _watch(event: str, given: tuple[Any, ...]) -> None:
         raise Touched(f"{event} {given!r}")
     if event == "open" and isinstance(given[0], (str, bytes)) and given[2] & _WRITES:
         path = Path(os.path.abspath(os.fsdecode(given[0])))
-        allowed = (_may_write, Path(_tables.name), Path(os.devnull))
+        allowed = (_may_write, TABLES, Path(os.devnull))
         if not any(path.is_relative_to(place) for place in allowed) \
                 and path.parent.name != "__pycache__":
             raise Touched(f"{event} {given!r}")

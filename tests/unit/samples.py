@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
 
-from hypothesis import strategies as st
-
+from unit.examples import st
 from vdenet.model import names
 from vdenet.model.places import Places
 from vdenet.model.segment import Host, Mode, OpenPort, Retiring, Segment

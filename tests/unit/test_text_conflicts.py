@@ -151,7 +151,8 @@ def test_firewalld() -> None:
 def test_any_other_firewall() -> None:
     rules = (chain("in", "input", "drop", table="fw", family="inet"),
              chain("fwd", "forward", table="fw", family="inet"),
-             rule("in", payload("udp", "dport", {"set": [53, {"range": [67, 68]}]}), ACCEPTS, table="fw", family="inet"),
+             rule("in", payload("udp", "dport", {"set": [53, {"range": [67, 68]}]}), ACCEPTS, table="fw",
+                  family="inet"),
              rule("fwd", payload("ip", "saddr", {"prefix": {"addr": "10.0.0.0", "len": 8}}), REJECTS, table="fw",
                   family="inet"))
     found = firewall_findings(text(*rules), NAT)
@@ -297,6 +298,8 @@ def test_overlaps() -> None:
     assert [(each.code, each.severity.value) for each in found] == [("overlap", "error"), ("overlap", "warning")]
     assert "tun0" in found[0].message and "wg0" in found[1].message
     assert found[0].hint == "tarr-steps ip 10.77.5.1/24 --segment vdenet0"
+    same = IPv4Network("10.83.14.0/24")
+    assert len(conflicts.overlaps(NAT, [("route dev wg0 table 254", same), ("interface wg0", same)], "x")) == 1
 
 
 def test_configured_overlaps_count_only_when_they_would_win() -> None:
