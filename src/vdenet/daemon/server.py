@@ -124,7 +124,8 @@ class Server:
     def _logged(self, operation: Operation, request: Request) -> Answer:
         about = _about(request.parameters.untrusted)
         # What a change reads of the configuration must not be changed by another until it is done.
-        alone = request.engine.lock if operation.changes else contextlib.nullcontext()
+        alone: contextlib.AbstractContextManager[Any] = (
+            request.engine.lock if operation.changes else contextlib.nullcontext())
         try:
             with alone:
                 answer = operation.do(request)
