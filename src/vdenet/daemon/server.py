@@ -124,10 +124,10 @@ class Server:
     def _logged(self, operation: Operation, request: Request) -> Answer:
         about = _about(request.parameters.untrusted)
         # What a change reads of the configuration must not be changed by another until it is done.
-        alone: contextlib.AbstractContextManager[Any] = (
-            request.engine.lock if operation.changes else contextlib.nullcontext())
         try:
-            with alone:
+            with contextlib.ExitStack() as alone:
+                if operation.changes:
+                    alone.enter_context(request.engine.lock)
                 answer = operation.do(request)
         except VdenetError as error:
             if operation.changes:
