@@ -41,7 +41,8 @@ def test_on_vde_every_checksum_is_right(ground: Ground, peer: str) -> None:
     """A VDE port has no place for "checksum to come" or for frames to be cut later."""
     guest = ground.guests["va"]
     with ground.sniff(guest) as seen:
-        guest.run(f"busybox wget -qO /dev/null http://{ground.guests[peer].wait_address()}/blob", timeout=60)
+        server = ground.guests[peer].wait_address()
+        guest.run(f"busybox wget -qO /dev/null http://{server}/blob", timeout=60)
     came = [frame for frame in seen.frames if not frame.outgoing and frame.kind in (IPV4, IPV6)]
     full = [frame for frame in came if frame.protocol == TCP and len(frame.data) == 1514]
     assert len(full) > 300

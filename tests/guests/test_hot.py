@@ -36,6 +36,8 @@ def links(ground: Ground) -> dict[str, tuple[int, str]]:
 
 
 def test_kill_of_the_daemon_loses_nothing_and_a_start_changes_nothing(ground: Ground) -> None:
+    for guest in ground.guests.values():
+        guest.run(f"ping -c 1 -W 5 {ground.gateway}")
     before, children, listed = links(ground), ground.pids(*CHILDREN), ground.listed()
     addresses = {name: str(guest.wait_address()) for name, guest in ground.guests.items()}
     assert all(children.values())

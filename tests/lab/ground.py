@@ -17,6 +17,7 @@ import json
 import shlex
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -48,6 +49,7 @@ class Ground:
         self._deb = deb
         self._suite = suite
         self.guests: dict[str, Guest] = {}
+        self._ports: dict[str, str] = {}
         self.container: Container | None = None
         self.image = qemu.image()
 
@@ -114,13 +116,18 @@ class Ground:
         return {guest["name"]: guest for guest in self.segment()["guests"]}
 
     @property
+    def address(self) -> ipaddress.IPv4Interface:
+        """The host's address on the segment, as it is configured: `list` costs more time."""
+        text = self.machine.path(f"/etc/vdenet/{SEGMENT}.toml").read_text()
+        return ipaddress.IPv4Interface(tomllib.loads(text)["address"])
+
+    @property
     def gateway(self) -> str:
-        """The host's address on the segment."""
-        return str(ipaddress.IPv4Interface(self.segment()["address"]).ip)
+        return str(self.address.ip)
 
     @property
     def network(self) -> ipaddress.IPv4Network:
-        return ipaddress.IPv4Interface(self.segment()["address"]).network
+        return self.address.network
 
     # What the kernel says.
 
@@ -141,7 +148,9 @@ class Ground:
     def sniff(self, guest: Guest) -> Sniffer:
         """What a guest gets and sends: on its port, where its own kernel is not ours."""
         if guest.name.startswith("q"):
-            return Sniffer(self.machine.pid, self.listed()[guest.name]["port"])
+            if guest.name not in self._ports:
+                self._ports[guest.name] = self.listed()[guest.name]["port"]
+            return Sniffer(self.machine.pid, self._ports[guest.name])
         return Sniffer(self.namespace(guest), guest.interface)
 
     # Guests.
@@ -180,10 +189,11 @@ class Ground:
         return guest
 
     def plugged(self, name: str, hostname: str | None = None, user: str = "alice") -> Guest:
-        """A shell in a namespace of its own, a tap there, and vde_plug between it and the switch."""
+        """A shell in a namespace of its own, and vde_plug between a tap there and the switch."""
         # The agent is the first process of a namespace of processes: vde_plug ends with it.
-        guest = self._guest(name, ["unshare", "--map-root-user", "--net", "--mount", "--uts", "--pid",
-                                   "--fork", "--kill-child", "sh", f"{_HERE}/agent"], user, "vde0")
+        guest = self._guest(name, [
+            "unshare", "--map-root-user", "--net", "--mount", "--uts", "--pid", "--fork",
+            "--kill-child", "sh", f"{_HERE}/agent"], user, "vde0")
         guest.wait_ready(10)
         guest.run(f"hostname {name}; : >/tmp/{name}.resolv; ip link set lo up; "
                   f"mount --bind /tmp/{name}.resolv /etc/resolv.conf")

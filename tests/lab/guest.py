@@ -70,7 +70,7 @@ class Guest:
         self._tokens = itertools.count(1)
 
     def wait_ready(self, timeout: float = 90) -> None:
-        """Wait until the agent speaks; what was said before it (by a boot loader) is passed over."""
+        """Wait until the agent speaks; what a boot loader said before is passed over."""
         self._answer("t0", "its start", timeout)
 
     def try_(self, command: str, timeout: float = 30) -> Answer:

@@ -1,8 +1,8 @@
 """The internet, as far as a test needs it: a network namespace behind an uplink of a machine.
 
-It has the address .1 of a network for benchmarks (dnsmasq takes those for documentation
-for private ones, and answers with them for rebinding), answers DNS (every name under `example` is its
-own address) and HTTP: /whoami says who asks, /file sends a large body, /sum its SHA-256.
+It has the address .1 of a network for benchmarks (dnsmasq takes those for documentation for private
+ones, and answers with them for rebinding). It answers DNS (every name under `example` is its own
+address) and HTTP: /whoami says who asks, /file sends a large body, /sum its SHA-256.
 """
 
 from __future__ import annotations
