@@ -87,7 +87,8 @@ def test_an_orderly_end_and_another(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("raw", (
-    b"", b"null", b"1", b'"text"', b"[]", b"{", b"}", b'{"a": }', b"{'a': 1}", b'{"a": 1} {"b": 2}', b"\xff\xfe", b"\xc3",
+    b"", b"null", b"1", b'"text"', b"[]", b"{", b"}", b'{"a": }', b"{'a': 1}", b'{"a": 1} {"b": 2}', b"\xff\xfe",
+    b"\xc3",
     b'{"a": ' + b"[" * 5 + b"}", b'{"a": ' + b"1" * 5000 + b"}", b"{" * 100, b"\n", b"GET / HTTP/1.1\r\n\r\n",
     b'{"a": ' * (MAX_DEPTH + 1) + b"1" + b"}" * (MAX_DEPTH + 1), b"[" * 60_000, b'{"a":' * 12_000,
 ), ids=lambda raw: ascii(raw)[:30])
@@ -123,7 +124,8 @@ def test_the_longest_message(pair: Pair) -> None:
     for raw, passes in ((whole, True), (whole + b" ", False)):
         writer = threading.Thread(target=pair.peer.sendall, args=(raw + b"\0",))
         writer.start()
-        with contextlib.nullcontext() if passes else pytest.raises(ProtocolError, match="too long"):
+        end: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+        with end if passes else pytest.raises(ProtocolError, match="too long"):
             pair.channel.receive()
         writer.join()
 
