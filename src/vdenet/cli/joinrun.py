@@ -1,12 +1,13 @@
 """`join run`: any command as a guest of its own, on the segment, without root.
 
-The command lives in namespaces of the user's own making (user_namespaces(7)): unshare(1) makes them, the
-daemon puts one end of a veth into the network namespace, `run_inside` does the rest in there. What the
-command gets of its own: network, resolver, process numbers (not in a container). What it shares with
-the host: files, home, terminal, environment. When it ends, whatever it left running ends with it, and the guest is gone.
+The command lives in namespaces of the user's own making (user_namespaces(7)): unshare(1) makes them,
+the daemon puts one end of a veth into the network namespace, `run_inside` does the rest in there. What
+the command gets of its own: network, resolver, process numbers (not in a container). What it shares with
+the host: files, home, terminal, environment. When it ends, whatever it left running ends with it, and
+the guest is gone.
 
-The command's exit status becomes ours: 128 and the number of the signal that ended it, 127 when there is no
-such command and 126 when it cannot be run, as with env(1).
+The command's exit status becomes ours: 128 and the number of the signal that ended it, 127 when there is
+no such command and 126 when it cannot be run, as with env(1).
 """
 
 from __future__ import annotations

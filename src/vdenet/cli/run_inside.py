@@ -1,11 +1,12 @@
 """The first process of a command that joined the segment: `python3 -I -m vdenet.cli.run_inside`.
 
 `unshare` starts it as root of a user namespace, with network, mount and (where /proc may be mounted)
-process namespaces of their own. It gives the network namespace to the one who started it (`joinrun`), waits until the daemon has put an
-`eth0` into it, gets an address by DHCP, and starts the command as the user again, without any privilege
-over these namespaces. When the command ends, so does everything that it left running.
+process namespaces of their own. It gives the network namespace to the one who started it (`joinrun`),
+waits until the daemon has put an `eth0` into it, gets an address by DHCP, and starts the command as the
+user again, without any privilege over these namespaces. When the command ends, so does everything that
+it left running.
 
-On the socket `--control`, framed as the daemon's:
+On the control socket, framed as the daemon's:
     -> {"ready": true} with the network namespace
     <- {"interface", "name", "seconds", "ignored": [signals]}
     -> {"address", "search"}         the command starts
@@ -51,6 +52,7 @@ _SYSCTLS = {
 
 _LATER = 0.05
 """Seconds."""
+_RELEASE = 1.0
 _PR_SET_CHILD_SUBREAPER = 36
 """linux/prctl.h."""
 
@@ -98,6 +100,7 @@ class Inside:
             self._turn(_LATER if self._again else None)
             if self._again:
                 self._keep_mounts()
+        self._release()
         _end_descendants()
         with contextlib.suppress(OSError):
             self._channel.send({"status": self._status})
@@ -145,13 +148,20 @@ class Inside:
         # A session of its own: ^C is for the command. A clean environment: it is the script's, and the
         # user's variables must not look like answers of the server.
         self._client = tools.spawn(
-            [tools.find("udhcpc", PATH, package="udhcpc"), "-f",
+            [tools.find("udhcpc", PATH, package="udhcpc"), "-f", "-R",
              "-i", self._interface,
              "-s", str(self._mounts.private / "script"),
              "-x", f"hostname:{name}",
              "-O", "search",
              "-t", "5", "-T", "1", "-A", "2"],
             quiet=True, session=True, environment={"PATH": PATH})
+
+    def _release(self) -> None:
+        """Give the lease back (udhcpc's -R), so that the name ends with the guest."""
+        if self._client is not None:
+            self._client.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._client.wait(_RELEASE)
 
     def _ip(self, *arguments: str) -> None:
         tools.ask([tools.find("ip", PATH), *arguments])

@@ -22,12 +22,12 @@ _BRIDGE_FIREWALL = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables")
 
 def conflicts(segment: Segment, root: Path = Path("/"),
               used: Iterable[tuple[str, IPv4Network]] | None = None) -> list[Finding]:
-    """Everything found. `used` are networks in use by others with their places, where the caller knows
-    more than the main routing table."""
+    """Everything found. `used` are networks in use by others with their places; without it, those of the main
+    routing table."""
     found: list[Finding] = []
-    taken = [(f"route dev {name}", network) for name, network in text.routes(_read(root, "proc/net/route"))
-             if name != segment.bridge]
-    taken += used or ()
+    taken = list(used) if used is not None else [
+        (f"route dev {name}", network) for name, network in text.routes(_read(root, "proc/net/route"))
+        if name != segment.bridge]
     planned = configured.configured_networks(root)
     free = str(choose_network([network for _where, network in taken]
                               + [network for networks in planned.values() for network in networks]

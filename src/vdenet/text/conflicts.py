@@ -194,7 +194,9 @@ def overlaps(segment: Segment, used: Iterable[tuple[str, IPv4Network]], free: st
     """Networks of others that overlap the segment's; `free` is a network to move to, for the hint."""
     own = segment.address.network
     found = []
-    for where, network in sorted(set(used)):
+    # One finding a network, though it be an interface's and a route's.
+    by_network = {network: where for where, network in sorted(used, reverse=True)}
+    for network, where in sorted(by_network.items(), key=lambda item: (item[1], item[0])):
         if not network.overlaps(own):
             continue
         if network.prefixlen >= own.prefixlen:
