@@ -62,6 +62,7 @@ class Engine:
         self._books: dict[str, GuestBook] = {}
         self._ports: dict[str, dict[str, int]] = {}
         self._service_pids: set[int] = set()
+        self._departed: dict[str, int] = {}
         self.on_step: Callable[[str], None] | None = None
         """For tests of crashes: called with each step's words before it is carried out."""
 
@@ -200,6 +201,14 @@ class Engine:
     def leases(self, segment: Segment) -> list[dnsmasq.Lease]:
         """The leases that dnsmasq has given."""
         return leases.read(Path(self.places.leases(segment.name)))
+
+    def departed(self, segment: Segment, mac: str) -> None:
+        """Note that a guest has left: its lease, which goes on, no longer says that it is here."""
+        self._departed |= {lease.mac: lease.expires for lease in self.leases(segment) if lease.mac == mac}
+
+    def is_departed(self, lease: dnsmasq.Lease) -> bool:
+        """Whether the guest left after it was given this lease."""
+        return self._departed.get(lease.mac) == lease.expires
 
     def follow_guests(self, segment: Segment) -> None:
         """Take over names that guests claimed, and note ports that are gone."""

@@ -152,6 +152,7 @@ def leave(engine: Engine, segment: Segment, caller: Caller, name: str, kind: str
             raise NotPermitted(what=_("remove {name}").format(name=guest.name),
                                why=_("it belongs to another user"))
         engine.book(segment.name).strike(guest.name)
+        engine.departed(segment, guest.mac)
         if guest.port is not None:
             engine.netlink.delete(guest.port, 0)
         if links.link(segment.bridge) is not None:

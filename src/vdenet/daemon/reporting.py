@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from ipaddress import IPv4Address
 from pathlib import Path
 
-from vdenet.daemon import console
+from vdenet.daemon import console, retiring
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, label
 from vdenet.daemon.members import account_name
@@ -55,7 +56,11 @@ def _guests(engine: Engine, segment: Segment) -> list[GuestReport]:
     heard = {mac: port for mac, port in links.heard(segment.bridge).items()
              if mac not in own and port in there}
     now = time.time()
-    leases = {lease.mac: lease for lease in engine.leases(segment) if lease.expires == 0 or lease.expires > now}
+    networks = [segment.address.network,
+                *(old.address.network for old in retiring.current(segment, engine.places, now))]
+    leases = {lease.mac: lease for lease in engine.leases(segment)
+              if (lease.expires == 0 or lease.expires > now)
+              and any(IPv4Address(lease.address) in network for network in networks)}
     neighbour = neighbours.on(segment.bridge)
     book = engine.book(segment.name)
     users: dict[str, str | None] = {}
@@ -66,9 +71,9 @@ def _guests(engine: Engine, segment: Segment) -> list[GuestReport]:
     fixed = {host.mac: host for host in segment.hosts}
     macs = set(heard) | {guest.mac for guest in book.all() if guest.port in there}
     # A lease says that a guest is about, though it may be silent; a guest of ours whose port is gone is not.
-    macs |= {mac for mac in leases
-             if (known := book.by_mac(mac)) is None or known.kind == CLAIMED or known.by_itself
-             or known.port in there}
+    macs |= {mac for mac, lease in leases.items() if not engine.is_departed(lease)
+             and ((known := book.by_mac(mac)) is None or known.kind == CLAIMED or known.by_itself
+             or known.port in there)}
     reports = []
     for mac in macs:
         guest, lease, host = book.by_mac(mac), leases.get(mac), fixed.get(mac)
