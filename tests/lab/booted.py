@@ -1,7 +1,7 @@
-"""A throw-away machine with systemd as pid 1, booted by systemd-nspawn.
+"""A throw-away machine with its own init as pid 1, systemd or sysvinit, booted by systemd-nspawn.
 
 nspawn runs in mount, network and pid namespaces of its own. The network namespace plays the
-outside: the machine's uplink `host0` is a veth whose other end is there, before its systemd starts.
+outside: the machine's uplink `host0` is a veth whose other end is there, before its init starts.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ new="$scratch/root"
 mount -t overlay -o "lowerdir=$root,upperdir=$scratch/upper,workdir=$scratch/work" \
     overlay "$new" 2>/dev/null || { cp -a "$root/." "$new"; mount --bind "$new" "$new"; }
 mknod -m 666 "$scratch/tun" c 10 200
+# nspawn leaves directories there.
+mount -t tmpfs -o mode=755 run /run
 ip link set lo up
 ip address add 198.51.100.7/32 dev lo
 read -r _ </dev/stdin
@@ -58,6 +60,8 @@ class Booted(Entered):
         self, root: Path, name: str = "lab", *, files: Mapping[str, str] | None = None
     ) -> None:
         self.name = name
+        # sysvinit has a program of this name, systemd a link.
+        self.systemd = (root / "sbin/init").is_symlink()
         self._link = f"ve-{name}"[:15]
         self._scratch = tempfile.mkdtemp(prefix="vdenet-booted-")
         self._groups = _control_groups(Path(self._scratch).name)
@@ -98,7 +102,9 @@ class Booted(Entered):
         self._new = Path(f"/proc/{self._holder}/root{self._scratch}/root")
         wait_for(lambda: (self._new / "etc").is_dir() or self._process.poll() is not None, 60)
         try:
-            self._write({**_uplink_files(name), **(files or {})})
+            own = _systemd_files() if self.systemd else _SYSV_FILES
+            self._write({**_identity_files(name), **own, **(files or {})})
+            self._enable()
             assert self._process.stdin is not None
             self._process.stdin.write("go\n")
             self._process.stdin.close()
@@ -113,12 +119,17 @@ class Booted(Entered):
             place.parent.mkdir(parents=True, exist_ok=True)
             place.unlink(missing_ok=True)
             place.write_text(text)
-        # Wanted by a link, as `systemctl enable` leaves it.
-        wants = self._new / "etc/systemd/system/multi-user.target.wants"
-        wants.mkdir(parents=True, exist_ok=True)
-        unit = wants / "systemd-networkd.service"
-        if not unit.is_symlink():
-            unit.symlink_to("/lib/systemd/system/systemd-networkd.service")
+
+    def _enable(self) -> None:
+        """What `systemctl enable` and `chmod` would do for the uplink."""
+        if self.systemd:
+            wants = self._new / "etc/systemd/system/multi-user.target.wants"
+            wants.mkdir(parents=True, exist_ok=True)
+            link = wants / "systemd-networkd.service"
+            if not link.is_symlink():
+                link.symlink_to("/lib/systemd/system/systemd-networkd.service")
+        else:
+            (self._new / "etc/uplink").chmod(0o755)
 
     def _up(self) -> None:
         """Wait until the machine has booted, and set up the outside's end of its uplink."""
@@ -126,14 +137,21 @@ class Booted(Entered):
         self.outside(["ip", "address", "replace", f"{GATEWAY}/24", "dev", self._link])
         self.outside(["ip", "link", "set", self._link, "up"])
         self.pid = wait_for(self._leader, 30, "pid 1 of the machine")
-        wait_for(lambda: self.path("/run/systemd/private").exists(), 60, "systemd")
-        self.state = self.run(
-            ["systemctl", "is-system-running", "--wait"], check=False, timeout=120
-        ).stdout.strip()
+        self.state = self._booted_by_systemd() if self.systemd else self._booted_by_sysv()
         if self.state not in ("running", "degraded"):
             raise MachineError(f"{self.name} is {self.state!r} after booting:\n{self.console()}")
         # networkd is done with the uplink a moment after the boot.
         wait_for(lambda: f"via {GATEWAY}" in self.sh("ip route"), 30, "default route")
+
+    def _booted_by_systemd(self) -> str:
+        wait_for(lambda: self.path("/run/systemd/private").exists(), 60, "systemd")
+        return self.run(
+            ["systemctl", "is-system-running", "--wait"], check=False, timeout=120
+        ).stdout.strip()
+
+    def _booted_by_sysv(self) -> str:
+        wait_for(lambda: self.path("/run/booted").exists(), 60, "runlevel 2")
+        return "running"
 
     def _ended(self) -> bool:
         if self._process.poll() is not None:
@@ -154,8 +172,8 @@ class Booted(Entered):
                 except OSError:
                     continue
                 numbers = next(li for li in status.splitlines() if li.startswith("NSpid:")).split()
-                # Until it has executed systemd, the child is still nspawn's own code.
-                if numbers[-1] == "1" and len(numbers) > 3 and where.endswith("/systemd"):
+                # Until it has executed the init, the child is still nspawn's own code.
+                if numbers[-1] == "1" and len(numbers) > 3 and where.endswith(_INITS):
                     return pid
         return 0
 
@@ -173,15 +191,18 @@ class Booted(Entered):
         )
 
     def reboot(self) -> None:
-        """Reboot by the machine's own systemd, and wait until it is up again."""
+        """Reboot by the machine's own init, and wait until it is up again."""
         old = self.pid
-        self.run(["systemctl", "--no-block", "reboot"])
+        self._tell("reboot")
         wait_for(lambda: not Path(f"/proc/{old}").exists(), 90, "shutdown")
         self._up()
 
     def poweroff(self) -> None:
-        self.run(["systemctl", "--no-block", "poweroff"])
+        self._tell("poweroff")
         self._process.wait(timeout=90)
+
+    def _tell(self, what: str) -> None:
+        self.run(["systemctl", "--no-block", what] if self.systemd else [what])
 
     def journal(self, *arguments: str) -> str:
         return self.run(["journalctl", "--no-pager", "--boot", *arguments], check=False).stdout
@@ -213,17 +234,42 @@ class Booted(Entered):
         self.close()
 
 
-def _uplink_files(name: str) -> dict[str, str]:
-    """A machine with one static uplink, as an admin would have set it up."""
+_INITS = ("/systemd", "/sbin/init")
+
+_SYSV_FILES = {
+    "/etc/uplink": f"""#!/bin/sh
+ip link set lo up
+ip link set host0 up
+ip address replace {UPLINK} dev host0
+ip route replace default via {GATEWAY}
+""",
+    # Without terminals, with the uplink before the services, and a mark at the end.
+    "/etc/inittab": """id:2:initdefault:
+si::sysinit:/etc/init.d/rcS
+ul::sysinit:/etc/uplink
+l0:0:wait:/etc/init.d/rc 0
+l2:2:wait:/etc/init.d/rc 2
+l6:6:wait:/etc/init.d/rc 6
+up:2:once:/usr/bin/touch /run/booted
+""",
+}
+
+
+def _systemd_files() -> dict[str, str]:
     return {
         "/etc/machine-id": uuid.uuid4().hex + "\n",
-        "/etc/hostname": name + "\n",
-        "/etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {name}\n",
         "/etc/systemd/network/10-uplink.network": (
             "[Match]\nName=host0\n\n"
             f"[Network]\nAddress={UPLINK}\nGateway={GATEWAY}\nLinkLocalAddressing=ipv6\n"
             "LLMNR=no\nMulticastDNS=no\nIPv6AcceptRA=no\n"
         ),
+    }
+
+
+def _identity_files(name: str) -> dict[str, str]:
+    return {
+        "/etc/hostname": name + "\n",
+        "/etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {name}\n",
     }
 
 

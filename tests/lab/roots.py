@@ -5,11 +5,11 @@ Variants build on one another, and each is keyed by what it is made from:
 
     plain       minbase and apt; the dependencies of the package lie in apt's cache, not installed
     systemd     plain, and systemd with dbus as init (in trixie with systemd-resolved)
-    sysv        plain, and sysvinit with what it starts
     depends     plain with the dependencies installed
+    sysv        plain with sysvinit, without systemd, and the dependencies installed
     installed   depends with the package itself, services not started
 
-So `apt install ./vdenet.deb` works in `plain`, `systemd` and `sysv` without any network.
+So `apt install ./vdenet.deb` works in each of them without any network.
 """
 
 from __future__ import annotations
@@ -28,9 +28,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-SUITES = ("bookworm", "trixie")
+SUITES = ("bookworm", "trixie", "sid")
+# VirtualBox is in sid's contrib only.
+COMPONENTS = {"sid": "main contrib"}
+# Its index is valid for a week, and mirrors that are frozen or slow serve older ones.
+OLD = {"sid": ('Acquire::Check-Valid-Until "false";',)}
 # Raised when the way a root is made changes, so that no old one is taken for a new one.
-RECIPE = 4
+RECIPE = 5
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # What the scenarios use inside and the package does not depend on.
@@ -39,7 +43,7 @@ SYSTEMD = {
     "bookworm": ("systemd", "systemd-sysv", "dbus"),
     "trixie": ("systemd", "systemd-sysv", "dbus", "systemd-resolved", "libnss-resolve"),
 }
-SYSV = ("sysvinit-core", "sysv-rc", "initscripts", "orphan-sysvinit-scripts", "insserv")
+SYSV = ("sysvinit-core", "sysv-rc", "initscripts", "insserv", "systemd-standalone-sysusers")
 KEEP = 2
 _in_use: dict[Path, int] = {}
 
@@ -97,7 +101,7 @@ def root(
         return _cached(f"{suite}-systemd", key, lambda part: _systemd(suite, below, part))
     if variant == "sysv":
         below = root(suite)
-        return _cached(f"{suite}-sysv", [below.name, SYSV], lambda part: _add(below, part, SYSV))
+        return _cached(f"{suite}-sysv", [below.name, SYSV], lambda part: _sysv(below, part))
     if variant == "depends":
         below = root(suite)
         return _cached(f"{suite}-depends", [below.name], lambda part: _satisfy(below, part))
@@ -120,7 +124,7 @@ def _bootstrap(suite: str, part: Path) -> None:
         "--skip=cleanup/apt",
         f"--keyring={KEYRING}",
         f"--include={','.join(TOOLS)}",
-        *(f"--aptopt={line}" for line in _proxies()),
+        *(f"--aptopt={line}" for line in (*_proxies(), *OLD.get(suite, ()))),
         suite,
         str(part),
         *_sources(suite),
@@ -129,7 +133,8 @@ def _bootstrap(suite: str, part: Path) -> None:
     (part / "etc/resolv.conf").write_text("")
     (part / "etc/hostname").write_text("lab\n")
     # The dependencies wait in apt's cache, and apt keeps them there.
-    (part / "etc/apt/apt.conf.d/99lab").write_text('APT::Keep-Downloaded-Packages "true";\n')
+    (part / "etc/apt/apt.conf.d/99lab").write_text(
+        "".join(f"{line}\n" for line in ('APT::Keep-Downloaded-Packages "true";', *OLD.get(suite, ()))))
     _apt(part, "satisfy", "--download-only", dependencies(), network=True)
 
 
@@ -146,6 +151,11 @@ def _systemd(suite: str, below: Path, part: Path) -> None:
         # As its postinst leaves it on a machine whose resolv.conf is not being used to build it.
         (part / "etc/resolv.conf").unlink()
         (part / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
+
+
+def _sysv(below: Path, part: Path) -> None:
+    _add(below, part, SYSV)
+    _apt(part, "satisfy", dependencies())
 
 
 def _satisfy(below: Path, part: Path) -> None:

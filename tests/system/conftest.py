@@ -14,19 +14,22 @@ from system import scenario, snapshot
 from system.host import Host
 
 
-@pytest.fixture(scope="module", params=roots.SUITES)
+@pytest.fixture(scope="module", params=["bookworm-systemd", "trixie-systemd", "trixie-sysv"])
 def host(request: pytest.FixtureRequest, deb: Path) -> Iterator[Host]:
-    suite = request.param
-    with Booted(roots.root(suite, "systemd"), suite, files=scenario.files()) as machine:
+    suite, _, init = request.param.partition("-")
+    root = roots.root(suite, init)
+    with Booted(root, request.param, files=scenario.files()) as machine:
         for name in scenario.PEOPLE:
             machine.user(name)
         scenario.occupy(machine, "host0")
-        yield Host(machine, suite, snapshot.take(machine))
+        resolved = "systemd-resolved" in machine.sh("ps -e -o comm")
+        yield Host(machine, resolved, snapshot.take(machine))
 
 
-@pytest.fixture(scope="module", params=roots.SUITES)
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
 def bare(request: pytest.FixtureRequest, deb: Path) -> Iterator[Machine]:
-    with Machine(roots.root(request.param, "plain"), request.param) as machine:
+    """A container without an init."""
+    with Machine(roots.root(request.param, "depends"), request.param) as machine:
         for name in scenario.PEOPLE:
             machine.user(name)
         yield machine

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from lab.machine import Entered
 from system import scenario
 
-# Often enough that a gap of 30 ms shows.
-_EVERY = 0.01
+# Often enough that a gap of 50 ms shows.
+_EVERY = 0.02
 
 
 @contextmanager

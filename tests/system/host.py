@@ -13,5 +13,7 @@ class Host:
     """A machine, and what it was like before the package came."""
 
     machine: Booted
-    suite: str
+    resolved: bool
+    """Name resolution is by systemd-resolved; else by nobody who could be told of a domain."""
+
     before: Snapshot

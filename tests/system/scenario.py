@@ -60,7 +60,7 @@ def files() -> dict[str, str]:
 def occupy(machine: Entered, uplink: str) -> None:
     """A route and an interface that is down, as they are after each boot."""
     machine.sh(
-        f"ip link add spare type bridge; ip address add {DOWN} dev spare;"
+        f"ip link add spare address 02:00:00:00:00:01 type bridge; ip address add {DOWN} dev spare;"
         f" ip route replace {ROUTED} dev {uplink}"
     )
 

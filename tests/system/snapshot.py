@@ -27,6 +27,7 @@ _NOT_FILES = (
     "/run/user",
     "/run/credentials",
     "/run/udev",
+    "/run/utmp",
     "/var/log",
     "/var/tmp",
     "/var/lib/apt",
@@ -161,7 +162,9 @@ def _files(machine: Entered) -> Iterable[tuple[str, str]]:
         directories[:] = [name for name in directories if f"{inside}/{name}" not in _NOT_FILES]
         for name in (*directories, *names):
             path = f"{inside}/{name}"
-            if path.removesuffix("-") not in _ACCOUNTS and not path.endswith(".pyc"):
+            if path.removesuffix("-") in _ACCOUNTS or path in _NOT_FILES:
+                continue
+            if not path.endswith(".pyc"):
                 described = _describe(Path(place, name))
                 if described:
                     yield path, described

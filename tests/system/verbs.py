@@ -68,11 +68,11 @@ def every_verb(member: Member) -> None:
 
     for stop, start in zip(STOP, START, strict=True):
         member.says(*stop)
-        assert member.state == "down", stop
+        assert (state := member.state) == "down", (stop, state)
         assert not _link(machine)
         assert member.says(*stop), f"{stop}: a segment that is down already is said to be"
         member.says(*start)
-        assert member.state == "up", start
+        assert (state := member.state) == "up", (start, state)
         assert _link(machine)
         assert member.says(*start), f"{start}: a segment that is up already is said to be"
     assert member.says("start", "--quiet") == ""
@@ -87,9 +87,12 @@ def every_verb(member: Member) -> None:
     assert scenario.segment(machine)["address"] == address
     assert member.state == "up"
 
-    printed = member.says("join", "qemu", "--print", "--name", "box")
+    # A name that somebody has is his until he leaves.
+    name = f"box-{member.user}"
+    printed = member.says("join", "qemu", "--print", "--name", name)
     assert "vde" in printed and "/run/vdenet/vdenet0/switch" in printed
-    inside = member.says("join", "run", "--name", "box", "--", "ip", "-4", "-o", "address")
+    member.says("leave", "qemu", name)
+    inside = member.says("join", "run", "--name", name, "--", "ip", "-4", "-o", "address")
     got = [word for line in inside.splitlines() if " eth0 " in line for word in line.split()]
     assert any(_within(word, address) for word in got), inside
     assert member.says("join", "run", "--", "id", "-un").strip() == member.user
