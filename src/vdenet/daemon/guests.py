@@ -144,7 +144,7 @@ class GuestBook:
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return
         for entry in entries if isinstance(entries, list) else []:
-            guest = _guest(entry)
+            guest = _guest(entry, self._segment)
             if guest is not None:
                 self._guests[guest.name] = guest
 
@@ -157,13 +157,14 @@ def label(name: str | None) -> str | None:
         return None
 
 
-def _guest(entry: object) -> Guest | None:
+def _guest(entry: object, segment: str) -> Guest | None:
     if not isinstance(entry, dict):
         return None
     name, mac, kind = (entry.get(key) for key in ("name", "mac", "kind"))
     uid, port = entry.get("uid"), entry.get("port")
     if not (isinstance(name, str) and isinstance(mac, str) and isinstance(kind, str)
-            and (uid is None or isinstance(uid, int)) and (port is None or isinstance(port, str))):
+            and (uid is None or (isinstance(uid, int) and 0 <= uid < 2**32 - 1))
+            and (port is None or (isinstance(port, str) and port.startswith(names.port_prefix(segment))))):
         return None
     try:
         return Guest(names.guest_name(name), names.mac_address(mac), kind, uid, port,
