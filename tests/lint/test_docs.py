@@ -179,7 +179,7 @@ def test_every_target_of_make_that_is_named_is_documented(text: Path) -> None:
 @each_text
 def test_every_verb_that_is_named_exists(text: Path) -> None:
     named = {found[1] for piece in code(text) if (found := re.match(r"tarr-steps ((join )?[a-z]+)", piece))}
-    assert named <= COMMANDS.keys() | {"join virtualbox"}
+    assert named <= COMMANDS.keys()
 
 
 @each_text
@@ -198,6 +198,13 @@ def test_every_file_that_is_linked_or_named_exists(text: Path) -> None:
     for span in re.findall(r"`([\w.]+/[\w./-]*)`", text.read_text()):
         places = (TOP, TOP / "src/vdenet")
         assert any((place / path).exists() for place in places for path in (span, f"{span}.py")), span
+
+
+def test_the_table_of_guests_has_each_kind() -> None:
+    rows = [line.lower() for line in (TOP / "README.md").read_text().splitlines() if line.startswith("| ")]
+    for verb in COMMANDS:
+        if verb.startswith("join "):
+            assert any(f"`tarr-steps {verb}" in row for row in rows), verb
 
 
 def test_the_two_commands_stand_first() -> None:
