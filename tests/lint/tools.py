@@ -40,4 +40,5 @@ def says_nothing(
         timeout=timeout,
         env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
     )
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 and not said, f"{line[0]} ends with {done.returncode}:\n{said}"
