@@ -86,6 +86,17 @@ def test_listed_while_it_runs(machine: Machine) -> None:
     wait_for(lambda: "seen" not in guests(machine), 5, "the guest gone")
 
 
+def test_its_address_ends_with_it(machine: Machine) -> None:
+    first = run(machine, "getent hosts brief", "--name", "brief")
+    assert "brief.vdenet.internal" in first.stdout
+    wait_for(lambda: "brief" not in guests(machine), 3, "the guest gone")
+    assert run(machine, "getent hosts brief.vdenet.internal", check=False).returncode == 2
+    # The name stays the user's own until it is given up.
+    assert run(machine, "true", "--name", "brief", user="bob", check=False).returncode == 1
+    machine.run(["tarr-steps", "leave", "run", "brief"], user=USER)
+    run(machine, "true", "--name", "brief", user="bob")
+
+
 def test_names_resolve_and_guests_reach_one_another(machine: Machine) -> None:
     server = start(machine, "cd /usr/share/doc/vdenet && exec python3 -m http.server 80", "--name", "www")
     wait_for(lambda: address_of(machine, "www"), 10, "an address")
