@@ -62,6 +62,7 @@ def test_a_host_of_which_nothing_is_known(tmp_path: Path) -> None:
     ("proc/net/tcp6", f"  sl\n   0: {'0' * 32}:0035 {'0' * 32}:0000 0A 0:0 00:0 0   0        0 1\n", "dns-wildcard"),
     ("proc/sys/net/bridge/bridge-nf-call-iptables", "1\n", "br-netfilter"),
     ("proc/sys/net/bridge/bridge-nf-call-ip6tables", "1\n", "br-netfilter"),
+    ("proc/net/ip_tables_names", "nat\nfilter\n", "iptables-legacy"),
     ("run/systemd/netif/links/7", "ADMIN_STATE=configured\n", "networkd-manages"),
     ("run/NetworkManager/devices/7", "[device]\nmanaged=true\nconnection-uuid=u\n", "networkmanager-manages"),
     ("etc/sysctl.d/99-x.conf", "net.ipv4.ip_forward=0\n", "sysctl-forwarding"),
@@ -74,6 +75,11 @@ def test_each_conflict(tmp_path: Path, name: str, text: str, code: str) -> None:
     found = conflicts.conflicts(SEGMENT, tmp_path)
     assert [finding.code for finding in found] == [code]
     assert found[0].segment == "vdenet0" and found[0].message
+
+
+def test_only_the_filter_table_of_iptables_matters(tmp_path: Path) -> None:
+    put(host(tmp_path), "proc/net/ip_tables_names", "nat\n")
+    assert codes(tmp_path) == []
 
 
 def test_the_network_of_the_hint_is_free(tmp_path: Path) -> None:

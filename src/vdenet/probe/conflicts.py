@@ -1,7 +1,7 @@
-"""What on this host gets in a segment's way, as far as anybody may see it.
+"""What on this host gets in a segment's way, as far as the file system tells.
 
-Read-only and without privilege; the rules of firewalls, which only root may list, are judged by
-`vdenet.text.conflicts.firewall_findings`.
+Read-only, and without privilege but for details; the rules of firewalls, which only root may list, are
+judged by `vdenet.text.conflicts.firewall_findings`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ def conflicts(segment: Segment, root: Path = Path("/"),
         found.append(text.dns_wildcard(segment, accounts))
     if bridged(root):
         found.append(text.br_netfilter(segment))
+    # Only for root to read.
+    if legacy := text.legacy_iptables(segment, _read(root, "proc/net/ip_tables_names")):
+        found.append(legacy)
     found += [text.managed(segment, program) for program in _managers(segment, root)]
     found += text.sysctl_findings(segment, {f"/{path.relative_to(root)}": text.sysctls(_read(root, path))
                                             for path in _sysctl_files(root)})

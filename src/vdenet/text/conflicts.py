@@ -161,6 +161,15 @@ def _nft_hint(segment: Segment, hook: str, chains: Sequence[Chain]) -> str:
     return " && ".join(lines)
 
 
+def legacy_iptables(segment: Segment, ip_tables_names: str) -> Finding | None:
+    """Rules that nft does not list; `ip_tables_names` is the file of that name in /proc/net."""
+    if "filter" not in ip_tables_names.split():
+        return None
+    return Finding("iptables-legacy", Severity.INFO, segment.name,
+                   _("the kernel has a filter table of iptables-legacy, whose rules are not looked at here"),
+                   "sudo iptables-legacy -S FORWARD")
+
+
 # --- networks -----------------------------------------------------------------------------------
 
 def routes(proc_net_route: str) -> list[tuple[str, IPv4Network]]:
