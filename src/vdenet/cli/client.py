@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -44,7 +45,8 @@ class Client:
         """
         given = {key: value for key, value in parameters.items() if value is not None}
         try:
-            self._channel.send(message.call(method, given), fds)
+            with contextlib.suppress(BrokenPipeError):  # a refusal may be there before the call is
+                self._channel.send(message.call(method, given), fds)
             answer, received = self._channel.receive()
         except Closed:
             raise self._lost(_("it closed the connection")) from None

@@ -24,6 +24,7 @@ from vdenet.errors import (
     ProtocolError,
     QuotaExceeded,
     StepFailed,
+    UnknownOperation,
     VdenetError,
     printable,
 )
@@ -111,7 +112,9 @@ class Server:
         # Once more: a connection may be older than the caller's leaving the group.
         members.authorise(caller)
         interface, _dot, name = call.method.rpartition(".")
-        operation = operations.find(name if interface == INTERFACE else call.method)
+        if interface != INTERFACE:
+            raise UnknownOperation(operation=call.method)
+        operation = operations.find(name)
         if operation.role is Role.ROOT and caller.uid != 0:
             raise NotPermitted(what=name, why=_("only root may"))
         call.parameters.only(*operation.parameters)
