@@ -22,8 +22,8 @@ def put(places: Places, name: str, text: str | bytes) -> Path:
 
 
 def test_only_files_of_segments_are_segments(places: Places) -> None:
-    for name in ("vdenet0.toml", "lab.toml", "lab.toml~", ".lab.toml.swp", "Policy.toml", "my-lab.toml", "lab.toml.dpkg-old",
-                 "all.toml", "x.conf", " .toml", "a\nb.toml"):
+    for name in ("vdenet0.toml", "lab.toml", "lab.toml~", ".lab.toml.swp", "Policy.toml", "my-lab.toml",
+                 "lab.toml.dpkg-old", "all.toml", "x.conf", " .toml", "a\nb.toml"):
         put(places, name, GOOD)
     configuration = Configuration(places)
     assert configuration.names() == ["lab", "vdenet0"]
@@ -32,7 +32,8 @@ def test_only_files_of_segments_are_segments(places: Places) -> None:
 
 def test_no_directory(places: Places) -> None:
     Path(places.etc).rmdir()
-    assert Configuration(places).names() == Configuration(places).all() == []
+    assert Configuration(places).names() == []
+    assert Configuration(places).all() == []
 
 
 @pytest.mark.parametrize("name", ("../vdenet0", "", "/etc/passwd", "a/b", "lab\n", "LAB"))

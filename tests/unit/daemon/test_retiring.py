@@ -81,8 +81,9 @@ def test_damage(places: Places) -> None:
     "null", "{}", "7", "[7]", "[[]]", '[{"address": "10.1.0.1/24"}]', '[{"address": null, "until": 1}]',
     '[{"address": "10.1.0.1/24", "until": NaN}]', '[{"address": "10.1.0.1/24", "until": Infinity}]',
     '[{"address": "10.1.0.1/24", "until": ' + "9" * 400 + "}]", "[" * 100_000,
-    json.dumps([{"address": "10.2.0.9/24", "until": NOW + 10}]), json.dumps([{"address": "10.2.0.1/32", "until": NOW + 9}]),
-), ids=lambda text: text[:30])
+    json.dumps([{"address": "10.2.0.9/24", "until": NOW + 10}]),
+    json.dumps([{"address": "10.2.0.1/32", "until": NOW + 9}]),
+), ids=lambda text: str(text)[:30])
 def test_what_is_not_served(places: Places, text: str) -> None:
     Path(places.retiring("vdenet0")).write_text(text)
     assert served("10.2.0.1/24", places) == []
