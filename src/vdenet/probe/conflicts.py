@@ -45,7 +45,7 @@ def conflicts(segment: Segment, root: Path = Path("/"),
     found += text.sysctl_findings(segment, {f"/{path.relative_to(root)}": text.sysctls(_read(root, path))
                                             for path in _sysctl_files(root)})
     if resolver(root) == resolvers.NONE:
-        found.append(text.resolver_none(segment))
+        found.append(text.resolver_none(segment, (root / "run/systemd/system").is_dir()))
     return found
 
 

@@ -263,11 +263,10 @@ def dns_wildcard(segment: Segment, accounts: Sequence[str]) -> Finding:
 
 
 def br_netfilter(segment: Segment) -> Finding:
-    """Frames between guests pass the host's firewall."""
+    """Frames between guests pass the host's firewall: no fault as long as no firewall drops them."""
     return Finding("br-netfilter", Severity.INFO, segment.name,
                    _("frames between guests of {bridge} pass the host's IP firewall (br_netfilter)").format(
-                       bridge=segment.bridge),
-                   "sudo sysctl -w net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0")
+                       bridge=segment.bridge))
 
 
 def managed(segment: Segment, program: str) -> Finding:
@@ -341,8 +340,9 @@ def sysctl_findings(segment: Segment, files: Mapping[str, Mapping[str, str]]) ->
     return found
 
 
-def resolver_none(segment: Segment) -> Finding:
-    """Nothing on the host can look up one domain at one server."""
+def resolver_none(segment: Segment, systemd: bool) -> Finding:
+    """Nothing on the host can look up one domain at one server; `systemd` runs the host."""
     return Finding("resolver-none", Severity.WARNING, segment.name,
                    _("the host looks up no names in {domain}: its resolver asks the same servers for every name"
-                     ).format(domain=segment.domain), "sudo apt install systemd-resolved")
+                     ).format(domain=segment.domain),
+                   f"sudo apt install {'systemd-resolved' if systemd else 'openresolv'}")
