@@ -40,14 +40,20 @@ def _link(path: Path) -> Link | None:
         mtu = int(_read(path / "mtu"))
     except (OSError, ValueError):
         return None  # it went away between listing and reading, or is no interface (bonding_masters)
-    master = path / "master"
     owner = _maybe(path / "owner")
     return Link(
         name=path.name, ifindex=ifindex, mac=mac, mtu=mtu, up=bool(flags & _IFF_UP),
         carrier=_maybe(path / "carrier") == "1", kind=_kind(path),
-        master=master.readlink().name if master.is_symlink() else None,
+        master=_master(path),
         alias=_maybe(path / "ifalias"),
         owner=int(owner) if owner not in ("", "-1") else None)
+
+
+def _master(path: Path) -> str | None:
+    try:
+        return (path / "master").readlink().name
+    except OSError:
+        return None  # it has none, or lost it just now
 
 
 def _kind(path: Path) -> str:

@@ -18,8 +18,9 @@ def kind(root: Path = Path("/")) -> str:
     stub = {"127.0.0.53", "127.0.0.54"} & servers or "/run/systemd/resolve/" in target
     if (root / "run/systemd/resolve/stub-resolv.conf").exists() and (stub or _uses_nss_resolve(root)):
         return RESOLVED
-    # NetworkManager runs its dnsmasq on 127.0.1.1, the system's listens on 127.0.0.1.
-    if "127.0.1.1" in servers and (root / "etc/NetworkManager/dnsmasq.d").is_dir():
+    # NetworkManager's dnsmasq listens where the system's would: 127.0.0.1, formerly 127.0.1.1.
+    if {"127.0.0.1", "127.0.1.1"} & servers and (root / "run/NetworkManager/dnsmasq.pid").exists() \
+            and (root / "etc/NetworkManager/dnsmasq.d").is_dir():
         return NETWORKMANAGER
     if "127.0.0.1" in servers and (root / "run/dnsmasq/dnsmasq.pid").exists() \
             and (root / "etc/dnsmasq.d").is_dir():
