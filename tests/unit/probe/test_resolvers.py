@@ -19,7 +19,8 @@ HOSTS: dict[str, tuple[dict[str, str], str]] = {
     "nothing at all": ({}, resolvers.NONE),
     "a server outside": (OUTSIDE, resolvers.NONE),
     "a forwarder of the admin's": (LOCAL, resolvers.NONE),
-    "resolved by its stub": ({**RESOLVED, "etc/resolv.conf": "-> ../run/systemd/resolve/stub-resolv.conf"}, resolvers.RESOLVED),
+    "resolved by its stub": ({**RESOLVED, "etc/resolv.conf": "-> ../run/systemd/resolve/stub-resolv.conf"},
+                             resolvers.RESOLVED),
     "resolved by its address": ({**RESOLVED, "etc/resolv.conf": "nameserver 127.0.0.53\n"}, resolvers.RESOLVED),
     "resolved by nsswitch": (
         {**RESOLVED, **OUTSIDE, "etc/nsswitch.conf": "passwd: files\nhosts: files resolve [!UNAVAIL=return] dns\n"},
@@ -40,7 +41,8 @@ HOSTS: dict[str, tuple[dict[str, str], str]] = {
     "resolvconf does not write it": ({"sbin/resolvconf": "#!", **OUTSIDE}, resolvers.NONE),
     "resolvectl by another name": (
         {"usr/bin/resolvectl": "#!", "usr/sbin/resolvconf": "-> ../bin/resolvectl", **SAYS_RESOLVCONF}, resolvers.NONE),
-    "nonsense": ({"etc/resolv.conf": "nameserver\n\0\xff\nnameserver \n", "etc/nsswitch.conf": "hosts"}, resolvers.NONE),
+    "nonsense": ({"etc/resolv.conf": "nameserver\n\0\xff\nnameserver \n", "etc/nsswitch.conf": "hosts"},
+                 resolvers.NONE),
 }
 
 
