@@ -22,6 +22,8 @@ from lab.machine import PATH, Entered, MachineError, children, wait_for
 
 UPLINK = "192.0.2.2/24"
 GATEWAY = "192.0.2.1"
+# The uplink's other end, which nspawn names after the machine.
+_LINK = "ve-lab"
 # A stranger on the internet, as the machine sees it.
 FAR = "198.51.100.7"
 
@@ -45,7 +47,7 @@ ip address add 198.51.100.7/32 dev lo
 read -r _ </dev/stdin
 while :; do
     status=0
-    systemd-nspawn --quiet --directory="$new" --machine="$name" --register=no --keep-unit --boot \
+    systemd-nspawn --quiet --directory="$new" --machine=lab --hostname="$name" --register=no --keep-unit --boot \
         --private-network --network-veth --bind="$scratch/tun:/dev/net/tun" --resolv-conf=off --timezone=off \
         --link-journal=no --console=pipe </dev/null || status=$?
     [ "$status" = 133 ] || exit "$status"
@@ -62,7 +64,6 @@ class Booted(Entered):
         self.name = name
         # sysvinit has a program of this name, systemd a link.
         self.systemd = (root / "sbin/init").is_symlink()
-        self._link = f"ve-{name}"[:15]
         self._scratch = tempfile.mkdtemp(prefix="vdenet-booted-")
         self._groups = _control_groups(Path(self._scratch).name)
         self._log = tempfile.NamedTemporaryFile("w+", prefix="vdenet-console-")
@@ -134,8 +135,8 @@ class Booted(Entered):
     def _up(self) -> None:
         """Wait until the machine has booted, and set up the outside's end of its uplink."""
         wait_for(lambda: self._has_link() or self._ended(), 30, "uplink")
-        self.outside(["ip", "address", "replace", f"{GATEWAY}/24", "dev", self._link])
-        self.outside(["ip", "link", "set", self._link, "up"])
+        self.outside(["ip", "address", "replace", f"{GATEWAY}/24", "dev", _LINK])
+        self.outside(["ip", "link", "set", _LINK, "up"])
         self.pid = wait_for(self._leader, 30, "pid 1 of the machine")
         self.state = self._booted_by_systemd() if self.systemd else self._booted_by_sysv()
         if self.state not in ("running", "degraded"):
@@ -159,7 +160,7 @@ class Booted(Entered):
         return False
 
     def _has_link(self) -> bool:
-        return self.outside(["ip", "link", "show", self._link], check=False).returncode == 0
+        return self.outside(["ip", "link", "show", _LINK], check=False).returncode == 0
 
     def _leader(self) -> int:
         """The pid of the machine's init: the only child of nspawn that is pid 1 in there."""

@@ -22,7 +22,7 @@ def host(request: pytest.FixtureRequest, deb: Path) -> Iterator[Host]:
         for name in scenario.PEOPLE:
             machine.user(name)
         scenario.occupy(machine, "host0")
-        resolved = "systemd-resolved" in machine.sh("ps -e -o comm")
+        resolved = "/systemd-resolved" in machine.sh("ps -e -o args")
         yield Host(machine, resolved, snapshot.take(machine))
 
 

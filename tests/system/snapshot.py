@@ -34,6 +34,7 @@ _NOT_FILES = (
     "/var/cache/apt",
     "/var/lib/systemd/timers",
     "/var/lib/systemd/random-seed",
+    "/var/lib/urandom",
 )
 # Compared entry by entry: the accounts of services may stay.
 _ACCOUNTS = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/subuid", "/etc/subgid")
