@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
 from typing import Any
 
@@ -246,6 +247,15 @@ def test_order_jumps_and_returns() -> None:
     assert verdict(rule("I", ACCEPTS), rule("I", DROPS)) == ACCEPT
     assert verdict(policy="drop") == DROP
     assert verdict(rule("I", REJECTS)) == verdict(rule("I", {"xt": {"type": "target", "name": "REJECT"}})) == DROP
+
+
+def test_a_blocklist_is_quick_to_judge() -> None:
+    strangers = {"set": {"family": "ip", "table": "filter", "name": "bad", "type": "ipv4_addr", "handle": 2,
+                         "elem": [str(IPv4Address(0x0B000000 + number)) for number in range(200_000)]}}
+    parsed = ruleset.parse(text(chain("I", "input"), strangers, rule("I", payload("ip", "saddr", "@bad"), DROPS)))
+    begun = time.process_time()
+    assert parsed.verdict(next(parsed.base_chains("input")), PACKET) == ACCEPT
+    assert time.process_time() - begun < 0.1
 
 
 def test_a_loop_ends() -> None:

@@ -21,6 +21,9 @@ ACCEPT, DROP = "accept", "drop"
 _MAX_DEPTH = 32
 """Jumps within jumps; the kernel allows 16 (NFT_JUMP_STACK_SIZE)."""
 
+_MAX_ELEMENTS = 4096
+"""A larger set is a list of strangers, not a rule for the segment, and takes seconds to go through."""
+
 _PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "ipv6-icmp": 58}
 _FAMILIES = {"ipv4": 2, "ipv6": 10}
 _SERVICES = {"domain": 53, "bootps": 67, "dhcpv6-server": 547}
@@ -282,6 +285,8 @@ class _Walk:
         if isinstance(right, dict) and "set" in right:
             right = right["set"]
         found = right if isinstance(right, list) else [right]
+        if len(found) > _MAX_ELEMENTS:
+            return []
         # An element with a comment or a counter is wrapped.
         return [one["elem"].get("val") if isinstance(one, dict) and isinstance(one.get("elem"), dict) else one
                 for one in found]
