@@ -31,8 +31,8 @@ from .roots import root
 from .sniffer import Sniffer, process_in
 
 TOOLS = ("qemu-system-x86", "lxc", "busybox-static")
-# The host's resolver: one that knows which server has which domain, and one that does not.
-RESOLVER = {"trixie": "openresolv", "bookworm": "dnsmasq"}
+# The host's resolver.
+RESOLVER = {"trixie": "openresolv", "bookworm": "resolvconf"}
 SEGMENT = "vdenet0"
 SWITCH = "/run/vdenet/vdenet0/switch"
 DOMAIN = "vdenet.internal"
@@ -87,13 +87,12 @@ class Ground:
 
     def _resolver(self, kind: str) -> None:
         """Set up the host's resolver as a network manager would, to ask the server outside."""
-        machine, server = self.machine, self.outside.address
-        if kind == "openresolv":
-            machine.run(["resolvconf", "-a", "eth0"], input=f"nameserver {server}\n")
-        else:
-            machine.path("/etc/dnsmasq.d/upstream").write_text(f"no-resolv\nserver={server}\n")
-            machine.run(["service", "dnsmasq", "start"])
-            machine.path("/etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
+        machine = self.machine
+        if kind == "resolvconf":
+            machine.sh("install -d /run/resolvconf/interface; : >/run/resolvconf/postponed-update")
+            machine.run(["resolvconf", "--enable-updates"])
+            machine.run(["ln", "-sf", "/run/resolvconf/resolv.conf", "/etc/resolv.conf"])
+        machine.run(["resolvconf", "-a", "eth0"], input=f"nameserver {self.outside.address}\n")
 
     def wait_up(self) -> None:
         wait_for(lambda: bool(self.segment()["state"] == "up"), 15, f"{SEGMENT} up")

@@ -82,11 +82,12 @@ class Outside:
         self.run("ip", "addr", "add", f"{self.address}/{size}", "dev", "out0")
         if self.default:
             self._in(self.machine, "ip", "route", "add", "default", "via", self.address)
-        # No route back to what is behind the uplink: an answer proves NAT.
+        # No route back to what is behind the uplink: an answer proves NAT. Names under `internal` do
+        # not exist here, as they do not for the root servers.
         self._serve("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv",
                     "--no-hosts", "--bind-interfaces", f"--listen-address={self.address}",
-                    f"--address=/example/{self.address}", "--local=/example/", "--pid-file=",
-                    "--user=root",
+                    f"--address=/example/{self.address}", "--local=/example/", "--local=/internal/",
+                    "--pid-file=", "--user=root",
                     "--log-facility=-")
         self._serve(sys.executable, __file__, self.address)
         for port in (53, 80):
