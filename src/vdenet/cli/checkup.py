@@ -273,10 +273,10 @@ class Checkup:
             self._right("resolver", segment, _("this host resolves the names in {domain}").format(
                 domain=segment.domain))
         else:
-            code = _NO_RESOLVER if kind == resolvers.NONE else "resolver"
+            code = _NO_RESOLVER if kind in (resolvers.NONE, resolvers.DNSMASQ_BY_HAND) else "resolver"
             self._wrong(code, segment, Severity.WARNING,
                         _("this host does not resolve the names in {domain}").format(
-                            domain=segment.domain), _resolver_hint(segment.name, server, kind))
+                            domain=segment.domain), _resolver_hint(segment, server, kind))
 
     # --- what is noted ------------------------------------------------------------------------
 
@@ -295,9 +295,12 @@ def _known_name(segment: SegmentReport) -> str:
     return f"{segment.name}.{segment.domain}"
 
 
-def _resolver_hint(segment: str, server: str, kind: str) -> str:
+def _resolver_hint(segment: SegmentReport, server: str, kind: str) -> str:
+    if kind == resolvers.DNSMASQ_BY_HAND:
+        return f"echo server=/{segment.domain}/{server} | sudo tee /etc/dnsmasq.d/vdenet-names " \
+            "&& sudo service dnsmasq restart"
     if kind != resolvers.NONE:
-        return _("{reload} tells {resolver} again").format(reload=_reload(segment), resolver=kind)
+        return _("{reload} tells {resolver} again").format(reload=_reload(segment.name), resolver=kind)
     return _("sudo apt install systemd-resolved, or put nameserver {server} first in "
              "/etc/resolv.conf").format(server=server)
 

@@ -15,7 +15,8 @@ def reap(engine: Engine, segment: Segment) -> None:
     """Delete the segment's guest ports that have no right to be there.
 
     A tap that was made persistent and let go has lost its carrier. Whoever holds a tap can write down another
-    owner for it, so the owner is taken from the book, not from the tap.
+    owner for it, so the owner is taken from the book; from the tap only when the book has lost it: a damaged
+    file must not take the network from guests that run.
     """
     with engine.lock:
         book = engine.book(segment.name)
@@ -26,10 +27,8 @@ def reap(engine: Engine, segment: Segment) -> None:
             why = None
             if link.kind == "tap" and link.up and not link.carrier and not (guest and guest.kept):
                 why = "nobody holds it"
-            elif guest is None:
-                why = "it belongs to no guest"
-            elif guest.uid not in (None, 0) and not members.is_member(guest.uid or 0):
-                why = "its owner left the group"
+            elif not _may_stay(link.owner if guest is None else guest.uid):
+                why = "its owner is not in the group"
             if why is None:
                 continue
             try:
@@ -39,3 +38,7 @@ def reap(engine: Engine, segment: Segment) -> None:
                 logger.info("port %s removed: %s", link.name, why)
             except VdenetError as error:
                 logger.error("%s", error)
+
+
+def _may_stay(owner: int | None) -> bool:
+    return owner in (None, 0) or members.is_member(owner or 0)

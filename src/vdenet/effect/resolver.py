@@ -91,10 +91,9 @@ def _drop_in(resolver: Resolver) -> Path:
 def _reload(kind: str, what: str) -> None:
     if kind == resolvers.NETWORKMANAGER:
         run.run(["nmcli", "general", "reload", "dns-full"], what=what)
-    elif Path("/run/systemd/system").is_dir():
-        run.run(["systemctl", "--no-block", "try-restart", "dnsmasq.service"], what=what)
     else:
-        run.run(["service", "dnsmasq", "restart"], what=what)
+        # By PID 1, never as a child of ours: it would have our few rights.
+        run.run(["systemctl", "--no-block", "try-restart", "dnsmasq.service"], what=what)
 
 
 def _ask(argv: list[str]) -> str:

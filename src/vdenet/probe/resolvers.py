@@ -8,6 +8,9 @@ from pathlib import Path
 RESOLVED = "systemd-resolved"
 NETWORKMANAGER = "networkmanager-dnsmasq"
 DNSMASQ = "dnsmasq"
+DNSMASQ_BY_HAND = "dnsmasq, by hand"
+"""The host's dnsmasq where no systemd could start it anew: what vdenetd itself starts has no more rights
+than vdenetd, and the host would be left without its DNS."""
 RESOLVCONF = "resolvconf"
 NONE = "none"
 
@@ -24,7 +27,7 @@ def kind(root: Path = Path("/")) -> str:
         return NETWORKMANAGER
     if "127.0.0.1" in servers and (root / "run/dnsmasq/dnsmasq.pid").exists() \
             and (root / "etc/dnsmasq.d").is_dir():
-        return DNSMASQ
+        return DNSMASQ if (root / "run/systemd/system").is_dir() else DNSMASQ_BY_HAND
     tool = shutil.which("resolvconf", path=":".join(str(root / part) for part in ("usr/sbin", "sbin", "usr/bin")))
     # systemd-resolved's package has a resolvconf of its own, which is resolvectl by another name.
     if tool is not None and Path(tool).resolve().name != "resolvectl" \

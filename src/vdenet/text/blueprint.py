@@ -141,7 +141,7 @@ def _sysctls(segment: Segment, host: HostFacts, use6: bool) -> tuple[Sysctl, ...
 
 
 def _resolver(segment: Segment, host: HostFacts) -> Resolver | None:
-    if host.resolver == "none":
+    if host.resolver not in ("systemd-resolved", "networkmanager-dnsmasq", "dnsmasq", "resolvconf"):
         return None
     return Resolver(host.resolver, segment.bridge, str(segment.address.ip), segment.domain)
 
