@@ -11,6 +11,12 @@ __tarr_steps_segments()
     done
 }
 
+# The names of the user's machines, those without blanks.
+__tarr_steps_virtualbox()
+{
+    VBoxManage -q list vms 2>/dev/null | sed -n 's/^"\([^ "]*\)" {.*/\1/p'
+}
+
 _tarr_steps()
 {
     local cur prev words cword
@@ -24,7 +30,7 @@ _tarr_steps()
     local verbs="start stop reload check list ip join leave plan apply segment"
     local old="--start --stop --reload --check --list --ip"
     local common="--segment --json --quiet --help"
-    local kinds="qemu run"
+    local kinds="qemu run virtualbox"
 
     local at verb="" word="" values=0
     for ((at = 1; at < cword; at++)); do
@@ -36,7 +42,7 @@ _tarr_steps()
                 fi
                 return
                 ;;
-            --segment | --name | --mac | --model) ((at++)) ;;
+            --segment | --name | --mac | --model | --via | --nic | --port) ((at++)) ;;
             --start | -st | --stop | -sp | --reload | -r | --check | -c) verb=start ;;
             --list | --liste | -l) verb=list ;;
             --ip | -ip) verb=ip ;;
@@ -61,7 +67,11 @@ _tarr_steps()
             mapfile -t COMPREPLY < <(compgen -W "virtio-net-pci e1000 e1000e rtl8139" -- "$cur")
             return
             ;;
-        --name | --mac) return ;;
+        --via)
+            mapfile -t COMPREPLY < <(compgen -W "bridge vde" -- "$cur")
+            return
+            ;;
+        --name | --mac | --nic | --port) return ;;
     esac
 
     local choice=""
@@ -75,12 +85,19 @@ _tarr_steps()
             case $word in
                 "") choice="$kinds --help" ;;
                 qemu) choice="$common --name --mac --model --print --dry-run --" ;;
+                virtualbox)
+                    choice="$common --name --via --nic --port --dry-run"
+                    ((values > 1)) || choice+=" $(__tarr_steps_virtualbox)"
+                    ;;
                 *) choice="$common --name --mac --" ;;
             esac
             ;;
         leave)
             choice="$common --dry-run"
-            ((values)) || choice+=" $kinds"
+            case $word:$values in
+                :*) choice+=" $kinds" ;;
+                virtualbox:1) choice+=" $(__tarr_steps_virtualbox)" ;;
+            esac
             ;;
         segment)
             choice=$common

@@ -7,6 +7,11 @@ function __tarr_steps_segments
     end
 end
 
+function __tarr_steps_virtualbox
+    # The names of the user's machines.
+    VBoxManage -q list vms 2>/dev/null | string replace -rf '^"(.*)" \{.*' '$1'
+end
+
 function __tarr_steps_before_command
     not contains -- -- (commandline -opc)
 end
@@ -21,7 +26,8 @@ end
 set -l verbs start stop reload check list ip join leave plan apply segment
 set -l none "__tarr_steps_before_command; and not __fish_seen_subcommand_from $verbs"
 set -l join "__tarr_steps_before_command; and __fish_seen_subcommand_from join"
-set -l kinds "__fish_seen_subcommand_from join leave; and not __fish_seen_subcommand_from qemu run"
+set -l virtualbox "__fish_seen_subcommand_from virtualbox"
+set -l kinds "__fish_seen_subcommand_from join leave; and not __fish_seen_subcommand_from qemu run virtualbox"
 
 complete -c tarr-steps -n __tarr_steps_before_command -f
 
@@ -51,12 +57,17 @@ complete -c tarr-steps -n __tarr_steps_before_command -s h -l help -d 'show help
 
 complete -c tarr-steps -n '__fish_seen_subcommand_from start stop reload check' -a '(__tarr_steps_segments)'
 complete -c tarr-steps -n '__fish_seen_subcommand_from segment' -a list
-complete -c tarr-steps -n $kinds -a 'qemu run'
+complete -c tarr-steps -n $kinds -a 'qemu run virtualbox'
 
 complete -c tarr-steps -n $join -l name -x -d 'its name on the segment'
-complete -c tarr-steps -n $join -l mac -x -d 'its MAC address'
+complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu run" -l mac -x -d 'its MAC address'
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l model -x -a 'virtio-net-pci e1000 e1000e rtl8139' -d 'QEMU\'s network device'
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l print -d 'print the arguments for a NIC over VDE'
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l dry-run -d 'print the command'
+complete -c tarr-steps -n "$virtualbox" -a '(__tarr_steps_virtualbox)'
+complete -c tarr-steps -n "$join; and $virtualbox" -l via -x -a 'bridge vde' -d 'how to join'
+complete -c tarr-steps -n "$join; and $virtualbox" -l nic -x -d 'which of its adapters'
+complete -c tarr-steps -n "$join; and $virtualbox" -l port -x -d 'which port of the VDE switch'
+complete -c tarr-steps -n "$join; and $virtualbox" -l dry-run -d 'change nothing'
 complete -c tarr-steps -n '__fish_seen_subcommand_from leave' -l dry-run -d 'change nothing'
 complete -c tarr-steps -n 'contains -- -- (commandline -opc)' -x -a '(__tarr_steps_command)'

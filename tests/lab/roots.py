@@ -263,7 +263,10 @@ def _sources(suite: str) -> list[str]:
     for uri, name in _mirrors():
         base, dash, pocket = name.partition("-")
         if base in (own, "stable", "testing") and pocket in ("", "updates", "security"):
-            line = f"deb [signed-by={KEYRING}] {uri} {suite}{dash}{pocket} main"
+            if suite == "sid" and pocket:
+                continue  # it has no pockets
+            components = COMPONENTS.get(suite, "main")
+            line = f"deb [signed-by={KEYRING}] {uri} {suite}{dash}{pocket} {components}"
             if line not in lines:
                 lines.append(line)
     if not lines:

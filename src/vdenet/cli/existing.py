@@ -7,7 +7,7 @@ from typing import Optional
 
 import typer
 
-from vdenet.cli import options
+from vdenet.cli import kinds, options
 from vdenet.cli.output import Output
 from vdenet.errors import BadValue
 from vdenet.i18n import _
@@ -18,8 +18,8 @@ GUEST = typer.Argument(..., help=_("The guest, as its own tool calls it."))
 NAME = typer.Option(None, "--name", metavar="NAME", show_default=False,
                     help=_("Its name on the segment, where that is to be another."))
 VIA = typer.Option(None, "--via", metavar="WAY", show_default=False,
-                   help=_("How to join, where the kind has several ways: bridge, vde."))
-NIC = typer.Option(None, "--nic", metavar="N", min=1, max=36, show_default=False,
+                   help=_("How to join: bridge or vde; the better one here when not given."))
+NIC = typer.Option(None, "--nic", metavar="N", min=0, max=255, show_default=False,
                    help=_("Which of its network adapters to use; the first that is free when not given."))
 PORT = typer.Option(None, "--port", metavar="N", min=1, max=1024, show_default=False,
                     help=_("Which port of the VDE switch; any when not given."))
@@ -28,15 +28,20 @@ DRY_RUN = typer.Option(False, "--dry-run", help=_("Change nothing: print what wo
 
 def join(kind: str) -> Callable[..., None]:
     """The command that joins a guest of this kind."""
-    def command(guest: str = GUEST, name: Optional[str] = NAME, via: Optional[str] = VIA,
-                nic: Optional[int] = NIC, port: Optional[int] = PORT, dry_run: bool = DRY_RUN,
-                segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
-                quiet: bool = options.QUIET) -> None:
-        from vdenet.cli import guests
+    def switchable(guest: str = GUEST, name: Optional[str] = NAME, via: Optional[str] = VIA,
+                   nic: Optional[int] = NIC, port: Optional[int] = PORT, dry_run: bool = DRY_RUN,
+                   segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
+                   quiet: bool = options.QUIET) -> None:
+        _join(kind, guest, name, Wish(via=via, nic=nic, port=port), segment, dry_run, Output(json, quiet))
 
-        guests.join(kind, checked(guest), None if name is None else guest_name(name),
-                    Wish(via=via, nic=nic, port=port), options.chosen(segment), dry_run, Output(json, quiet))
-    return command
+    def plain(guest: str = GUEST, name: Optional[str] = NAME, nic: Optional[int] = NIC,
+              dry_run: bool = DRY_RUN, segment: Optional[str] = options.SEGMENT,
+              json: bool = options.JSON, quiet: bool = options.QUIET) -> None:
+        _join(kind, guest, name, Wish(nic=nic), segment, dry_run, Output(json, quiet))
+
+    if kind in kinds.SWITCHABLE:
+        return switchable
+    return plain
 
 
 def leave(kind: str, guest: str, segment: str, dry_run: bool, output: Output) -> None:
@@ -52,3 +57,10 @@ def checked(guest: str) -> str:
         raise BadValue(what=_("guest"), value=guest[:80], why=_("expected the name that its own tool shows"))
     return guest
 
+
+def _join(kind: str, guest: str, name: str | None, wish: Wish, segment: str | None, dry_run: bool,
+          output: Output) -> None:
+    from vdenet.cli import guests
+
+    guests.join(kind, checked(guest), None if name is None else guest_name(name), wish,
+                options.chosen(segment), dry_run, output)

@@ -1,7 +1,7 @@
 """join and leave of guests that exist already: the way that all kinds share.
 
-Look the guest up, reserve its name at the daemon, carry out what the kind says, remember what was there
-before. When an action fails, those before it are taken back and the name is freed: nothing is half done.
+Look the guest up, reserve its name at the daemon, remember what was there before, carry out what the kind
+says. When an action fails, those before it are taken back and the name is freed: nothing is half done.
 """
 
 from __future__ import annotations
@@ -13,47 +13,83 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vdenet.cli import answers, kinds, memory, tools
+from vdenet.cli import access, answers, kinds, memory, tools
 from vdenet.cli.client import Client, connect
+from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
-from vdenet.errors import Refused, SegmentDown, VdenetError
+from vdenet.errors import NameTaken, NoGuest, Refused, SegmentDown, VdenetError
 from vdenet.i18n import _
-from vdenet.model.joining import Action, EditFile, Joining, Place, RunTool, Wish
+from vdenet.model.joining import Action, EditFile, Found, Joining, Leaving, Place, RunTool, Wish
 from vdenet.model.names import derived_mac
 from vdenet.model.report import SegmentReport, State
 
 
-def join(kind_name: str, guest: str, name: str | None, wish: Wish, segment: str, dry_run: bool,
+def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_run: bool,
          output: Output) -> None:
     """Put the guest on the segment. Raises what the kind, the tools and the daemon raise."""
-    kind = kinds.kind(kind_name)
-    with connect() as daemon, memory.alone(kind_name, guest):
+    with connect() as daemon, memory.alone(kind):
         where = _segment(daemon, segment)
-        found = kind.find(guest, wish, where.bridge, where.switch)
-        label = name or found.label
+        if where.state is State.DOWN:
+            raise SegmentDown(what=_("join"), segment=segment)
+        looked_up = kinds.look_up(kind, guest)
+        found = looked_up.found(wish, where.bridge, where.switch)
+        earlier = memory.load(kind, segment, looked_up.id)
+        label = name or (earlier.name if earlier else found.label)
+        _require_free(where, label, found, earlier)
         if dry_run:
             mac = found.mac or derived_mac(segment, str(os.getuid()), label)
             reserved = {"name": label, "mac": mac, "fqdn": f"{label}.{where.domain}"}
         else:
             reserved = daemon.call("Reserve", segment=segment, name=label, mac=found.mac,
-                                   kind=kind_name).parameters
+                                   kind=kind).parameters
         try:
-            place = Place(segment, where.bridge, where.switch, answers.text(reserved, "name"),
-                          answers.text(reserved, "mac"))
-            joining = kind.join(guest, wish, place)
-            if not dry_run and joining.actions:
-                perform(joining.actions)
+            joining = looked_up.join(wish, Place(
+                segment, where.bridge, where.switch, answers.text(reserved, "name"),
+                answers.text(reserved, "mac")))
+            if not dry_run:
+                # What was there before the first join is what leave puts back, however often it was
+                # joined since.
+                data = earlier.data if earlier and found.joined else joining.memory or None
+                _carry_out(kind, joining, Entry(segment, looked_up.id, guest, label, data), earlier)
         except BaseException:
-            if not dry_run and not found.joined:
+            if not dry_run:
                 with contextlib.suppress(VdenetError):
-                    daemon.call("Leave", segment=segment, name=label, kind=kind_name)
+                    _give_back(daemon, kind, segment, label, found, earlier)
             raise
-        if not dry_run and joining.actions:
-            # What was there before the first join is what leave puts back, however often it was joined since.
-            earlier = memory.load(kind_name, guest) if found.joined else None
-            memory.save(kind_name, guest, {**joining.memory, **(earlier or {}),
-                                           "segment": segment, "name": place.name})
-    _tell(kind_name, guest, reserved, segment, joining, found.running, dry_run, output)
+        if not dry_run and earlier is not None and earlier.name != label:
+            daemon.call("Leave", segment=segment, name=earlier.name, kind=kind)
+    _tell(kind, guest, reserved, segment, joining, found.running, dry_run, output)
+
+
+def _require_free(where: SegmentReport, label: str, found: Found, earlier: Entry | None) -> None:
+    """Raises `NameTaken` when another guest of the caller's has the name: the daemon would hand it over."""
+    if earlier is not None and earlier.name == label:
+        return
+    if any(guest.name == label and guest.kind is not None and guest.mac != found.mac
+           for guest in where.guests):
+        raise NameTaken(name=label, why=_("a guest of that name is on the segment already"))
+
+
+def _carry_out(kind: str, joining: Joining, entry: Entry, earlier: Entry | None) -> None:
+    """Remember first: whatever happens from then on, `leave` knows the way back."""
+    memory.save(kind, entry)
+    try:
+        perform(joining.actions)
+    except BaseException:
+        if earlier is None:
+            memory.forget(kind, entry.segment, entry.id)
+        else:
+            memory.save(kind, earlier)
+        raise
+
+
+def _give_back(daemon: Client, kind: str, segment: str, label: str, found: Found,
+               earlier: Entry | None) -> None:
+    """The name as it was before a join that failed."""
+    if earlier is not None and found.joined:
+        daemon.call("Reserve", segment=segment, name=earlier.name, mac=found.mac, kind=kind)
+    elif not found.joined:
+        daemon.call("Leave", segment=segment, name=label, kind=kind)
 
 
 def _tell(kind: str, guest: str, reserved: dict[str, Any], segment: str, joining: Joining, running: bool,
@@ -65,7 +101,7 @@ def _tell(kind: str, guest: str, reserved: dict[str, Any], segment: str, joining
         "nic": joining.nic, "why": joining.why, "changed": changed and not dry_run,
         "live": joining.live, "running": running, "actions": [str(action) for action in joining.actions]}
     if dry_run:
-        output.result("\n".join(str(action) for action in joining.actions) or _("nothing to do"), document)
+        output.result(_commands(joining.actions), document)
         return
     if not changed:
         output.remark(_("{guest} is on {segment} already, as {fqdn}").format(
@@ -77,30 +113,48 @@ def _tell(kind: str, guest: str, reserved: dict[str, Any], segment: str, joining
     if running and not joining.live:
         lines.append(_("it is running: its next start brings it onto the segment"))
     output.remark("\n".join(lines), document)
+    if joining.via == "vde" and access.account().late:
+        output.aside(_("this login is older than the membership: log out and in again, else the VDE switch "
+                       "does not let the guest in"))
 
 
-def leave(kind_name: str, guest: str, segment: str, dry_run: bool, output: Output) -> None:
+def leave(kind: str, guest: str, segment: str, dry_run: bool, output: Output) -> None:
     """Take the guest off the segment and put back what was there before `join`."""
-    kind = kinds.kind(kind_name)
-    with connect() as daemon, memory.alone(kind_name, guest):
-        where = _segment(daemon, segment, must_be_up=False)
-        remembered = memory.load(kind_name, guest)
-        leaving = kind.leave(guest, where.bridge, where.switch, remembered)
-        name = str(remembered.get("name")) if remembered else None
+    with connect() as daemon, memory.alone(kind):
+        where = _segment(daemon, segment)
+        try:
+            looked_up = kinds.look_up(kind, guest)
+        except NoGuest:
+            # Its hypervisor knows it no more: what is left of it is its name here.
+            earlier = memory.called(kind, segment, guest)
+            if earlier is None:
+                raise
+            leaving = Leaving((), live=False)
+        else:
+            earlier = memory.load(kind, segment, looked_up.id)
+            leaving = looked_up.leave(where.bridge, where.switch, earlier.data if earlier else None)
+        names = [one.name for one in where.guests if one.kind == kind and one.mac == leaving.mac]
+        name = earlier.name if earlier else names[0] if names else None
+        left = bool(leaving.actions)
         if not dry_run:
             perform(leaving.actions)
-            memory.forget(kind_name, guest)
             if name is not None:
-                daemon.call("Leave", segment=segment, name=name, kind=kind_name)
-    left = bool(leaving.actions)
-    document = {"segment": segment, "kind": kind_name, "guest": guest, "name": name,
+                left |= bool(daemon.call("Leave", segment=segment, name=name, kind=kind
+                                         ).parameters.get("left"))
+            if earlier is not None:
+                memory.forget(kind, segment, earlier.id)
+    document = {"segment": segment, "kind": kind, "guest": guest, "name": name,
                 "left": left and not dry_run, "live": leaving.live,
                 "actions": [str(action) for action in leaving.actions]}
     if dry_run:
-        output.result("\n".join(str(action) for action in leaving.actions) or _("nothing to do"), document)
+        output.result(_commands(leaving.actions), document)
     else:
         text = _("{guest} has left {segment}") if left else _("{guest} is not on {segment}")
         output.remark(text.format(guest=guest, segment=segment), document)
+
+
+def _commands(actions: Sequence[Action]) -> str:
+    return "\n".join(str(action) for action in actions) or _("nothing to do")
 
 
 def perform(actions: Sequence[Action]) -> None:
@@ -165,8 +219,5 @@ def _replace(name: str, before: str | None, after: str | None, encoding: str) ->
         raise Refused(what=_("change {path}").format(path=name), why=error.strerror or str(error)) from None
 
 
-def _segment(daemon: Client, name: str, must_be_up: bool = True) -> SegmentReport:
-    report = answers.segments(daemon.call("List", segment=name).parameters)[0]
-    if must_be_up and report.state is State.DOWN:
-        raise SegmentDown(what=_("join"), segment=name)
-    return report
+def _segment(daemon: Client, name: str) -> SegmentReport:
+    return answers.segments(daemon.call("List", segment=name).parameters)[0]

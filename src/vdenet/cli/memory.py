@@ -13,45 +13,86 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 
-def load(kind: str, guest: str) -> dict[str, object] | None:
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A guest that joined: `guest` is how the user called it, `data` what its kind has to know again."""
+
+    segment: str
+    id: str
+    guest: str
+    name: str
+    data: object
+
+
+def load(kind: str, segment: str, id: str) -> Entry | None:
     """What was remembered; None when nothing was, or nothing that can be understood."""
-    try:
-        data = json.loads(_path(kind, guest).read_text())
-    except (OSError, ValueError):
-        return None
-    return data if isinstance(data, dict) and data.get("guest") == guest else None
+    entry = _read(_path(kind, segment, id))
+    return entry if entry is not None and (entry.segment, entry.id) == (segment, id) else None
 
 
-def save(kind: str, guest: str, memory: dict[str, object]) -> None:
+def called(kind: str, segment: str, guest: str) -> Entry | None:
+    """The guest that the user called so, for when its hypervisor knows it no more."""
+    for path in sorted(_directory(kind).glob("*.json")):
+        entry = _read(path)
+        if entry is not None and (entry.segment, entry.guest) == (segment, guest):
+            return entry
+    return None
+
+
+def save(kind: str, entry: Entry) -> None:
     """Remember, in one step. Raises OSError."""
-    path = _path(kind, guest)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = _path(kind, entry.segment, entry.id)
     fd, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(fd, "w") as file:
-        json.dump({**memory, "guest": guest}, file, indent=1)
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(fd, "w") as file:
+            json.dump({"segment": entry.segment, "id": entry.id, "guest": entry.guest, "name": entry.name,
+                       "data": entry.data}, file, indent=1)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
-def forget(kind: str, guest: str) -> None:
+def forget(kind: str, segment: str, id: str) -> None:
     """Remember nothing of this guest any more."""
     with contextlib.suppress(OSError):
-        _path(kind, guest).unlink()
+        _path(kind, segment, id).unlink()
 
 
 @contextlib.contextmanager
-def alone(kind: str, guest: str) -> Iterator[None]:
-    """Only one `join` or `leave` of a guest at a time; a second one waits."""
-    path = _path(kind, guest).with_suffix(".lock")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(path, "w") as file:
+def alone(kind: str) -> Iterator[None]:
+    """Only one `join` or `leave` of a kind at a time; a second one waits. Raises OSError."""
+    directory = _directory(kind)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(directory / "lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _path(kind: str, guest: str) -> Path:
+def _read(path: Path) -> Entry | None:
+    try:
+        data = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(data, dict):
+        return None
+    segment, id, guest, name = (data.get(key) for key in ("segment", "id", "guest", "name"))
+    if not (isinstance(segment, str) and isinstance(id, str) and isinstance(guest, str)
+            and isinstance(name, str)):
+        return None
+    return Entry(segment, id, guest, name, data.get("data"))
+
+
+def _directory(kind: str) -> Path:
     base = os.environ.get("XDG_STATE_HOME") or ""
     root = Path(base) if base.startswith("/") else Path.home() / ".local/state"
-    return root / "vdenet" / kind / f"{hashlib.sha256(guest.encode()).hexdigest()[:24]}.json"
+    return root / "vdenet" / kind
+
+
+def _path(kind: str, segment: str, id: str) -> Path:
+    return _directory(kind) / f"{hashlib.sha256(f'{segment}/{id}'.encode()).hexdigest()[:24]}.json"

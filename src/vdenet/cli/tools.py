@@ -26,11 +26,12 @@ def find(tool: str, path: str | None = None, package: str | None = None) -> str:
 
 
 def ask(argv: Sequence[str], seconds: float = 10.0) -> str:
-    """What a program prints. Raises `ToolMissing`, `ToolFailed`."""
+    """What a program prints, in no language of people's. Raises `ToolMissing`, `ToolFailed`."""
     try:
         done = subprocess.run(  # noqa: S603  a list, no shell; the program is the user's own choice
             [find(argv[0]), *argv[1:]], stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, errors="replace", timeout=seconds, check=False)
+            text=True, errors="replace", timeout=seconds, check=False,
+            env={**os.environ, "LC_ALL": "C.UTF-8"})
     except subprocess.TimeoutExpired:
         raise _failed(argv, _("no end within {seconds} s").format(seconds=round(seconds))) from None
     except OSError as error:

@@ -65,7 +65,6 @@ class Place:
     """The VDE control directory."""
     name: str
     mac: str
-    mtu: int = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,6 @@ class Wish:
     via: str | None = None
     nic: int | None = None
     port: int | None = None
-    vlan: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +95,5 @@ class Leaving:
 
     actions: tuple[Action, ...]
     live: bool
+    mac: str | None = None
+    """The MAC that it had there."""

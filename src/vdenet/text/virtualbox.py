@@ -1,4 +1,4 @@
-"""VBoxManage: what it prints of a machine, and the options that put a NIC somewhere.
+"""VBoxManage: what it prints of a machine, the machine's settings file, and the options that change an adapter.
 
 The spellings are those of 6.1, which 7.0 to 7.2 still take (OPT2 in VBoxManageModifyVM.cpp).
 """
@@ -6,18 +6,27 @@ The spellings are those of 6.1, which 7.0 to 7.2 still take (OPT2 in VBoxManageM
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
+TOOL = "VBoxManage"
 VDE = "VDE"
-RUNNING = frozenset({"running", "paused", "stuck", "starting", "restoring"})
-"""States in which a machine's settings are changed by `controlvm`."""
+RUNNING = frozenset({
+    "running", "paused", "stuck", "starting", "restoring", "saving", "stopping", "teleporting",
+    "livesnapshotting", "onlinesnapshotting"})
+"""States in which a machine has a process that holds its settings: `controlvm` changes them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nic:
     """A network adapter. `kind` is none, null, nat, bridged, intnet, hostonly, generic, natnetwork, …;
-    `target` the interface, network or driver that it is attached to."""
+    `target` the interface, network or driver that it is attached to.
+
+    VirtualBox keeps what belongs to kinds that are not in use. Of that, `properties` and `driver` of the
+    generic kind matter, since the VDE driver refuses to start with another driver's properties, and
+    `interface` of the bridged one, which is the user's.
+    """
 
     number: int
     kind: str
@@ -25,6 +34,8 @@ class Nic:
     mac: str | None = None
     cable: bool = True
     properties: Mapping[str, str] = field(default_factory=dict)
+    driver: str = ""
+    interface: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,32 +54,42 @@ class Machine:
 
 
 _PAIR = re.compile(r'"?([^"=]+?)"?="?(.*?)"?')
-_NIC = re.compile(r"nic(\d+)")
+_NIC = re.compile(r"nic([0-9]+)")
 _TARGETS = {"bridged": "bridgeadapter", "intnet": "intnet", "hostonly": "hostonlyadapter",
             "generic": "generic", "natnetwork": "nat-network", "hostonlynetwork": "hostonly-network"}
 _OPTIONS = {"bridged": "bridgeadapter", "intnet": "intnet", "hostonly": "hostonlyadapter",
             "natnetwork": "nat-network", "hostonlynetwork": "host-only-net"}
-_PROPERTIES = re.compile(r"NIC (\d+):.*?Attachment: Generic '[^']*'\s*\{(.*?)\}")
-_PROPERTY = re.compile(r"([\w.-]+)='([^']*)'")
+_PROPERTIES = re.compile(r"NIC ([0-9]+):.*?Attachment: Generic '.*?'\s*\{ (.*) \}, Cable")
+_PROPERTY = re.compile(r"([\w.-]+)='(.*?)'(?=,? \w|$)")
 
 
-def machine(machine_readable: str, human: str) -> Machine:
-    """What `showvminfo --machinereadable` and plain `showvminfo` say; only the second has the properties of
-    a generic driver."""
-    values: dict[str, str] = {}
-    for line in machine_readable.splitlines():
-        if matched := _PAIR.fullmatch(line.strip()):
-            values.setdefault(matched[1], matched[2])
-    properties = {int(found[1]): dict(_PROPERTY.findall(found[2])) for found in _PROPERTIES.finditer(human)}
+def settings_file(machine_readable: str) -> str | None:
+    """Where the machine's settings are kept."""
+    return _values(machine_readable).get("CfgFile")
+
+
+def machine(machine_readable: str, human: str, settings: str | None) -> Machine:
+    """What `showvminfo --machinereadable`, plain `showvminfo` and the settings file say.
+
+    The first has no properties of a generic driver, the second none of one that is not in use, the third
+    may be encrypted.
+    """
+    values = _values(machine_readable)
+    stored = _stored(settings) if settings is not None else {}
+    shown = {int(found[1]): dict(_PROPERTY.findall(found[2])) for found in _PROPERTIES.finditer(human)}
     nics = {}
     for key, value in values.items():
-        if matched := _NIC.fullmatch(key):
-            number, kind = int(matched[1]), value.lower()
-            raw = values.get(f"macaddress{number}", "")
-            nics[number] = Nic(
-                number, kind, values.get(f"{_TARGETS[kind]}{number}") if kind in _TARGETS else None,
-                ":".join(raw[at:at + 2] for at in range(0, 12, 2)).lower() if len(raw) == 12 else None,
-                values.get(f"cableconnected{number}", "on") == "on", properties.get(number, {}))
+        if not (matched := _NIC.fullmatch(key)):
+            continue
+        number, kind = int(matched[1]), value.lower()
+        known = stored.get(number, Nic(number, kind))
+        target = values.get(f"{_TARGETS[kind]}{number}") if kind in _TARGETS else None
+        nics[number] = Nic(
+            number, kind, target, _mac(values.get(f"macaddress{number}", "")) or known.mac,
+            values.get(f"cableconnected{number}", "on") == "on",
+            shown[number] if number in shown else known.properties,
+            (target or "") if kind == "generic" else known.driver,
+            target if kind == "bridged" else known.interface)
     return Machine(values.get("name", ""), values.get("UUID", ""), values.get("VMState", ""), nics)
 
 
@@ -77,29 +98,122 @@ def vde_network(switch: str, port: int | None) -> str:
     return switch if port is None else f"{switch}[{port}]"
 
 
-def modify(vm: str, nic: Nic) -> tuple[str, ...]:
-    """The command that gives a machine that is off this adapter."""
-    argv = ["VBoxManage", "modifyvm", vm, f"--nic{nic.number}", nic.kind]
-    if nic.kind == "generic":
-        argv += [f"--nicgenericdrv{nic.number}", nic.target or VDE]
-        for key, value in nic.properties.items():
-            argv += [f"--nicproperty{nic.number}", f"{key}={value}"]
-    elif nic.kind in _OPTIONS and nic.target is not None:
-        argv += [f"--{_OPTIONS[nic.kind]}{nic.number}", nic.target]
-    if nic.kind != "none" and nic.mac is not None:
-        argv += [f"--macaddress{nic.number}", nic.mac.replace(":", "")]
-    if nic.kind != "none" and nic.cable:
-        argv += [f"--cableconnected{nic.number}", "on"]
+def bridged(nic: Nic, bridge: str, mac: str) -> Nic:
+    """The adapter on a bridge."""
+    return replace(nic, kind="bridged", target=bridge, mac=mac, cable=True, interface=bridge)
+
+
+def plugged(nic: Nic, switch: str, port: int | None, mac: str) -> Nic:
+    """The adapter in a VDE switch, whose driver takes the property `network` and no other."""
+    return replace(nic, kind="generic", target=VDE, mac=mac, cable=True, driver=VDE,
+                   properties={"network": vde_network(switch, port)})
+
+
+def unplugged(nic: Nic, kind: str) -> Nic:
+    """The adapter without what a switch or a bridge needed; `kind` is none or null."""
+    return replace(nic, kind=kind, target=None, properties={}, driver="")
+
+
+def on_segment(nic: Nic, bridge: str, switch: str) -> bool:
+    """Whether the adapter is on this bridge or in this switch, at whatever port."""
+    if nic.kind == "bridged":
+        return nic.target == bridge
+    network = nic.properties.get("network", "").removeprefix("vde://").partition("[")[0]
+    return nic.kind == "generic" and nic.target == VDE and network.rstrip("/") == switch.rstrip("/")
+
+
+def modify(vm: str, before: Nic, after: Nic) -> tuple[str, ...]:
+    """The command that brings an adapter of a machine that is off from one state to the other."""
+    number = after.number
+    argv = [TOOL, "modifyvm", vm, f"--nic{number}", after.kind]
+    if after.driver != before.driver:
+        argv += [f"--nicgenericdrv{number}", after.driver]
+    for text in _changed(before, after):
+        argv += [f"--nicproperty{number}", text]
+    if after.kind in _OPTIONS and after.target is not None:
+        argv += [f"--{_OPTIONS[after.kind]}{number}", after.target]
+    elif after.interface and after.interface != before.interface:
+        argv += [f"--{_OPTIONS['bridged']}{number}", after.interface]
+    if after.mac is not None and after.mac != before.mac:
+        argv += [f"--macaddress{number}", after.mac.replace(":", "").upper()]
+    if after.cable != before.cable:
+        argv += [f"--cableconnected{number}", "on" if after.cable else "off"]
     return tuple(argv)
 
 
-def control(vm: str, nic: Nic) -> tuple[tuple[str, ...], ...]:
-    """The commands that re-plug an enabled adapter of a running machine.
+def control(vm: str, before: Nic, after: Nic) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """The commands that do the same while the machine runs, each with the one that takes it back.
 
-    The properties come before the mode: a driver is only plugged anew when the mode changes.
+    A driver is plugged anew only when the kind changes, so its properties are set before that, and are
+    changed under one that goes only after that.
     """
-    base = ("VBoxManage", "controlvm", vm)
-    properties = tuple((*base, f"nicproperty{nic.number}", f"{key}={value}")
-                       for key, value in nic.properties.items())
-    target = () if nic.target is None else (nic.target,)
-    return (*properties, (*base, f"nic{nic.number}", nic.kind, *target))
+    base = (TOOL, "controlvm", vm)
+    there = {text.partition("=")[0]: text for text in _changed(before, after)}
+    back = {text.partition("=")[0]: text for text in _changed(after, before)}
+    properties = [((*base, f"nicproperty{after.number}", text),
+                   (*base, f"nicproperty{after.number}", back[key])) for key, text in there.items()]
+    plug = ((*base, *_attach(after)), (*base, *_attach(before)))
+    if before.kind == after.kind == "generic":
+        # What a plugged driver is told takes effect by unplugging it.
+        null = (*base, f"nic{after.number}", "null")
+        yield null, plug[1]
+        yield from properties
+        yield plug[0], null
+    elif after.kind == "generic":
+        yield from properties
+        yield plug
+    else:
+        yield plug
+        yield from properties
+    if after.cable != before.cable:
+        states = ("on", "off") if after.cable else ("off", "on")
+        yield ((*base, f"setlinkstate{after.number}", states[0]),
+               (*base, f"setlinkstate{after.number}", states[1]))
+
+
+def _attach(nic: Nic) -> tuple[str, ...]:
+    kind = "null" if nic.kind == "none" else nic.kind  # it cannot be taken out while the machine runs
+    return (f"nic{nic.number}", kind) if nic.target is None else (f"nic{nic.number}", kind, nic.target)
+
+
+def _changed(before: Nic, after: Nic) -> list[str]:
+    """The properties to set, as the options take them; an empty value erases one."""
+    gone = [f"{key}=" for key in before.properties if key not in after.properties]
+    return gone + [f"{key}={value}" for key, value in after.properties.items()
+                   if before.properties.get(key) != value]
+
+
+def _values(machine_readable: str) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for line in machine_readable.splitlines():
+        if matched := _PAIR.fullmatch(line.strip()):
+            # The first counts: a description, which may look like anything, comes last.
+            values.setdefault(matched[1], matched[2])
+    return values
+
+
+def _stored(settings: str) -> dict[int, Nic]:
+    """The adapters of a settings file, with what the tool does not show; empty when it is none."""
+    try:
+        root = ElementTree.fromstring(settings)
+    except ElementTree.ParseError:
+        return {}
+    found = {}
+    for adapter in root.iterfind("./{*}Machine/{*}Hardware/{*}Network/{*}Adapter"):
+        if not (slot := adapter.get("slot", "")).isdecimal():
+            continue
+        generic, interface = adapter.find(".//{*}GenericInterface"), adapter.find(".//{*}BridgedInterface")
+        properties = {} if generic is None else {
+            each.get("name", ""): each.get("value", "") for each in generic.iterfind("./{*}Property")}
+        found[int(slot) + 1] = Nic(
+            int(slot) + 1, "none", mac=_mac(adapter.get("MACAddress", "")), properties=properties,
+            driver="" if generic is None else generic.get("driver", ""),
+            interface=None if interface is None else interface.get("name"))
+    return found
+
+
+def _mac(text: str) -> str | None:
+    """`080027AABBCC` as other programs write it."""
+    if not re.fullmatch("[0-9A-Fa-f]{12}", text):
+        return None
+    return ":".join(text[at:at + 2] for at in range(0, 12, 2)).lower()

@@ -2,12 +2,12 @@
 
 Two ways. `bridge`: the kernel module vboxnetflt puts the adapter on the bridge; quick, and in every build.
 `vde`: VirtualBox speaks to the switch itself, in builds that have the driver (Debian's; Oracle's packages
-leave it out). The first that this host can do is taken unless the user names one.
+leave it out). The better one of this host is taken unless the user names one.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,133 +15,152 @@ from vdenet.cli import tools
 from vdenet.errors import BadValue, NoGuest, Refused, ToolFailed
 from vdenet.i18n import _
 from vdenet.model.joining import Action, Found, Joining, Leaving, Place, RunTool, Wish
-from vdenet.model.names import mac_address
 from vdenet.text import qemu, virtualbox
-from vdenet.text.virtualbox import Machine, Nic
+from vdenet.text.virtualbox import TOOL, Machine, Nic
 
-TOOL = "VBoxManage"
-WAYS = ("bridge", "vde")
-_LIBRARIES = (Path("/usr/lib/virtualbox/VBoxDD.so"), Path("/opt/VirtualBox/VBoxDD.so"))
-_FILTER = Path("/sys/module/vboxnetflt")
+BRIDGE, SWITCH = "bridge", "vde"
+WAYS = (BRIDGE, SWITCH)
+LIBRARIES = (Path("/usr/lib/virtualbox/VBoxDD.so"), Path("/opt/VirtualBox/VBoxDD.so"))
+FILTER = Path("/sys/module/vboxnetflt")
+_SECONDS = 60
 
 
 class VirtualBox:
-    """The kind `virtualbox`."""
+    """A machine of the caller's."""
 
-    name = "virtualbox"
+    def __init__(self, guest: str) -> None:
+        self._vm = _machine(guest)
 
-    def find(self, guest: str, wish: Wish, bridge: str, switch: str) -> Found:
-        """Look the machine up."""
+    @property
+    def id(self) -> str:
+        """The machine's own, which its name may outlive."""
+        return self._vm.uuid
+
+    def found(self, wish: Wish, bridge: str, switch: str) -> Found:
+        """How the machine stands. Raises `BadValue`, `Refused`."""
         if wish.via is not None and wish.via not in WAYS:
             raise BadValue(what=_("way to join"), value=wish.via,
                            why=_("expected one of {ways}").format(ways=", ".join(WAYS)))
-        vm = _machine(guest)
-        on = _joined(vm, bridge, switch)
-        nic = on if on is not None and wish.nic in (None, on.number) else _choose(vm, wish)
-        mac = mac_address(nic.mac) if nic.mac is not None and nic.kind != "none" else None
-        return Found(qemu.label(vm.name) or "vm", mac, vm.running, on is not None and nic == on)
+        if wish.port is not None and wish.via == BRIDGE:
+            raise BadValue(what=_("port"), value=wish.port, why=_("only the VDE switch has ports: --via vde"))
+        on = self._on(bridge, switch)
+        nic = self._choose(wish, on)
+        return Found(qemu.label(self._vm.name) or "vm", nic.mac, self._vm.running, joined=on is not None)
 
-    def join(self, guest: str, wish: Wish, place: Place) -> Joining:
-        """An adapter on the segment."""
-        vm = _machine(guest)
-        on = _joined(vm, place.bridge, place.switch)
-        via, why = _way(wish)
-        before = on if on is not None and wish.nic in (None, on.number) else _choose(vm, wish)
-        after = _wanted(before, via, wish, place)
-        if on is not None and before == on and (wish.via is None or _same(before, after)) \
-                and (wish.port is None or _same(before, after)):
-            return Joining((), _via(on), why, live=True, nic=str(on.number))
-        return Joining(_actions(vm, before, after), via, why, live=vm.running, nic=str(before.number),
-                       memory={"nic": before.number, "before": _as_json(before)})
+    def join(self, wish: Wish, place: Place) -> Joining:
+        """An adapter on the segment. Raises `BadValue`, `Refused`."""
+        on = self._on(place.bridge, place.switch)
+        nic = self._choose(wish, on)
+        if on is not None and wish.via is None and wish.port is None:
+            via, why = SWITCH if on.kind == "generic" else BRIDGE, _("it is there already")
+        else:
+            via, why = _way(wish)
+        mac = nic.mac or place.mac
+        if via == BRIDGE:
+            after = virtualbox.bridged(nic, place.bridge, mac)
+        elif on is not None and on.kind == "generic" and wish.port is None:
+            after = on
+        else:
+            after = virtualbox.plugged(nic, place.switch, wish.port, mac)
+        if on is not None and (wish.via is None and wish.port is None or _same(on, after)):
+            return Joining((), via, why, live=True, nic=str(on.number))
+        return Joining(self._actions(nic, after), via, why, live=True, nic=str(nic.number),
+                       memory={"before": asdict(nic)})
 
-    def leave(self, guest: str, bridge: str, switch: str, memory: dict[str, object] | None) -> Leaving:
+    def leave(self, bridge: str, switch: str, memory: object) -> Leaving:
         """The adapter as it was before; one that was joined by hand is taken out."""
-        vm = _machine(guest)
-        on = _joined(vm, bridge, switch)
+        on = self._on(bridge, switch)
         if on is None:
             return Leaving((), live=False)
-        before = _from_json(memory.get("before") if memory and memory.get("nic") == on.number else None)
-        after = before or Nic(on.number, "null" if vm.running else "none")
-        if vm.running and after.kind == "none":
-            after = replace(after, kind="null")  # a running machine's adapter can be unplugged, not removed
-        # Properties that are no longer wanted are erased by an empty value.
-        left = {key: "" for key in on.properties if key not in after.properties}
-        actions: list[Action] = []
-        if left and on.kind == "generic":
-            for key in left:
-                actions.append(RunTool((TOOL, "controlvm", vm.uuid, f"nicproperty{on.number}", f"{key}=")
-                                       if vm.running else
-                                       (TOOL, "modifyvm", vm.uuid, f"--nicproperty{on.number}", f"{key}=")))
-        return Leaving((*_actions(vm, on, after), *actions), live=vm.running)
+        before = _nic(memory.get("before")) if isinstance(memory, dict) else None
+        if before is None or before.number != on.number or virtualbox.on_segment(before, bridge, switch):
+            before = virtualbox.unplugged(on, "none")
+        # The MAC of an adapter that is taken out stays with it: another join finds its name and lease again.
+        return Leaving(self._actions(on, replace(before, mac=before.mac or on.mac)),
+                       live=self._vm.running, mac=on.mac)
+
+    def _on(self, bridge: str, switch: str) -> Nic | None:
+        return next((nic for number, nic in sorted(self._vm.nics.items())
+                     if virtualbox.on_segment(nic, bridge, switch)), None)
+
+    def _choose(self, wish: Wish, on: Nic | None) -> Nic:
+        """The adapter to use: the one that is on the segment, the one asked for, or the first that is free."""
+        vm = self._vm
+        what = _("join {guest}").format(guest=vm.name)
+        if wish.nic is not None and wish.nic not in vm.nics:
+            raise BadValue(what=_("adapter"), value=wish.nic,
+                           why=_("the machine has 1 to {number}").format(number=len(vm.nics)))
+        if on is not None:
+            if wish.nic not in (None, on.number):
+                raise Refused(what=what, why=_("it is on the segment already, by its adapter {nic}").format(
+                    nic=on.number), hint=f"tarr-steps leave virtualbox {vm.name}")
+            return on
+        if wish.nic is not None:
+            nic = vm.nics[wish.nic]
+            if vm.running and nic.kind == "none":
+                raise Refused(what=what, why=_("its adapter {nic} is disabled, which cannot be changed while "
+                                               "the machine runs").format(nic=nic.number),
+                              hint=_("switch it off first"))
+            return nic
+        free = [nic for _number, nic in sorted(vm.nics.items())
+                if nic.kind == "null" or (nic.kind == "none" and not vm.running)]
+        if free:
+            return free[0]
+        if vm.running:
+            raise Refused(what=what, why=_("none of its adapters is free, and none can be added while it runs"),
+                          hint=_("switch it off first, or name one to use: --nic N; leave puts it back"))
+        raise Refused(what=what, why=_("all of its adapters are in use"),
+                      hint=_("name one to use: --nic N; leave puts it back"))
+
+    def _actions(self, before: Nic, after: Nic) -> tuple[Action, ...]:
+        """The commands from one state of an adapter to the other."""
+        if self._vm.running:
+            return tuple(RunTool(*both) for both in virtualbox.control(self.id, before, after))
+        return (RunTool(virtualbox.modify(self.id, before, after),
+                        virtualbox.modify(self.id, after, before)),)
 
 
 def _machine(guest: str) -> Machine:
     tools.find(TOOL, package="virtualbox")
     try:
-        readable = tools.ask([TOOL, "-q", "showvminfo", guest, "--machinereadable"], seconds=60)
-        human = tools.ask([TOOL, "-q", "showvminfo", guest], seconds=60)
+        readable = tools.ask([TOOL, "-q", "showvminfo", guest, "--machinereadable"], _SECONDS)
+        human = tools.ask([TOOL, "-q", "showvminfo", guest], _SECONDS)
     except ToolFailed as error:
         why = str(error.data.get("why"))
-        if "registered machine" in why or "OBJECT_NOT_FOUND" in why:
+        if "not find a registered machine" in why:
             raise NoGuest(kind="VirtualBox", guest=guest, why=_("you have no machine of that name"),
                           hint="VBoxManage list vms") from None
         raise
-    return virtualbox.machine(readable, human)
-
-
-def _joined(vm: Machine, bridge: str, switch: str) -> Nic | None:
-    """The adapter that is on the segment."""
-    for nic in vm.nics.values():
-        if nic.kind == "bridged" and nic.target == bridge:
-            return nic
-        network = nic.properties.get("network", "").partition("[")[0].removeprefix("vde://")
-        if nic.kind == "generic" and nic.target == virtualbox.VDE and network.rstrip("/") == switch:
-            return nic
-    return None
-
-
-def _choose(vm: Machine, wish: Wish) -> Nic:
-    """The adapter to use: the one asked for, or the first that is free."""
-    if wish.nic is not None:
-        nic = vm.nics.get(wish.nic)
-        if nic is None:
-            raise BadValue(what=_("adapter"), value=wish.nic, why=_("the machine has {number}").format(
-                number=len(vm.nics)))
-    else:
-        free = [nic for nic in vm.nics.values() if nic.kind == "null" or (nic.kind == "none" and not vm.running)]
-        if not free:
-            raise Refused(what=_("join {guest}").format(guest=vm.name),
-                          why=_("none of its adapters can be plugged in while it runs") if vm.running
-                          else _("all of its adapters are in use"),
-                          hint=_("switch it off first, or name one to use: --nic N") if vm.running
-                          else _("name one to use: --nic N; leave puts it back"))
-        nic = min(free, key=lambda one: one.number)
-    if vm.running and nic.kind == "none":
-        raise Refused(what=_("join {guest}").format(guest=vm.name),
-                      why=_("its adapter {nic} is disabled, and cannot be enabled while it runs").format(
-                          nic=nic.number), hint=_("switch it off first"))
-    return nic
+    try:
+        settings = Path(virtualbox.settings_file(readable) or "").read_text(errors="replace")
+    except OSError:
+        settings = None
+    vm = virtualbox.machine(readable, human, settings)
+    if not vm.uuid or not vm.nics:
+        raise ToolFailed(what=_("look at {guest}").format(guest=guest), tool=TOOL,
+                         why=_("it shows no adapters of the machine"))
+    return vm
 
 
 def _way(wish: Wish) -> tuple[str, str]:
     """How to join, and why so. Raises `Refused` when it cannot be."""
-    filtering, vde = _FILTER.exists(), _speaks_vde()
-    if wish.via == "vde" or (wish.via is None and wish.port is not None):
-        if not vde:
+    if wish.via == SWITCH or (wish.via is None and wish.port is not None):
+        if not _speaks_vde():
             raise Refused(what=_("plug VirtualBox into the VDE switch"),
-                          why=_("this build of VirtualBox has no VDE driver, or libvdeplug is missing"),
-                          hint="tarr-steps join virtualbox --via bridge …")
-        return "vde", _("through the segment's VDE switch, as asked")
-    if wish.via == "bridge":
-        return "bridge", _("bridged onto the segment, as asked")
-    if filtering or not vde:
-        return "bridge", _("bridged onto the segment: the quickest way")
-    return "vde", _("through the segment's VDE switch: vboxnetflt is not loaded")
+                          why=_("this build of VirtualBox has no VDE driver"), hint="--via bridge")
+        return SWITCH, _("through the VDE switch, as asked")
+    if wish.via == BRIDGE:
+        return BRIDGE, _("on the bridge, as asked")
+    if FILTER.exists():
+        return BRIDGE, _("on the bridge, the quicker way")
+    if _speaks_vde():
+        return SWITCH, _("through the VDE switch, since vboxnetflt is not loaded")
+    return BRIDGE, _("on the bridge, since this build has no VDE driver")
 
 
 def _speaks_vde() -> bool:
     """Whether this build has the driver, by the name of the library that it opens."""
-    for library in _LIBRARIES:
+    for library in LIBRARIES:
         try:
             return b"libvdeplug.so" in library.read_bytes()
         except OSError:
@@ -149,43 +168,22 @@ def _speaks_vde() -> bool:
     return False
 
 
-def _wanted(before: Nic, via: str, wish: Wish, place: Place) -> Nic:
-    mac = before.mac if before.kind != "none" and before.mac is not None else place.mac
-    if via == "bridge":
-        return Nic(before.number, "bridged", place.bridge, mac)
-    return Nic(before.number, "generic", virtualbox.VDE, mac, True,
-               {"network": virtualbox.vde_network(place.switch, wish.port)})
-
-
 def _same(one: Nic, other: Nic) -> bool:
-    return (one.kind, one.target, dict(one.properties)) == (other.kind, other.target, dict(other.properties))
+    return (one.kind, one.target, one.properties if one.kind == "generic" else None) == \
+        (other.kind, other.target, other.properties if other.kind == "generic" else None)
 
 
-def _via(nic: Nic) -> str:
-    return "vde" if nic.kind == "generic" else "bridge"
-
-
-def _actions(vm: Machine, before: Nic, after: Nic) -> tuple[Action, ...]:
-    """The commands from one state of an adapter to the other."""
-    if not vm.running:
-        return (RunTool(virtualbox.modify(vm.uuid, after), virtualbox.modify(vm.uuid, before)),)
-    undo = virtualbox.control(vm.uuid, replace(before, kind="null", target=None)
-                              if before.kind == "none" else before)[-1]
-    commands = virtualbox.control(vm.uuid, after)
-    return tuple(RunTool(argv, undo if argv == commands[-1] else ()) for argv in commands)
-
-
-def _as_json(nic: Nic) -> dict[str, Any]:
-    return {"number": nic.number, "kind": nic.kind, "target": nic.target, "mac": nic.mac, "cable": nic.cable,
-            "properties": dict(nic.properties)}
-
-
-def _from_json(data: object) -> Nic | None:
+def _nic(data: object) -> Nic | None:
+    """What was remembered of an adapter; None when it cannot be understood."""
     if not isinstance(data, dict):
         return None
-    number, kind, target, mac = (data.get(key) for key in ("number", "kind", "target", "mac"))
-    properties = data.get("properties")
-    if not (isinstance(number, int) and isinstance(kind, str) and isinstance(properties, dict)):
+    known: dict[str, Any] = {each.name: data.get(each.name) for each in fields(Nic)}
+    texts = (known["kind"], known["driver"])
+    maybe = (known["target"], known["mac"], known["interface"])
+    if not (isinstance(known["number"], int) and isinstance(known["cable"], bool)
+            and all(isinstance(text, str) for text in texts)
+            and all(text is None or isinstance(text, str) for text in maybe)
+            and isinstance(known["properties"], dict)
+            and all(isinstance(value, str) for value in known["properties"].values())):
         return None
-    return Nic(number, kind, target if isinstance(target, str) else None, mac if isinstance(mac, str) else None,
-               data.get("cable") is True, {str(k): str(v) for k, v in properties.items()})
+    return Nic(**known)

@@ -1,0 +1,71 @@
+"""A machine with the package installed, and the real tools of other hypervisors."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab.machine import Machine, wait_for
+from lab.roots import root
+
+SEGMENT = "vdenet0"
+SWITCH = "/run/vdenet/vdenet0/switch"
+DOMAIN = "vdenet.internal"
+
+
+class Host:
+    """The machine, with the segment up and two members, alice and bob."""
+
+    def __init__(self, machine: Machine, deb: Path) -> None:
+        self.machine = machine
+        shutil.copy(deb, machine.path("/tmp/vdenet.deb"))
+        machine.run(["apt-get", "-qq", "install", "/tmp/vdenet.deb"], timeout=180,
+                    env={"DEBIAN_FRONTEND": "noninteractive"})
+        for name in ("alice", "bob"):
+            machine.user(name, member=True)
+        wait_for(lambda: self.segment()["state"] == "up", 15, f"{SEGMENT} up")
+
+    def tarr(self, *argv: str, user: str = "alice", check: bool = True,
+             env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run tarr-steps as a member."""
+        return self.machine.run(["tarr-steps", *argv], user=user, check=check, env=env)
+
+    def told(self, *argv: str, user: str = "alice") -> dict[str, Any]:
+        """What tarr-steps answers by --json."""
+        answer: dict[str, Any] = json.loads(self.tarr(*argv, "--json", user=user).stdout)
+        return answer
+
+    def refused(self, status: int, code: str, *argv: str, user: str = "alice",
+                env: Mapping[str, str] | None = None) -> str:
+        """That tarr-steps refuses, with this exit status and error; what it says to people."""
+        done = self.tarr(argv[0], "--json", *argv[1:], user=user, check=False, env=env)
+        assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (status, code), done
+        lines = done.stderr.splitlines()
+        assert lines[0].startswith("tarr-steps: cannot "), done
+        assert len(lines) <= 2, done
+        return done.stderr
+
+    def segment(self) -> dict[str, Any]:
+        """The segment as `list --json` has it."""
+        found: dict[str, Any] = self.told("list")["segments"][0]
+        return found
+
+    def listed(self, name: str) -> dict[str, Any] | None:
+        """A guest as `list --json` has it."""
+        return next((guest for guest in self.segment()["guests"] if guest["name"] == name), None)
+
+
+def started(suite: str, deb: Path, *packages: str, cgroup: bool = False) -> Iterator[Host]:
+    """A host with more packages, ended after its tests."""
+    with Machine(root(suite, "depends", extra=packages), "lab", cgroup=cgroup) as machine:
+        yield Host(machine, deb)
+
+
+@pytest.fixture(scope="session")
+def virtualbox(deb: Path) -> Iterator[Host]:
+    yield from started("sid", deb, "virtualbox")

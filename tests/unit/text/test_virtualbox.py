@@ -1,0 +1,215 @@
+"""What VBoxManage 7.2 printed and wrote, cut to what is read, and the commands made from it."""
+
+from __future__ import annotations
+
+import pytest
+
+from vdenet.text import virtualbox
+from vdenet.text.virtualbox import Machine, Nic
+
+SWITCH = "/run/vdenet/vdenet0/switch"
+MAC = "08:00:27:62:de:06"
+READABLE = '''WARNING: The character device /dev/vboxdrv does not exist.
+\t You will not be able to start VMs until this problem is fixed.
+name="my web"
+groups="/"
+UUID="09afe48b-8375-4470-b115-85463ac5a1b7"
+CfgFile="/home/alice/VirtualBox VMs/my web/my web.vbox"
+VMState="poweroff"
+natnet1="nat"
+macaddress1="08002762DE06"
+cableconnected1="off"
+nic1="nat"
+nictype1="82540EM"
+generic2="VDE"
+macaddress2="080027B2B5A0"
+cableconnected2="on"
+nic2="Generic"
+bridgeadapter3="eth0"
+macaddress3="080027B2B5A1"
+cableconnected3="on"
+nic3="bridged"
+nic4="none"
+macaddress5="080027B2B5A2"
+cableconnected5="on"
+nic5="null"
+intnet6="lab"
+macaddress6="080027B2B5A3"
+nic6="intnet"
+hostonlyadapter7="vboxnet0"
+macaddress7="080027B2B5A4"
+nic7="hostonly"
+nat-network8="nn"
+macaddress8="080027B2B5A5"
+nic8="natnetwork"
+description="
+nic4="nat"
+UUID="another"
+"
+'''
+HUMAN = """NIC 1:                       MAC: 08002762DE06, Attachment: NAT, Cable connected: off, Trace: off
+NIC 1 Settings:
+NIC 2:                       MAC: 080027B2B5A0, Attachment: Generic 'VDE' { network='/run/a'b', x='1' }, Cable \
+connected: on, Trace: off (file: none), Type: 82540EM
+NIC 3:                       MAC: 080027B2B5A1, Attachment: Bridged Interface 'eth0', Cable connected: on
+NIC 4:                       disabled
+"""
+SETTINGS = """<?xml version="1.0"?>
+<VirtualBox xmlns="http://www.virtualbox.org/" version="1.19-linux">
+  <Machine uuid="{09afe48b-8375-4470-b115-85463ac5a1b7}" name="my web">
+    <Snapshot name="old"><Hardware><Network>
+      <Adapter slot="3" MACAddress="080027000000"/>
+    </Network></Hardware></Snapshot>
+    <Hardware>
+      <Network>
+        <Adapter slot="0" enabled="true" MACAddress="08002762DE06" type="82540EM">
+          <DisabledModes>
+            <BridgedInterface name="wlan0"/>
+            <GenericInterface driver="UDPTunnel">
+              <Property name="dest" value="192.0.2.1"/>
+              <Property name="sport" value="10001"/>
+            </GenericInterface>
+          </DisabledModes>
+          <NAT/>
+        </Adapter>
+        <Adapter slot="3" MACAddress="080027b2b5a9" type="82540EM"/>
+      </Network>
+    </Hardware>
+  </Machine>
+</VirtualBox>
+"""
+
+
+def vm(settings: str | None = SETTINGS) -> Machine:
+    return virtualbox.machine(READABLE, HUMAN, settings)
+
+
+def test_a_machine_is_read() -> None:
+    found = vm()
+    assert (found.name, found.uuid, found.running) == ("my web", "09afe48b-8375-4470-b115-85463ac5a1b7", False)
+    assert virtualbox.settings_file(READABLE) == "/home/alice/VirtualBox VMs/my web/my web.vbox"
+    assert [(nic.kind, nic.target) for _number, nic in sorted(found.nics.items())] == [
+        ("nat", None), ("generic", "VDE"), ("bridged", "eth0"), ("none", None), ("null", None),
+        ("intnet", "lab"), ("hostonly", "vboxnet0"), ("natnetwork", "nn")]
+    assert not found.nics[1].cable
+    assert found.nics[5].cable
+
+
+def test_properties_come_from_where_they_are_shown() -> None:
+    assert vm().nics[2].properties == {"network": "/run/a'b", "x": "1"}
+
+
+def test_the_settings_file_tells_what_is_not_in_use() -> None:
+    nic = vm().nics[1]
+    assert (nic.driver, nic.properties) == ("UDPTunnel", {"dest": "192.0.2.1", "sport": "10001"})
+    assert nic.interface == "wlan0"
+    assert vm().nics[4].mac == "08:00:27:b2:b5:a9"  # the snapshot's is another
+
+
+@pytest.mark.parametrize("settings", [None, "", "<VirtualBox", "encrypted \x00", "<html/>"])
+def test_without_a_settings_file_the_rest_is_known(settings: str | None) -> None:
+    found = vm(settings)
+    assert found.nics[1].mac == MAC
+    assert found.nics[4] == Nic(4, "none")
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "stuck"])
+def test_a_machine_that_runs(state: str) -> None:
+    assert virtualbox.machine(READABLE.replace("poweroff", state), HUMAN, None).running
+
+
+@pytest.mark.parametrize("state", ["poweroff", "saved", "aborted", "teleported"])
+def test_a_machine_that_does_not_run(state: str) -> None:
+    assert not virtualbox.machine(READABLE.replace("poweroff", state), HUMAN, None).running
+
+
+@pytest.mark.parametrize("network", [SWITCH, f"{SWITCH}/", f"{SWITCH}[5]", f"vde://{SWITCH}", f"vde://{SWITCH}[1]"])
+def test_a_plugged_adapter_is_on_the_segment(network: str) -> None:
+    nic = Nic(1, "generic", "VDE", properties={"network": network})
+    assert virtualbox.on_segment(nic, "vdenet0", SWITCH)
+
+
+@pytest.mark.parametrize("nic", [
+    Nic(1, "generic", "VDE", properties={"network": "/run/vdenet/lab/switch"}),
+    Nic(1, "generic", "VDE"),
+    Nic(1, "generic", "UDPTunnel", properties={"network": SWITCH}),
+    Nic(1, "nat", properties={"network": SWITCH}),
+    Nic(1, "bridged", "eth0"),
+    Nic(1, "hostonly", "vdenet0"),
+])
+def test_another_adapter_is_not(nic: Nic) -> None:
+    assert not virtualbox.on_segment(nic, "vdenet0", SWITCH)
+
+
+def test_a_machine_that_is_off_is_changed_by_one_command_and_back() -> None:
+    before = vm().nics[1]
+    after = virtualbox.plugged(before, SWITCH, 5, MAC)
+    assert " ".join(virtualbox.modify("U", before, after)) == (
+        f"VBoxManage modifyvm U --nic1 generic --nicgenericdrv1 VDE --nicproperty1 dest= --nicproperty1 sport= "
+        f"--nicproperty1 network={SWITCH}[5] --cableconnected1 on")
+    assert " ".join(virtualbox.modify("U", after, before)) == (
+        "VBoxManage modifyvm U --nic1 nat --nicgenericdrv1 UDPTunnel --nicproperty1 network= "
+        "--nicproperty1 dest=192.0.2.1 --nicproperty1 sport=10001 --cableconnected1 off")
+
+
+def test_the_interface_that_the_user_had_bridged_comes_back() -> None:
+    before = vm().nics[1]
+    after = virtualbox.bridged(before, "vdenet0", MAC)
+    assert virtualbox.modify("U", before, after)[3:] == (
+        "--nic1", "bridged", "--bridgeadapter1", "vdenet0", "--cableconnected1", "on")
+    assert virtualbox.modify("U", after, before)[3:] == (
+        "--nic1", "nat", "--bridgeadapter1", "wlan0", "--cableconnected1", "off")
+
+
+@pytest.mark.parametrize(("nic", "options"), [
+    (Nic(6, "intnet", "lab"), "--nic6 intnet --intnet6 lab"),
+    (Nic(6, "hostonly", "vboxnet0"), "--nic6 hostonly --hostonlyadapter6 vboxnet0"),
+    (Nic(6, "natnetwork", "nn"), "--nic6 natnetwork --nat-network6 nn"),
+    (Nic(6, "hostonlynetwork", "hn"), "--nic6 hostonlynetwork --host-only-net6 hn"),
+    (Nic(6, "null"), "--nic6 null"),
+])
+def test_every_kind_comes_back(nic: Nic, options: str) -> None:
+    after = virtualbox.bridged(nic, "vdenet0", MAC)
+    assert " ".join(virtualbox.modify("U", after, nic)[3:]) == options
+
+
+def test_a_new_mac_is_set_and_a_known_one_is_left_alone() -> None:
+    new = Nic(4, "none")
+    assert virtualbox.modify("U", new, virtualbox.bridged(new, "vdenet0", MAC))[-2:] == ("--macaddress4", "08002762DE06")
+    known = Nic(4, "none", mac=MAC)
+    assert "--macaddress4" not in virtualbox.modify("U", known, virtualbox.bridged(known, "vdenet0", MAC))
+
+
+def live(before: Nic, after: Nic) -> list[tuple[str, str]]:
+    return [(" ".join(do[3:]), " ".join(undo[3:])) for do, undo in virtualbox.control("U", before, after)]
+
+
+def test_a_running_machine_gets_the_properties_before_the_driver_is_plugged() -> None:
+    before = vm().nics[1]
+    after = virtualbox.plugged(before, SWITCH, None, MAC)
+    assert live(before, after) == [
+        ("nicproperty1 dest=", "nicproperty1 dest=192.0.2.1"),
+        ("nicproperty1 sport=", "nicproperty1 sport=10001"),
+        (f"nicproperty1 network={SWITCH}", "nicproperty1 network="),
+        ("nic1 generic VDE", "nic1 nat"),
+        ("setlinkstate1 on", "setlinkstate1 off")]
+
+
+def test_a_running_machine_loses_the_driver_before_the_properties() -> None:
+    before = vm().nics[1]
+    after = virtualbox.plugged(before, SWITCH, None, MAC)
+    assert [do for do, _undo in live(after, before)] == [
+        "nic1 nat", "nicproperty1 network=", "nicproperty1 dest=192.0.2.1", "nicproperty1 sport=10001",
+        "setlinkstate1 off"]
+
+
+def test_another_port_of_the_switch_is_taken_by_unplugging() -> None:
+    before = Nic(1, "generic", "VDE", MAC, properties={"network": SWITCH}, driver="VDE")
+    after = virtualbox.plugged(before, SWITCH, 3, MAC)
+    assert [do for do, _undo in live(before, after)] == [
+        "nic1 null", f"nicproperty1 network={SWITCH}[3]", "nic1 generic VDE"]
+
+
+def test_an_adapter_cannot_be_taken_out_of_a_running_machine() -> None:
+    on = Nic(1, "bridged", "vdenet0", MAC)
+    assert live(on, virtualbox.unplugged(on, "none")) == [("nic1 null", "nic1 bridged vdenet0")]
