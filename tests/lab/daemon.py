@@ -40,7 +40,7 @@ class Daemon:
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None and self._process.inner is not None
+        return self._process.poll() is None
 
     def said(self, text: str, *, since: int = 0, timeout: float = 10) -> str:
         """The first line with this text after the first `since` ones, waited for."""

@@ -33,23 +33,31 @@ def connect(machine: Entered, user: str = "root", path: str = "/run/vdenet/contr
             timeout: float = 20) -> socket.socket:
     """A connected socket. Raises OSError as the account would see it.
 
-    The directory is entered first, as only root may go by /proc into the machine.
+    The directory is entered first, as only root may go by /proc into the machine. As somebody else than root
+    not beside other threads that start processes: an account is the whole process's.
     """
+    if user == "root":
+        return _connect(str(machine.path(path)), timeout)
     uid, gid, _home, _shell = machine.account(user)
     directory, _, name = path.rpartition("/")
     before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         os.chdir(machine.path(directory))
         with account(uid, gid, groups_of(machine, user)):
-            sock.settimeout(timeout)
-            sock.connect(name)
-    except BaseException:
-        sock.close()
-        raise
+            return _connect(name, timeout)
     finally:
         os.fchdir(before)
         os.close(before)
+
+
+def _connect(path: str, timeout: float) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(path)
+    except BaseException:
+        sock.close()
+        raise
     return sock
 
 
