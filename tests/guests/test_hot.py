@@ -98,8 +98,9 @@ def test_a_new_address_under_a_running_ping(ground: Ground) -> None:
     assert {name: guest.mac() for name, guest in ground.guests.items()} == macs
     for name, address in addresses.items():
         wait_for(lambda name=name, address=address:  # type: ignore[misc]
-                 ground.machine.run(["getent", "ahostsv4", f"{name}.{DOMAIN}"], check=False)
-                 .stdout.startswith(f"{address} "), 15, f"{name} in the new network")
+                 ground.lookup(name) == str(address), 15, f"{name} in the new network")
+        told = ground.machine.run(["getent", "ahostsv4", f"{name}.{DOMAIN}"]).stdout
+        assert told.startswith(f"{address} ")
         for asker in ("qa", "va"):
             ground.guests[asker].run(f"ping -4 -c 1 -W 5 {name}.{DOMAIN} | grep -F '({address})'")
     told = ground.guests["qb"].run(f"busybox wget -qO- http://{ground.outside.name}/whoami")

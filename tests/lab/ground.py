@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -127,6 +128,14 @@ class Ground:
     @property
     def network(self) -> ipaddress.IPv4Network:
         return self.address.network
+
+    def lookup(self, name: str) -> str | None:
+        """The IPv4 address that the segment's DNS has for a guest, asked directly."""
+        told = self.machine.run(["busybox", "nslookup", "-type=a", f"{name}.{DOMAIN}", self.gateway],
+                                check=False).stdout
+        found = re.findall(r"^Address(?: 1)?: (\S+)$", told.partition("\n\n")[2], re.MULTILINE)
+        assert len(found) < 2, told
+        return found[0] if found else None
 
     # What the kernel says.
 
