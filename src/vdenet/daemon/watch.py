@@ -26,6 +26,8 @@ _ROUTE_GROUPS = 0x1 | 0x10 | 0x100 | 1 << 23 | 1 << 24
 _NETLINK_NETFILTER = 12
 _NFNLGRP_NFTABLES = 1 << 6  # linux/netfilter/nfnetlink.h: group 7
 
+_GROUPS = PurePath("/etc/group")
+
 QUIET_SECONDS = 0.1
 """A burst of messages is waited out for so long, but never longer than half a second."""
 POLL_SECONDS = 1.0
@@ -147,10 +149,10 @@ class Watch:
                 reaper.reap(self._engine, segment)
 
     def _files_changed(self, segment: str) -> bool:
-        """Whether dnsmasq gave a lease, or somebody else touched a file of ours, since the last call."""
+        """Whether dnsmasq gave a lease, a member left, or somebody touched a file of ours, since the last call."""
         places = self._engine.places
         now = [_stamp(path) for path in (places.leases(segment), places.dnsmasq_config(segment),
-                                         places.dnsmasq_hosts(segment))]
+                                         places.dnsmasq_hosts(segment), _GROUPS)]
         changed = self._files.get(segment) != now
         self._files[segment] = now
         return changed
