@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
@@ -82,7 +82,9 @@ class Peer:
 
     def call(self, method: str, *, send: Sequence[int] = (), **parameters: object) -> dict[str, Any]:
         close_all(self.take())
-        self.channel.send(call(method, parameters), send)
+        # Who is not let in is told so and cut off before he has said anything.
+        with suppress(BrokenPipeError):
+            self.channel.send(call(method, parameters), send)
         reply, self.fds = self.channel.receive()
         return parse_reply(reply)
 
