@@ -35,6 +35,14 @@ class Guest:
     by_itself: bool = False
     """It was given a name only and comes over VDE or its hypervisor's own way, so it has no port of ours."""
 
+    @property
+    def holds_name(self) -> bool:
+        """Whether its name and MAC are its own now: while it has a port, or until `leave` where it needs none.
+
+        One whose program has ended gets them again if it comes back before somebody else asks for them.
+        """
+        return self.kind != CLAIMED and (self.port is not None or self.kept or self.by_itself)
+
 
 CLAIMED = "claimed"
 
@@ -80,11 +88,11 @@ class GuestBook:
         """
         book = dict(self._guests)
         other = book.get(guest.name)
-        if other is not None and other.kind != CLAIMED and other.uid != guest.uid:
+        if other is not None and other.holds_name and other.uid != guest.uid:
             raise NameTaken(name=guest.name, why=_("another user's guest has it"))
         same_mac = self.by_mac(guest.mac)
         if same_mac is not None and same_mac.name != guest.name:
-            if same_mac.kind != CLAIMED and same_mac.uid != guest.uid:
+            if same_mac.holds_name and same_mac.uid != guest.uid:
                 raise NameTaken(name=guest.mac, why=_("another user's guest has this MAC address"))
             del book[same_mac.name]
         mine = sum(1 for g in book.values() if g.uid == guest.uid and g.kind != CLAIMED)

@@ -32,7 +32,7 @@ def register(resolver: Resolver) -> None:
                       ("mdns", "no")):
             run.run(["resolvectl", words[0], resolver.link, words[1]], what=what)
     elif resolver.kind == resolvers.RESOLVCONF:
-        run.run(["resolvconf", "-a", f"{resolver.link}.vdenet"], what=what, stdin=text.resolvconf(resolver))
+        run.run(["resolvconf", "-a", _record(resolver)], what=what, stdin=text.resolvconf(resolver))
     else:
         files.write(_drop_in(resolver), text.dnsmasq(resolver), 0o644, "root")
         _reload(resolver.kind, what)
@@ -45,7 +45,7 @@ def unregister(resolver: Resolver) -> None:
         if resolver.kind == resolvers.RESOLVED:
             run.run(["resolvectl", "revert", resolver.link], what=what)
         elif resolver.kind == resolvers.RESOLVCONF:
-            run.run(["resolvconf", "-d", f"{resolver.link}.vdenet"], what=what)
+            run.run(["resolvconf", "-d", _record(resolver)], what=what)
         elif _drop_in(resolver).exists():
             files.remove(_drop_in(resolver))
             _reload(resolver.kind, what)
@@ -63,7 +63,7 @@ def observed(resolver: Resolver) -> str | None:
         return f"{resolver.kind} {' '.join(servers)} {' '.join(domains)}" if servers else None
     if resolver.kind == resolvers.RESOLVCONF:
         for directory in RESOLVCONF_INTERFACES:
-            if state := _read(directory / f"{resolver.link}.vdenet"):
+            if state := _read(directory / _record(resolver)):
                 return f"{resolver.kind} {resolver.server} {resolver.domain}" \
                     if state == text.resolvconf(resolver) else f"{resolver.kind} other"
         return None
@@ -81,6 +81,12 @@ def stale(link: str, server: str, domain: str, kind: str) -> tuple[Resolver, ...
     """
     others = (Resolver(other, link, server, domain) for other in FILED if other != kind)
     return tuple(resolver for resolver in others if observed(resolver) is not None)
+
+
+def _record(resolver: Resolver) -> str:
+    """The name of our record with resolvconf. `lo.` puts it before those of the uplinks
+    (interface-order(5)): the first name server is the one that is asked."""
+    return f"lo.{resolver.link}"
 
 
 def _drop_in(resolver: Resolver) -> Path:

@@ -48,12 +48,24 @@ def test_a_book_outlives_the_daemon(places: Places) -> None:
 
 def test_a_name_of_another_user_is_taken(places: Places) -> None:
     book = GuestBook("vdenet0", places)
-    book.enter(guest("web", 1))
+    book.enter(guest("web", 1, port="vd0-web"))
     with pytest.raises(NameTaken, match="web"):
         book.enter(guest("web", 2, BOB))
     with pytest.raises(NameTaken, match=mac(1)):
         book.enter(guest("shop", 1, BOB))
-    assert book.all() == [guest("web", 1)]
+    assert book.all() == [guest("web", 1, port="vd0-web")]
+
+
+def test_a_name_is_free_when_the_guest_that_had_it_is_gone(places: Places) -> None:
+    book = GuestBook("vdenet0", places)
+    book.enter(guest("web", 1, port="vd0-web"))
+    book.port_gone("vd0-web")
+    book.enter(guest("web", 2, BOB, "vd0-web"))
+    assert book.all() == [guest("web", 2, BOB, "vd0-web")]
+    reserved = Guest("box", mac(3), "virtualbox", ALICE, by_itself=True)
+    book.enter(reserved)
+    with pytest.raises(NameTaken, match="box"):
+        book.enter(guest("box", 4, BOB))
 
 
 def test_ones_own_guest_comes_back_and_changes(places: Places) -> None:
