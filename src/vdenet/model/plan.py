@@ -274,9 +274,12 @@ def _service(segment: str, service: Service, running: RunningService | None) -> 
 
 
 def _ports(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    held = {tap.name for tap in wanted.guest_taps}
     for name in wanted.ports:
         link = observed.links.get(name)
-        new = link is None and any(tap.name == name for tap in wanted.guest_taps)
+        if link is not None and name in held and not link.ours:
+            continue  # it only has the name of a guest's tap
+        new = link is None and name in held
         if new or (link is not None and link.ours and not link.up):
             yield Change(SetLink(name, up=True))
         if new or (link is not None and link.master is None):
