@@ -12,7 +12,10 @@ from vdenet.model import steps
 from vdenet.model.observed import Link, Observed, RunningService
 from vdenet.model.plan import digest, reload_digest, resolver_mark, restart_digest
 from vdenet.model.steps import Step
-from vdenet.model.wanted import ALIAS, Address, Directory, Service, Wanted
+from vdenet.model.wanted import ALIAS, Address, Directory, Resolver, Service, Wanted
+
+FORGETFUL = "systemd-resolved"
+"""The resolver that forgets what it knew of a link together with it; the others keep files."""
 
 
 @dataclass
@@ -34,8 +37,8 @@ class Machine:
     firewall: str | None = None
     firewall_present: bool = False
     offload: dict[str, bool] = field(default_factory=dict)
-    resolver: str | None = None
-    resolver_link: str | None = None
+    resolvers: dict[str, str] = field(default_factory=dict)
+    """By kind, what is registered."""
     next_index: int = 10
 
     def copy(self) -> Machine:
@@ -51,6 +54,7 @@ class Machine:
                 sysctls[sysctl.key] = self.own.get(sysctl.key, "as the kernel has it")
         bridge = wanted.bridge.name
         names = {service.name for service in wanted.services}
+        kind = wanted.resolver.kind if wanted.resolver is not None else "none"
         return Observed(
             links=dict(self.links), addresses={bridge: frozenset(self.addresses.get(bridge, ()))}, sysctls=sysctls,
             directories={d.path: self.directories[d.path] for d in wanted.directories if d.path in self.directories},
@@ -58,7 +62,9 @@ class Machine:
             services={name: running for name, running in self.services.items() if name in names},
             firewall=self.firewall, firewall_present=self.firewall_present,
             offload={bridge: self.offload.get(bridge, True)} if bridge in self.links else {},
-            sysctls_kept=bool(self.record), resolver=self.resolver)
+            sysctls_kept=bool(self.record), resolver=self.resolvers.get(kind),
+            stale_resolvers=tuple(Resolver(other, bridge, wanted.server, wanted.domain)
+                                  for other in sorted(self.resolvers) if other not in (kind, FORGETFUL)))
 
     def perform(self, done: Iterable[Step]) -> None:
         for step in done:
@@ -74,8 +80,8 @@ class Machine:
         self.addresses.pop(name, None)
         self.offload.pop(name, None)
         self.own = {key: value for key, value in self.own.items() if key.split("/")[3] != name}
-        if self.resolver_link == name:
-            self.resolver = self.resolver_link = None
+        if name == "vdenet0":
+            self.resolvers.pop(FORGETFUL, None)
         for port in self.links:
             if self.links[port].master == name:
                 self.change(port, master=None)
@@ -145,10 +151,9 @@ class Machine:
                 self.held.pop(service.name, None)
             case steps.RegisterResolver(resolver):
                 assert resolver.link in self.links
-                self.resolver = resolver_mark(resolver.kind, resolver.server, resolver.domain)
-                self.resolver_link = resolver.link
-            case steps.UnregisterResolver():
-                self.resolver = self.resolver_link = None
+                self.resolvers[resolver.kind] = resolver_mark(resolver.kind, resolver.server, resolver.domain)
+            case steps.UnregisterResolver(resolver):
+                self.resolvers.pop(resolver.kind, None)
             case _:
                 assert_never(step)
 

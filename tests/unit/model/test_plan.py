@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unit.model.simulated import Machine
+from unit.model.simulated import FORGETFUL, Machine
 from unit.samples import HOST, PLACES, PLAIN, WANTED
 from vdenet.errors import Collision
 from vdenet.model import plan
 from vdenet.model.observed import Link, RunningService
 from vdenet.model.plan import Plan
 from vdenet.model.segment import Mode, Retiring
-from vdenet.model.wanted import Wanted, alias, guest_alias
+from vdenet.model.wanted import Tap, Wanted, alias, guest_alias
 from vdenet.text import blueprint
 from vdenet.text.blueprint import Guests, HostFacts
 from vdenet.text.dnsmasq import Reservation
@@ -107,6 +107,10 @@ def _services(machine: Machine, name: str, **digests: str) -> None:
     machine.services[name] = replace(machine.services[name], **digests)
 
 
+def _kill_switch(machine: Machine) -> None:
+    del machine.services["switch"], machine.held["switch"]
+
+
 def _flush(machine: Machine) -> None:
     machine.firewall, machine.firewall_present = None, False
 
@@ -140,7 +144,7 @@ DRIFTS: dict[str, tuple[Callable[[Machine], object], list[str]]] = {
     "another firewall": (lambda m: setattr(m, "firewall", "f" * 32), ["~ firewall and NAT of vdenet0"]),
     "firewall flushed": (_flush,
                          ["~ firewall and NAT of vdenet0"]),
-    "switch dead": (lambda m: m.services.pop("switch"), ["+ service switch"]),
+    "switch dead": (_kill_switch, ["+ service switch"]),
     "dnsmasq dead": (lambda m: m.services.pop("dnsmasq"), ["+ service dnsmasq"]),
     "dnsmasq with another configuration": (lambda m: _services(m, "dnsmasq", restart_digest=""),
                                            ["- service dnsmasq", "+ service dnsmasq"]),
@@ -151,11 +155,17 @@ DRIFTS: dict[str, tuple[Callable[[Machine], object], list[str]]] = {
     "hosts removed": (lambda m: m.files.pop(TEXTS["hosts"]), [f"~ file {TEXTS['hosts']}"]),
     "directory open to all": (lambda m: m.directories.update({PLACES.dns("vdenet0"): (0o777, "root")}),
                               [f"+ directory {PLACES.dns('vdenet0')}"]),
-    "resolver forgot": (lambda m: setattr(m, "resolver", None),
+    "resolver forgot": (lambda m: m.resolvers.clear(),
                         ["+ host resolver (systemd-resolved): vdenet.internal at 10.83.14.1"]),
-    "resolver asks elsewhere": (lambda m: setattr(m, "resolver", "systemd-resolved 10.9.9.9 vdenet.internal"),
+    "resolver asks elsewhere": (lambda m: m.resolvers.update({FORGETFUL: "systemd-resolved 10.9.9.9 vdenet.internal"}),
                                 ["+ host resolver (systemd-resolved): vdenet.internal at 10.83.14.1"]),
+    "an earlier resolver knows": (lambda m: m.resolvers.update({"dnsmasq": "dnsmasq 10.83.14.1 vdenet.internal"}),
+                                  ["- host resolver (dnsmasq): vdenet.internal"]),
 }
+# What the plan for it cannot take back, were a later step to fail: the next plan does.
+NO_WAY_BACK = {"mark lost", "tap deleted", "tap of another owner", "firewall altered", "another firewall",
+               "dnsmasq with another configuration", "dnsmasq with other hosts", "directory open to all",
+               "resolver asks elsewhere"}
 
 
 @pytest.mark.parametrize("drift", DRIFTS)
@@ -165,6 +175,17 @@ def test_each_drift_is_mended_and_nothing_else_is_touched(drift: str) -> None:
     spoil(machine)
     assert plan.sentences(up(machine)) == mending
     assert plan.up(WANTED, machine.observe(WANTED)) == ()
+
+
+@pytest.mark.parametrize("drift", [drift for drift in DRIFTS if drift not in NO_WAY_BACK])
+def test_the_mending_can_be_taken_back(drift: str) -> None:
+    spoil, _mending = DRIFTS[drift]
+    machine = running()
+    machine.record = dict(machine.shared)
+    spoil(machine)
+    before = machine.copy()
+    machine.perform(plan.undo_of(up(machine)))
+    assert machine == before
 
 
 def test_the_switch_holds_the_tap_that_is_there() -> None:
@@ -181,6 +202,24 @@ def test_a_guest_port_comes_back_on_the_bridge() -> None:
     assert plan.sentences(up(machine, wanted)) == [
         "~ interface vd0-a: up", "+ port vd0-a on vdenet0", "+ port vnet7 on vdenet0"], \
         "a foreign port is put back, and else left to its owner"
+
+
+HELD = blueprint.wanted(PLAIN, HOST, Guests(taps=(Tap("vd0-vm", 1000, 1500),)), PLACES)
+
+
+def test_a_tap_that_a_guest_holds_by_name_comes_back() -> None:
+    machine = running(HELD)
+    assert machine.links["vd0-vm"].alias == guest_alias("vdenet0") and machine.links["vd0-vm"].owner == 1000
+    machine.delete("vd0-vm")
+    assert plan.sentences(up(machine, HELD)) == ["+ tap vd0-vm", "~ interface vd0-vm: up", "+ port vd0-vm on vdenet0"]
+    assert plan.up(HELD, machine.observe(HELD)) == ()
+
+
+def test_a_foreign_interface_with_the_name_of_a_held_tap_is_left_alone() -> None:
+    machine = Machine(links={"vd0-vm": Link("vd0-vm", 5, "02:00:00:00:00:01", 1500, False, False, "veth")})
+    up(machine, HELD)
+    assert machine.links["vd0-vm"] == Link("vd0-vm", 5, "02:00:00:00:00:01", 1500, False, False, "veth")
+    assert plan.up(HELD, machine.observe(HELD)) == ()
 
 
 def test_a_guest_port_on_another_bridge_stays_there() -> None:
@@ -265,9 +304,11 @@ def _wanted(address: str, six: bool, mode: Mode, guard: bool, host: HostFacts, g
 
 WEB = Reservation("52:54:00:00:00:01", "web")
 HOSTS = (HOST, replace(HOST, switch_uid=991), replace(HOST, ipv6=False), replace(HOST, uplinks_ra=("eth0", "wlan0")),
-         replace(HOST, hostname="other", matches_bridge=False))
+         replace(HOST, hostname="other", matches_bridge=False), replace(HOST, resolver="resolvconf"),
+         replace(HOST, resolver="dnsmasq"), replace(HOST, resolver="none"))
 GUESTS = (Guests(), Guests(joined=(WEB,)), Guests(pinned=(WEB,), ports=("vd0-a",)),
           Guests(ports=("vd0-a", "vd0-b", "vnet7"), present=("vd0-a",)),
+          Guests(taps=(Tap("vd0-a", 1000, 1500), Tap("vd0-vm", 1000, 1500))),
           Guests(retiring=(Retiring(IPv4Interface("10.83.14.1/24"), 1e10),)),
           Guests(retiring=(Retiring(IPv4Interface("10.83.14.9/32"), 1e10),)))
 wishes = st.builds(
@@ -311,7 +352,8 @@ DAMAGES: tuple[Callable[[Machine], object], ...] = (
     lambda m: _forget_service(m, "switch"),
     lambda m: _forget_service(m, "dnsmasq"),
     lambda m: setattr(m, "firewall", None),
-    lambda m: setattr(m, "resolver", None),
+    lambda m: m.resolvers.clear(),
+    lambda m: _gone(m, "vd0-vm"),
     lambda m: m.record.clear(),
 )
 
@@ -341,6 +383,7 @@ def test_one_plan_is_enough_from_anywhere(machine: Machine, wanted: Wanted) -> N
     assert plan.sentences(plan.down(wanted, machine.observe(wanted), last=True)) == []
     assert not {"vdenet0", "vdenet0-vde"} & machine.links.keys()
     assert not machine.services and not machine.firewall_present and not machine.files and not machine.record
+    assert not machine.resolvers
 
 
 @settings(max_examples=300)
