@@ -47,7 +47,8 @@ ip address add 198.51.100.7/32 dev lo
 read -r _ </dev/stdin
 while :; do
     status=0
-    systemd-nspawn --quiet --directory="$new" --machine=lab --hostname="$name" --register=no --keep-unit --boot \
+    systemd-nspawn --quiet --directory="$new" --machine=lab --hostname="$name" --boot \
+        --register=no --keep-unit \
         --private-network --network-veth --bind="$scratch/tun:/dev/net/tun" --resolv-conf=off --timezone=off \
         --link-journal=no --console=pipe </dev/null || status=$?
     [ "$status" = 133 ] || exit "$status"

@@ -312,6 +312,8 @@ class Machine(Entered):
             self.close()
             raise MachineError(f"{name} did not start from {root}: {why.strip()}")
         self.pid = int(said)
+        # It was mounted over there, and is not reached by this name any more.
+        os.rmdir(self._scratch)
         _open.add(self)
 
     def close(self) -> None:
