@@ -21,7 +21,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent
 OUT = TESTS.parent / "dist/tests"
 # The slow ones first, so that the quick ones fill up what is left of the time.
-FIRST = ("system", "guests", "net")
+FIRST = ("system", "hypervisors", "guests", "net", "packaging")
 JOBS = int(os.environ.get("VDENET_TEST_JOBS", os.cpu_count() or 1))
 LIMIT = int(os.environ.get("VDENET_TEST_LIMIT", 60 * 60))
 """Seconds after which a suite is ended."""
