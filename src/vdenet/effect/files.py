@@ -6,12 +6,13 @@ import contextlib
 import errno
 import grp
 import os
+import secrets
 import shutil
 import tempfile
 from pathlib import Path, PurePath
 
 from vdenet.effect import run
-from vdenet.errors import Refused
+from vdenet.errors import Refused, ToolFailed
 from vdenet.i18n import _
 from vdenet.model.wanted import Directory
 
@@ -88,12 +89,30 @@ def make_directory(directory: Directory) -> None:
                       why=error.strerror or str(error)) from None
 
 
+def clear(path: PurePath, account: str) -> None:
+    """Make way at `path`, as the account that owns it: remove what is there, or else put it aside.
+
+    Members may write into the switch's control directory, so one could put a directory there that only he
+    and root can empty. It is left under another name; the package's removal, which is root without
+    bounds, takes it away. Raises `ToolFailed`.
+    """
+    try:
+        run.run(["rm", "-rf", str(path)], what=f"clear {path}", account=account)
+    except ToolFailed:
+        aside = path.parent / f".left-{secrets.token_hex(4)}"
+        run.run(["mv", "--no-target-directory", str(path), str(aside)], what=f"clear {path}", account=account)
+
+
 def remove_tree(directory: Directory) -> None:
-    """Remove a directory with all in it; where another account may write, as that account."""
+    """Remove a directory with all in it; where another account may write, as that account.
+
+    What a member made unremovable (see `clear`) stays, and the directory with it.
+    """
     path = Path(directory.path)
     if directory.writer != "root" and path.is_dir():
-        run.run(["find", str(path), "-mindepth", "1", "-delete"], what=f"empty {path}",
-                account=directory.writer)
+        with contextlib.suppress(ToolFailed):
+            run.run(["find", str(path), "-mindepth", "1", "-delete"], what=f"empty {path}",
+                    account=directory.writer)
     if directory.account != "root":
         run.run(["rm", "-rf", str(path)], what=f"remove {path}", account=directory.account)
     else:

@@ -60,8 +60,7 @@ class Supervisor:
         if stray is not None:
             self._end(stray, service)
         for path in service.clear:
-            # As the account: what lies in its directory may be anything.
-            run.run(["rm", "-rf", str(path)], what=f"clear {path}", account=service.account)
+            files.clear(path, service.account)
         log = Path(self._places.records(segment) / f"{service.name}.log")
         child = run.spawn(service, log)
         self._children[child.pid] = child
