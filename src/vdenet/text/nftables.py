@@ -151,10 +151,14 @@ def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Interface], bridge_m
     # nft of Debian 12 has no name for the target of neighbour discovery: 128 bits, 64 bits into ICMPv6
     # (RFC 4861, section 4.3).
     targets = _set([f"0x{int(a):032x}" for a in own6])
+    # What the rules cannot look into does not pass: IP behind an LLC/SNAP header (RFC 1042), and a first IPv6
+    # fragment that ends before its headers do (RFC 7112), of which nft tells no protocol.
     guard = ""
     if segment.guard:
+        # Clients take an answer from whatever port it comes.
         guard = """
 		udp sport { 67, 547 } drop
+		udp dport { 68, 546 } drop
 		icmpv6 type { nd-router-advert, nd-redirect } drop
 		icmp type redirect drop"""
     return f"""table bridge {name} {{
@@ -167,11 +171,18 @@ def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Interface], bridge_m
 		ether type {{ 8021q, 8021ad }} drop
 		ether saddr {bridge_mac} drop
 		ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 drop
+		ether type < 0x0600 @ll,112,48 0xaaaa03000000 drop
+		ether type ip6 jump whole
 		ether type arp arp saddr ip {addresses} drop
 		ether type arp arp saddr ether {bridge_mac} drop
 		ip saddr {addresses} drop
 		ip6 saddr {_set(own6)} drop
 		icmpv6 type {{ nd-neighbor-advert, nd-neighbor-solicit }} @th,64,128 {targets} jump neighbour{guard}
+	}}
+
+	chain whole {{
+		meta l4proto != 255 return
+		drop
 	}}
 
 	chain neighbour {{

@@ -64,8 +64,8 @@ def test_open_ports() -> None:
 
 def test_the_guard_can_be_off_and_then_addresses_are_guarded_still() -> None:
     on, off = (chain("from_guests", text(replace(PLAIN, guard=guard))) for guard in (True, False))
-    assert set(on) - set(off) == {"udp sport { 67, 547 } drop", "icmpv6 type { nd-router-advert, nd-redirect } drop",
-                                  "icmp type redirect drop"}
+    assert set(on) - set(off) == {"udp sport { 67, 547 } drop", "udp dport { 68, 546 } drop",
+                                  "icmpv6 type { nd-router-advert, nd-redirect } drop", "icmp type redirect drop"}
     assert f"ether saddr {MAC} drop" in off and "ip saddr { 10.83.14.1 } drop" in off
 
 
