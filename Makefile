@@ -22,7 +22,7 @@ apt = { $(apt-get) $(1) || { $(apt-get) update && $(apt-get) $(1); }; }
 
 .PHONY: help
 help: ## list these targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 20
 
 .PHONY: up
 up: ## as root: build the package, install it, bring the segment up
