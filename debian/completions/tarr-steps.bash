@@ -11,10 +11,13 @@ __tarr_steps_segments()
     done
 }
 
-# The names of the user's machines, those without blanks.
-__tarr_steps_virtualbox()
+# The names of the user's guests of a kind, those without blanks.
+__tarr_steps_guests()
 {
-    VBoxManage -q list vms 2>/dev/null | sed -n 's/^"\([^ "]*\)" {.*/\1/p'
+    case $1 in
+        virtualbox) VBoxManage -q list vms 2>/dev/null | sed -n 's/^"\([^ "]*\)" {.*/\1/p' ;;
+        lxc) lxc-ls -1 2>/dev/null ;;
+    esac
 }
 
 _tarr_steps()
@@ -30,7 +33,7 @@ _tarr_steps()
     local verbs="start stop reload check list ip join leave plan apply segment"
     local old="--start --stop --reload --check --list --ip"
     local common="--segment --json --quiet --help"
-    local kinds="qemu run virtualbox"
+    local kinds="qemu run virtualbox lxc"
 
     local at verb="" word="" values=0
     for ((at = 1; at < cword; at++)); do
@@ -85,9 +88,10 @@ _tarr_steps()
             case $word in
                 "") choice="$kinds --help" ;;
                 qemu) choice="$common --name --mac --model --print --dry-run --" ;;
-                virtualbox)
-                    choice="$common --name --via --nic --port --dry-run"
-                    ((values > 1)) || choice+=" $(__tarr_steps_virtualbox)"
+                virtualbox | lxc)
+                    choice="$common --name --nic --dry-run"
+                    [[ $word == lxc ]] || choice+=" --via --port"
+                    ((values > 1)) || choice+=" $(__tarr_steps_guests "$word")"
                     ;;
                 *) choice="$common --name --mac --" ;;
             esac
@@ -96,7 +100,7 @@ _tarr_steps()
             choice="$common --dry-run"
             case $word:$values in
                 :*) choice+=" $kinds" ;;
-                virtualbox:1) choice+=" $(__tarr_steps_virtualbox)" ;;
+                *:1) choice+=" $(__tarr_steps_guests "$word")" ;;
             esac
             ;;
         segment)

@@ -69,3 +69,8 @@ def started(suite: str, deb: Path, *packages: str, cgroup: bool = False) -> Iter
 @pytest.fixture(scope="session")
 def virtualbox(deb: Path) -> Iterator[Host]:
     yield from started("sid", deb, "virtualbox")
+
+
+@pytest.fixture(scope="session")
+def lxc(deb: Path) -> Iterator[Host]:
+    yield from started("trixie", deb, "lxc", "busybox-static", cgroup=True)

@@ -113,9 +113,9 @@ def _tell(kind: str, guest: str, reserved: dict[str, Any], segment: str, joining
     if running and not joining.live:
         lines.append(_("it is running: its next start brings it onto the segment"))
     output.remark("\n".join(lines), document)
-    if joining.via == "vde" and access.account().late:
-        output.aside(_("this login is older than the membership: log out and in again, else the VDE switch "
-                       "does not let the guest in"))
+    if joining.group and access.account().late:
+        output.aside(_("this login is older than the membership: log out and in again, else the guest cannot "
+                       "start"))
 
 
 def leave(kind: str, guest: str, segment: str, dry_run: bool, output: Output) -> None:
@@ -150,6 +150,8 @@ def leave(kind: str, guest: str, segment: str, dry_run: bool, output: Output) ->
         output.result(_commands(leaving.actions), document)
     else:
         text = _("{guest} has left {segment}") if left else _("{guest} is not on {segment}")
+        if leaving.actions and leaving.running and not leaving.live:
+            text += "\n" + _("it is running: it is off the segment when it ends")
         output.remark(text.format(guest=guest, segment=segment), document)
 
 
@@ -176,7 +178,7 @@ def _do(action: Action) -> None:
         case RunTool():
             tools.ask(action.argv, seconds=60)
         case EditFile():
-            _replace(action.path, action.before, action.after, action.encoding)
+            _replace(action.path, action.before, action.after)
 
 
 def _undo(action: Action) -> None:
@@ -185,15 +187,15 @@ def _undo(action: Action) -> None:
             if action.undo:
                 tools.ask(action.undo, seconds=60)
         case EditFile():
-            _replace(action.path, action.after, action.before, action.encoding)
+            _replace(action.path, action.after, action.before)
 
 
-def _replace(name: str, before: str | None, after: str | None, encoding: str) -> None:
+def _replace(name: str, before: str | None, after: str | None) -> None:
     """Write a file of the user's, keeping its mode; refused when it is no longer as it was read."""
     path = Path(name)
     path = path.resolve() if path.is_symlink() else path
     try:
-        now = path.read_bytes().decode(encoding) if path.exists() else None
+        now = path.read_bytes().decode(errors="surrogateescape") if path.exists() else None
         if now != before:
             raise Refused(what=_("change {path}").format(path=name), why=_("somebody else changed it meanwhile"))
         if after is None:
@@ -203,7 +205,7 @@ def _replace(name: str, before: str | None, after: str | None, encoding: str) ->
         fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(fd, "wb") as file:
-                file.write(after.encode(encoding))
+                file.write(after.encode(errors="surrogateescape"))
                 file.flush()
                 os.fsync(file.fileno())
             status = path.stat() if before is not None else None

@@ -31,7 +31,7 @@ class EditFile:
     path: str
     before: str | None
     after: str | None
-    encoding: str = "utf-8"
+    """Bytes that are no UTF-8 stand as surrogates."""
 
     def __str__(self) -> str:
         old, new = (text.splitlines(keepends=True) if text is not None else []
@@ -85,6 +85,8 @@ class Joining:
     why: str
     live: bool
     nic: str | None = None
+    group: bool = False
+    """The guest's own program needs the group vdenet when it starts."""
     memory: Mapping[str, Any] = field(default_factory=dict)
     """What `leave` has to know to put back what was there before; JSON."""
 
@@ -95,5 +97,6 @@ class Leaving:
 
     actions: tuple[Action, ...]
     live: bool
+    running: bool = False
     mac: str | None = None
     """The MAC that it had there."""

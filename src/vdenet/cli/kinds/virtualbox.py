@@ -64,7 +64,7 @@ class VirtualBox:
             after = virtualbox.plugged(nic, place.switch, wish.port, mac)
         if on is not None and (wish.via is None and wish.port is None or _same(on, after)):
             return Joining((), via, why, live=True, nic=str(on.number))
-        return Joining(self._actions(nic, after), via, why, live=True, nic=str(nic.number),
+        return Joining(self._actions(nic, after), via, why, live=True, nic=str(nic.number), group=via == SWITCH,
                        memory={"before": asdict(nic)})
 
     def leave(self, bridge: str, switch: str, memory: object) -> Leaving:
@@ -77,7 +77,7 @@ class VirtualBox:
             before = virtualbox.unplugged(on, "none")
         # The MAC of an adapter that is taken out stays with it: another join finds its name and lease again.
         return Leaving(self._actions(on, replace(before, mac=before.mac or on.mac)),
-                       live=self._vm.running, mac=on.mac)
+                       live=self._vm.running, running=self._vm.running, mac=on.mac)
 
     def _on(self, bridge: str, switch: str) -> Nic | None:
         return next((nic for number, nic in sorted(self._vm.nics.items())

@@ -1,0 +1,147 @@
+"""LXC: a veth on the segment's bridge, by the container's own configuration.
+
+Containers of root's, and those of ordinary users, whom /etc/lxc/lxc-usernet has to let onto the bridge. A
+container reads its configuration when it starts.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+from collections.abc import Sequence
+from pathlib import Path
+
+from vdenet.cli import tools
+from vdenet.errors import NoGuest, Refused
+from vdenet.i18n import _
+from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, Wish
+from vdenet.text import lxc, qemu
+from vdenet.text.lxc import Net
+
+USERNET = Path("/etc/lxc/lxc-usernet")
+VIA = "veth"
+_SECONDS = 20
+
+
+class Lxc:
+    """A container of the caller's."""
+
+    def __init__(self, guest: str) -> None:
+        tools.find("lxc-info", package="lxc")
+        self._name = guest
+        place = Path(tools.ask(["lxc-config", "lxc.lxcpath"], _SECONDS).strip())
+        self._config = place / guest / "config"
+        absent = NoGuest(kind="LXC", guest=guest, why=_("you have no container of that name in {place}").format(
+            place=place), hint="lxc-ls")
+        if "/" in guest or guest in (".", ".."):
+            raise absent
+        try:
+            self._text = self._config.read_bytes().decode(errors="surrogateescape")
+        except FileNotFoundError:
+            raise absent from None
+        except OSError as error:
+            raise Refused(what=_("read {path}").format(path=self._config),
+                          why=error.strerror or str(error)) from None
+        self._nets = lxc.nets(self._text, _files)
+        self._running = tools.ask(["lxc-info", "-n", guest, "-s", "-H"], _SECONDS).strip() not in ("STOPPED", "")
+
+    @property
+    def id(self) -> str:
+        """Where its configuration is."""
+        return str(self._config)
+
+    def found(self, wish: Wish, bridge: str, switch: str) -> Found:  # noqa: ARG002  of all kinds
+        """How the container stands. Raises `Refused`."""
+        on = self._on(bridge)
+        self._number(wish, on)
+        return Found(qemu.label(self._name) or "lxc", on.mac if on else None, self._running,
+                     joined=on is not None)
+
+    def join(self, wish: Wish, place: Place) -> Joining:
+        """A veth on the bridge. Raises `Refused`."""
+        on = self._on(place.bridge)
+        number = self._number(wish, on)
+        why = _("a veth on the bridge, by {path}").format(path=self._config)
+        if on is not None:
+            after = self._text if on.mac else lxc.with_mac(self._text, number, place.mac)
+        else:
+            _require_permission(place.bridge)
+            old = self._nets.get(number)
+            after = lxc.joined(self._text, number, old, place.bridge, place.mac, self._interface(number, old))
+        actions = () if after == self._text else (self._edit(after),)
+        return Joining(actions, VIA, why, live=False, nic=str(number), group=os.geteuid() != 0)
+
+    def leave(self, bridge: str, switch: str, memory: object) -> Leaving:  # noqa: ARG002  of all kinds
+        """The configuration as it was before; what was joined by hand is taken out. Raises `Refused`."""
+        on = self._on(bridge)
+        if on is None:
+            return Leaving((), live=False)
+        after = lxc.without_block(self._text)
+        while (still := _on(lxc.nets(after, _files), bridge)) is not None:
+            less = lxc.without(after, still.number)
+            if less == after:
+                raise Refused(what=_("take {guest} off the segment").format(guest=self._name), why=_(
+                    "a file that {path} includes puts it there").format(path=self._config))
+            after = less
+        return Leaving((self._edit(after),), live=False, running=self._running, mac=on.mac)
+
+    def _on(self, bridge: str) -> Net | None:
+        return _on(self._nets, bridge)
+
+    def _number(self, wish: Wish, on: Net | None) -> int:
+        """The network to use: the one that is on the segment, the one asked for, or the first that is free."""
+        if on is not None:
+            if wish.nic not in (None, on.number):
+                raise Refused(what=_("join {guest}").format(guest=self._name), why=_(
+                    "it is on the segment already, by its network {nic}").format(nic=on.number),
+                    hint=f"tarr-steps leave lxc {self._name}")
+            return on.number
+        if wish.nic is not None:
+            return wish.nic
+        return next(number for number in range(len(self._nets) + 1)
+                    if number not in self._nets or self._nets[number].empty)
+
+    def _interface(self, number: int, old: Net | None) -> str | None:
+        """Its name in the container: as before, else ethN where no other network has that."""
+        if old is not None and "name" in old.settings:
+            return old.settings["name"]
+        others = [net.settings.get("name") for net in self._nets.values() if net.number != number]
+        return f"eth{number}" if f"eth{number}" not in others else None
+
+    def _edit(self, after: str) -> EditFile:
+        return EditFile(str(self._config), self._text, after)
+
+
+def _on(nets: dict[int, Net], bridge: str) -> Net | None:
+    return next((net for _number, net in sorted(nets.items())
+                 if not net.empty and net.settings.get("link") == bridge), None)
+
+
+def _files(name: str) -> Sequence[str]:
+    """What `lxc.include` takes in; what cannot be read is left to LXC to complain about."""
+    path = Path(name)
+    paths = sorted(path.glob("*.conf")) if path.is_dir() else [path]
+    texts = []
+    for each in paths:
+        try:
+            texts.append(each.read_text(errors="replace"))
+        except OSError:
+            continue
+    return texts
+
+
+def _require_permission(bridge: str) -> None:
+    """Raises `Refused` where lxc-user-nic would."""
+    if os.geteuid() == 0:
+        return
+    user = pwd.getpwuid(os.geteuid())
+    groups = [grp.getgrgid(gid).gr_name for gid in os.getgrouplist(user.pw_name, user.pw_gid)]
+    try:
+        text = USERNET.read_text(errors="replace")
+    except OSError:
+        text = ""
+    if not lxc.allows(text, user.pw_name, groups, bridge):
+        raise Refused(what=_("put a container of yours on {bridge}").format(bridge=bridge),
+                      why=_("{path} does not let you").format(path=USERNET),
+                      hint=_("root adds the line: @vdenet veth {bridge} 10").format(bridge=bridge))

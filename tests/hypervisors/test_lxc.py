@@ -1,0 +1,252 @@
+"""join lxc, on real containers."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab.machine import Machine, wait_for
+from lab.roots import root
+
+from .conftest import DOMAIN, SEGMENT, Host
+
+ANOTHER = """lxc.net.0.type = veth
+lxc.net.0.link = lxcbr0
+lxc.net.0.flags = up
+lxc.net.0.name = lan0
+lxc.net.0.ipv4.address = 192.0.2.7/24
+"""
+
+
+class Container:
+    """A container of busybox, of root's, without a network."""
+
+    def __init__(self, host: Host, name: str) -> None:
+        self.host = host
+        self.name = name
+        host.machine.run(["lxc-create", "-n", name, "-t", "busybox", "-f", "/dev/null"], timeout=120)
+        self.file = host.machine.path(f"/var/lib/lxc/{name}/config")
+        self.write("lxc.apparmor.profile = unconfined\n# no network yet\n")
+
+    def write(self, more: str) -> None:
+        """Put lines in place of those about networks."""
+        kept = [line for line in self.file.read_text().splitlines(keepends=True)
+                if not line.startswith(("lxc.net.", "lxc.apparmor"))]
+        self.file.write_text("".join(kept) + more)
+
+    def key(self, key: str) -> str:
+        """What LXC itself makes of the configuration."""
+        said = self.host.machine.run(["lxc-info", "-n", self.name, "-c", key], check=False).stdout
+        return said.partition("=")[2].strip()
+
+    def join(self, *argv: str) -> str:
+        return self.host.tarr("join", "lxc", self.name, *argv, user="root").stdout
+
+    def leave(self, *argv: str) -> str:
+        return self.host.tarr("leave", "lxc", self.name, *argv, user="root").stdout
+
+    def start(self) -> None:
+        self.host.machine.run(["lxc-start", "-n", self.name, "-o", f"/tmp/{self.name}.log", "-l", "info"])
+        self.host.machine.run(["lxc-wait", "-n", self.name, "-s", "RUNNING", "-t", "20"])
+
+    def run(self, *argv: str) -> str:
+        return self.host.machine.run(["lxc-attach", "-n", self.name, "--clear-env", "--", *argv]).stdout
+
+    def stop(self) -> None:
+        self.host.machine.run(["lxc-stop", "-k", "-n", self.name], check=False)
+
+
+@pytest.fixture
+def box(lxc: Host, request: pytest.FixtureRequest) -> Iterator[Container]:
+    made = Container(lxc, f"c{len(request.node.name)}-{abs(hash(request.node.name)) % 10000}")
+    yield made
+    made.stop()
+    lxc.tarr("leave", "lxc", made.name, user="root", check=False)
+    lxc.machine.run(["lxc-destroy", "-n", made.name])
+    # Left by lxc in each hierarchy of control groups, which are not the machine's own.
+    lxc.machine.sh("rmdir /sys/fs/cgroup/lxc.pivot /sys/fs/cgroup/*/lxc.pivot 2>/dev/null", check=False)
+
+
+def test_a_container_joins_starts_and_leaves(lxc: Host, box: Container) -> None:
+    before = box.file.read_bytes()
+    told = lxc.told("join", "lxc", box.name, user="root")
+    assert (told["changed"], told["via"], told["nic"], told["running"]) == (True, "veth", "0", False)
+    assert [box.key(f"lxc.net.0.{key}") for key in ("type", "link", "flags", "name", "hwaddr")] == [
+        "veth", SEGMENT, "up", "eth0", told["mac"]]
+    box.start()
+    network = ipaddress.IPv4Interface(lxc.segment()["address"]).network
+
+    def listed() -> bool:
+        guest = lxc.listed(box.name)
+        return guest is not None and guest["address"] is not None
+    wait_for(listed, 30, f"{box.name} listed")
+    guest = lxc.listed(box.name)
+    assert guest is not None
+    assert (guest["kind"], guest["via"], guest["mac"], guest["owner"]) == ("lxc", "veth", told["mac"], "root")
+    assert ipaddress.IPv4Address(guest["address"]) in network
+    address: str = guest["address"]
+    wait_for(lambda: address in box.run("ip", "addr", "show", "eth0"), 20, "its address in the container")
+    gateway = str(ipaddress.IPv4Interface(lxc.segment()["address"]).ip)
+    assert address in box.run("nslookup", f"{box.name}.{DOMAIN}", gateway)
+    assert "it is running" in box.leave()
+    assert box.file.read_bytes() == before
+    box.stop()
+    wait_for(lambda: lxc.listed(box.name) is None, 10, f"{box.name} gone")
+
+
+def test_a_container_that_runs_is_told_to_start_anew(box: Container) -> None:
+    box.start()
+    assert "its next start" in box.join()
+
+
+def test_both_are_idempotent(lxc: Host, box: Container) -> None:
+    before = box.file.read_bytes()
+    assert "is not on" in box.leave()
+    box.join()
+    joined = box.file.read_bytes()
+    assert "already" in box.join()
+    assert not lxc.told("join", "lxc", box.name, user="root")["changed"]
+    assert box.file.read_bytes() == joined
+    box.leave()
+    assert "is not on" in box.leave()
+    assert box.file.read_bytes() == before
+
+
+def test_dry_run_changes_nothing(box: Container) -> None:
+    before = box.file.read_bytes()
+    assert f"+lxc.net.0.link = {SEGMENT}" in box.join("--dry-run")
+    assert box.file.read_bytes() == before
+    box.join()
+    joined = box.file.read_bytes()
+    assert f"-lxc.net.0.link = {SEGMENT}" in box.leave("--dry-run")
+    assert box.file.read_bytes() == joined
+
+
+def test_another_network_stays(box: Container) -> None:
+    box.write(ANOTHER)
+    before = box.file.read_bytes()
+    box.join()
+    assert [box.key(f"lxc.net.{key}") for key in ("0.link", "0.ipv4.address", "1.link", "1.name")] == [
+        "lxcbr0", "192.0.2.7/24", SEGMENT, "eth1"]
+    box.leave()
+    assert box.file.read_bytes() == before
+
+
+def test_another_network_is_taken_when_asked(box: Container) -> None:
+    box.write(ANOTHER.rstrip("\n"))  # its last line has no end
+    before = box.file.read_bytes()
+    box.join("--nic", "0")
+    assert [box.key(f"lxc.net.0.{key}") for key in ("link", "name", "ipv4.address")] == [SEGMENT, "lan0", ""]
+    box.leave()
+    assert box.file.read_bytes() == before
+
+
+def test_what_is_included_counts(lxc: Host, box: Container) -> None:
+    place = lxc.machine.path(f"/var/lib/lxc/{box.name}/conf.d")
+    place.mkdir()
+    (place / "net.conf").write_text("lxc.net.0.type = empty\nlxc.include = /tmp/more.lxc\n")
+    (place / "not.txt").write_text("lxc.net.2.type = veth\n")
+    lxc.machine.path("/tmp/more.lxc").write_text("lxc.net.1.type = veth\nlxc.net.1.link = lxcbr0\n")
+    box.write(f"lxc.include = /var/lib/lxc/{box.name}/conf.d\n")
+    before = box.file.read_bytes()
+    box.join()
+    assert [box.key(f"lxc.net.{key}") for key in ("0.type", "0.link", "1.link", "2.type")] == [
+        "veth", SEGMENT, "lxcbr0", ""]
+    box.leave()
+    box.join("--nic", "1")
+    assert [box.key(f"lxc.net.{key}") for key in ("0.type", "1.link")] == ["empty", SEGMENT]
+    box.leave()
+    assert box.file.read_bytes() == before
+
+
+def test_joined_by_hand(box: Container) -> None:
+    box.write(f"lxc.net.3.type = veth\nlxc.net.3.link = {SEGMENT}\nlxc.net.3.flags = up\n")
+    box.join()
+    assert (box.key("lxc.net.3.link"), box.key("lxc.net.3.hwaddr")[:9]) == (SEGMENT, "52:54:00:")
+    box.leave()
+    assert "lxc.net" not in box.file.read_text()
+
+
+def test_a_container_that_is_not_there(lxc: Host, box: Container) -> None:
+    for verb in ("join", "leave"):
+        lxc.refused(1, "no-guest", verb, "lxc", "nobody", user="root")
+        lxc.refused(1, "no-guest", verb, "lxc", "../lxc", user="root")
+        lxc.refused(1, "no-guest", verb, "lxc", box.name)  # it is root's
+        lxc.refused(2, "bad-value", verb, "lxc", "--", "-n")
+
+
+def test_without_lxc(lxc: Host, box: Container) -> None:
+    lxc.machine.sh("mkdir /tmp/tools; ln -s /usr/bin/* /tmp/tools/; rm /tmp/tools/lxc-*")
+    said = lxc.refused(5, "tool-missing", "join", "lxc", box.name, user="root", env={"PATH": "/tmp/tools"})
+    assert "apt install lxc" in said
+
+
+def test_while_the_segment_is_down(lxc: Host, box: Container) -> None:
+    before = box.file.read_bytes()
+    box.join()
+    lxc.tarr("stop")
+    try:
+        box.leave()
+        assert box.file.read_bytes() == before
+        lxc.refused(1, "segment-down", "join", "lxc", box.name, user="root")
+        assert box.file.read_bytes() == before
+    finally:
+        lxc.tarr("start")
+
+
+@pytest.fixture
+def own(lxc: Host) -> Path:
+    """The configuration of a container of alice's."""
+    lxc.machine.sh("mkdir -p .local/share/lxc/mine; echo '# mine' >.local/share/lxc/mine/config; "
+                   "chmod 600 .local/share/lxc/mine/config", user="alice")
+    return lxc.machine.path("/home/alice/.local/share/lxc/mine/config")
+
+
+def test_a_members_own_container(lxc: Host, own: Path) -> None:
+    told = lxc.told("join", "lxc", "mine")
+    assert (told["changed"], told["name"]) == (True, "mine")
+    assert lxc.machine.run(["lxc-info", "-n", "mine", "-c", "lxc.net.0.link"], user="alice").stdout.split()[-1] == SEGMENT
+    status = own.stat()
+    assert (status.st_mode & 0o777, status.st_uid) == (0o600, lxc.machine.account("alice")[0])
+    lxc.refused(1, "name-taken", "join", "run", "--name", "mine", "--", "true", user="bob")
+    lxc.told("leave", "lxc", "mine")
+    assert own.read_text() == "# mine\n"
+
+
+def test_a_member_whom_root_does_not_let(lxc: Host, own: Path) -> None:
+    usernet = lxc.machine.path("/etc/lxc/lxc-usernet")
+    text = usernet.read_text()
+    assert text == f"@vdenet veth {SEGMENT} 10\n"
+    usernet.write_text("@vdenet veth lxcbr0 10\n")
+    try:
+        assert f"@vdenet veth {SEGMENT} 10" in lxc.refused(1, "refused", "join", "lxc", "mine")
+        assert own.read_text() == "# mine\n"
+    finally:
+        usernet.write_text(text)
+
+
+def test_settings_that_cannot_be_written(lxc: Host, own: Path) -> None:
+    own.parent.chmod(0o500)
+    try:
+        lxc.refused(1, "refused", "join", "lxc", "mine", "--name", "half")
+    finally:
+        own.parent.chmod(0o755)
+    assert own.read_text() == "# mine\n"
+    lxc.tarr("join", "run", "--name", "half", "--", "true", user="bob")
+
+
+@pytest.mark.parametrize("theirs", ["", "@staff veth lxcbr0 3"])
+def test_the_list_of_bridges_after_purge(deb: Path, theirs: str) -> None:
+    with Machine(root("trixie", "depends"), "lab") as machine:
+        usernet = machine.path("/etc/lxc/lxc-usernet")
+        if theirs:
+            usernet.parent.mkdir()
+            usernet.write_text(theirs)  # its last line has no end
+        host = Host(machine, deb)
+        assert usernet.read_text().splitlines() == [*theirs.splitlines(), f"@vdenet veth {SEGMENT} 10"]
+        assert usernet.stat().st_mode & 0o777 == 0o644
+        host.machine.run(["apt-get", "-qq", "purge", "vdenet"], timeout=120)
+        assert usernet.exists() == usernet.parent.exists() == bool(theirs)
+        assert not theirs or usernet.read_text() == f"{theirs}\n"
