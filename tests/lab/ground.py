@@ -235,4 +235,5 @@ class Ground:
             process = subprocess.Popen(self.machine.command(argv, user=user),
                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=out)
         return self._stack.enter_context(
-            contextlib.closing(Guest(name, process, interface, log)))
+            contextlib.closing(Guest(name, process, interface, log,
+                                     self.machine.path(f"/tmp/{name}.console"))))

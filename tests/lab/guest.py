@@ -58,12 +58,12 @@ class Guest:
     """A process whose standard input and output are the agent's; `name` is its host name."""
 
     def __init__(self, name: str, process: subprocess.Popen[bytes], interface: str = "eth0",
-                 log: Path | None = None) -> None:
+                 *logs: Path) -> None:
         assert process.stdin is not None and process.stdout is not None
         self.name = name
         self.interface = interface
         self.process = process
-        self.log = log
+        self.logs = logs
         self._in: IO[bytes] = process.stdin
         self._out: IO[bytes] = process.stdout
         self._rest = b""
@@ -126,10 +126,12 @@ class Guest:
         return found[1]
 
     def said(self) -> str:
-        """The end of what the guest wrote to its log."""
-        if self.log is None or not self.log.exists():
-            return ""
-        return self.log.read_text(errors="replace")[-4000:]
+        """How its process ended, and the end of what it wrote to its logs."""
+        told = [f"exit code {self.process.poll()}"]
+        for log in self.logs:
+            if log.exists():
+                told.append(f"{log.name}:\n{log.read_text(errors='replace')[-4000:]}")
+        return "\n".join(told)
 
     def close(self) -> None:
         """End the guest by ending its process; its own clean-up gets two seconds."""
