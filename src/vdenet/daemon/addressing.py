@@ -53,11 +53,12 @@ def set_address(engine: Engine, segment: Segment, text: str) -> Moved:
             steps = engine.bring_up(engine.configuration.segment(segment.name)).steps if up else ()
         except BaseException:
             logger.error("the address of %s stays %s", segment.name, segment.address)
-            engine.configuration.write(segment.name, before)
             if served is None:
                 retiring.drop(segment.name, engine.places)
             else:
                 record.write_bytes(served)
+            if engine.configuration.text(segment.name) != before:
+                engine.configuration.write(segment.name, before)
             raise
         return Moved(segment.name, address, True, steps, segment.address if up else None)
 
