@@ -100,6 +100,9 @@ class GuestBook:
             raise Refused(what=_("join {name}").format(name=guest.name),
                           why=_("you have {most} guests' names already; free some with leave").format(
                               most=MAX_GUESTS_PER_USER))
+        if guest.port is not None:
+            # The kernel has let go of the port of whoever had it before.
+            book = {name: replace(g, port=None) if g.port == guest.port else g for name, g in book.items()}
         book[guest.name] = guest
         self._replace(book)
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vdenet.daemon.engine import Engine
-from vdenet.daemon.guests import CLAIMED, Guest
+from vdenet.daemon.guests import CLAIMED, Guest, GuestBook
 from vdenet.daemon.members import Caller
 from vdenet.daemon.quota import MAX_TAPS
 from vdenet.effect import tun
 from vdenet.errors import BadValue, NameTaken, NotPermitted, QuotaExceeded, Refused, SegmentDown
 from vdenet.i18n import _
 from vdenet.model import names
+from vdenet.model.observed import Link
 from vdenet.model.segment import MTU, Segment
 from vdenet.model.wanted import guest_alias
 from vdenet.probe import links
@@ -133,6 +135,7 @@ def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> dic
         name = _name(engine, segment, caller, wish.name)
         guest = Guest(name, _mac(segment, caller, name, wish.mac), _kind(wish.kind, "qemu"), caller.uid,
                       by_itself=True)
+        _refuse_a_second(engine.book(segment.name), links.links(), guest)
         _enter(engine, segment, guest)
         engine.bring_up(segment)
         return {"segment": segment.name, "mac": guest.mac, "name": name, "fqdn": f"{name}.{segment.domain}",
@@ -192,11 +195,23 @@ def _admit(engine: Engine, segment: Segment, caller: Caller, wish: Wish, kind: s
         raise QuotaExceeded(what=_("join"), limit=MAX_TAPS, unit=_("ports"))
     name = _name(engine, segment, caller, wish.name)
     mac = _mac(segment, caller, name, wish.mac)
-    known = engine.book(segment.name).find(name)
-    if known is not None and known.port in there and known.kind != CLAIMED and known.uid == caller.uid:
-        raise NameTaken(name=name, why=_("your guest of that name is on the segment already"))
-    port = names.port_name(segment.name, name, frozenset(there))
-    return Guest(name, mac, _kind(wish.kind, kind), caller.uid, port)
+    guest = Guest(name, mac, _kind(wish.kind, kind), caller.uid)
+    book = engine.book(segment.name)
+    _refuse_a_second(book, there, guest)
+    kept = {known.port for known in book.all() if known.kept and known.port is not None}
+    return replace(guest, port=names.port_name(segment.name, name, frozenset({*there, *kept})))
+
+
+def _refuse_a_second(book: GuestBook, there: Mapping[str, Link], guest: Guest) -> None:
+    """Raises `NameTaken` when the name or the MAC is that of another port which is there: the book would
+    forget that one, and its owner could have any number of them."""
+    for known in book.all():
+        if known.port not in there or known.uid != guest.uid:
+            continue  # of another user's guest the book itself says no
+        if known.name == guest.name:
+            raise NameTaken(name=guest.name, why=_("your guest of that name is on the segment already"))
+        if known.mac == guest.mac:
+            raise NameTaken(name=guest.mac, why=_("your guest {name} has this MAC address").format(name=known.name))
 
 
 def _settle(engine: Engine, segment: Segment, guest: Guest) -> None:
@@ -226,7 +241,8 @@ def _name(engine: Engine, segment: Segment, caller: Caller, asked: str | None) -
     for number in range(1, 10_000):
         name = f"{stem}-{number}"
         known = book.find(name)
-        if known is None or (known.uid == caller.uid and known.kind != CLAIMED and known.port not in there):
+        if known is None or (known.uid == caller.uid and known.kind != CLAIMED and not known.by_itself
+                             and known.port not in there):
             return name
     raise Refused(what=_("join"), why=_("there is no name left"))
 

@@ -1,0 +1,119 @@
+"""Who gets a port: what the book must not lose sight of, else the quota counts too few."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from unit.samples import PLAIN
+from vdenet.daemon import joining
+from vdenet.daemon.engine import Engine
+from vdenet.daemon.guests import GuestBook
+from vdenet.daemon.joining import Opened, Wish
+from vdenet.daemon.members import Caller
+from vdenet.errors import NameTaken, QuotaExceeded
+from vdenet.model.observed import Link
+from vdenet.model.places import Places
+
+ALICE, BOB = Caller(1000, "alice"), Caller(1001, "bob")
+ANY = Wish(None, None, None)
+
+
+class Machine:
+    """The engine, as far as joining asks it, and the interfaces of a kernel."""
+
+    def __init__(self, places: Places) -> None:
+        self.lock = threading.RLock()
+        self.places = places
+        self.configuration = self.netlink = self
+        self.links = {PLAIN.bridge: Link(PLAIN.bridge, 1, "02:00:00:00:00:01", 1500, True, True, "bridge")}
+        self._book = GuestBook(PLAIN.name, places)
+
+    def names(self) -> list[str]:
+        return [PLAIN.name]
+
+    def book(self, _segment: str) -> GuestBook:
+        return self._book
+
+    def labels(self, _segment: object) -> frozenset[str]:
+        return frozenset()
+
+    def bring_up(self, _segment: object) -> None:
+        pass
+
+    def set(self, name: str, **_values: object) -> None:
+        pass
+
+    def open(self, name: str, owner: int, vnet_hdr: bool) -> int:
+        self.links[name] = Link(name, len(self.links) + 1, "02:00:00:00:00:02", 1500, True, True, "tap", owner=owner)
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+
+@pytest.fixture
+def machine(places: Places, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    made = Machine(places)
+    monkeypatch.setattr(joining.links, "links", lambda: made.links)
+    monkeypatch.setattr(joining.links, "link", made.links.get)
+    monkeypatch.setattr(joining.tun, "open_tap", made.open)
+    monkeypatch.setattr(joining.tun, "open_vhost", lambda: None)
+    return made
+
+
+def tap(machine: Machine, wish: Wish, caller: Caller = ALICE) -> Opened:
+    opened = joining.open_tap(cast(Engine, machine), PLAIN, caller, wish)
+    for fd in opened.fds:
+        os.close(fd)
+    return opened
+
+
+def reserve(machine: Machine, wish: Wish) -> dict[str, Any]:
+    return joining.reserve(cast(Engine, machine), PLAIN, ALICE, wish)
+
+
+def test_a_port_that_is_there_is_never_forgotten(machine: Machine) -> None:
+    first = tap(machine, Wish("web", None, None))
+    for again in (reserve, tap):
+        with pytest.raises(NameTaken, match="your guest of that name"):
+            again(machine, Wish("web", None, None))
+        with pytest.raises(NameTaken, match="your guest web has this MAC"):
+            again(machine, Wish("shop", first.guest.mac, None))
+    assert machine.book("").all() == [first.guest]
+    del machine.links[first.port]
+    assert tap(machine, Wish("web", None, None)).guest == first.guest
+
+
+def test_so_many_ports_and_no_more(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "MAX_TAPS", 3)
+    opened = [tap(machine, ANY) for _nth in range(3)]
+    assert [one.guest.name for one in opened] == ["alice-1", "alice-2", "alice-3"]
+    with pytest.raises(QuotaExceeded):
+        tap(machine, ANY)
+    tap(machine, ANY, BOB)
+    del machine.links[opened[1].port]
+    assert tap(machine, ANY).guest == opened[1].guest
+
+
+def test_a_guest_that_comes_by_itself_keeps_the_name_that_was_chosen(machine: Machine) -> None:
+    """Its card is on the VDE switch: a second with its MAC would fight it."""
+    named = [reserve(machine, ANY)["name"], tap(machine, ANY).guest.name, reserve(machine, ANY)["name"]]
+    assert named == ["alice-1", "alice-2", "alice-3"]
+
+
+def test_a_port_belongs_to_one_guest(machine: Machine) -> None:
+    """Names of interfaces are short: another guest may get that of one that has just gone."""
+    long = "a-name-too-long-for-a-port"
+    gone = tap(machine, Wish(long, None, None))
+    del machine.links[gone.port]
+    there = tap(machine, Wish(f"{long}-2", None, None), BOB)
+    assert there.port == gone.port
+    assert machine.book("").find(long) == replace(gone.guest, port=None)
+    assert machine.book("").by_port(there.port) == there.guest
+
+
+def test_the_port_of_a_kept_guest_is_its_own_even_when_it_is_away(machine: Machine) -> None:
+    kept = joining.keep_tap(cast(Engine, machine), PLAIN, ALICE, Wish("a-name-too-long-for-a-port", None, None))
+    assert tap(machine, Wish("a-name-too-long-for-another", None, None), BOB).port != kept.port
