@@ -196,6 +196,8 @@ def test_every_file_that_is_linked_or_named_exists(text: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", text.read_text()):
         assert (TOP / target).exists(), target
     for span in re.findall(r"`([\w.]+/[\w./-]*)`", text.read_text()):
+        if span.startswith("dist/"):  # what `make deb` leaves
+            continue
         places = (TOP, TOP / "src/vdenet")
         assert any((place / path).exists() for place in places for path in (span, f"{span}.py")), span
 
