@@ -1,0 +1,210 @@
+"""The way that all kinds share, with a kind whose guests are files; what VirtualBox refuses while it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unit.cli.conftest import GUEST, SEGMENT, Daemon, TarrSteps
+from unit.text.test_virtualbox import HUMAN, READABLE
+from vdenet.cli import existing, guests, kinds, tools
+from vdenet.cli.kinds import virtualbox
+from vdenet.errors import NameTaken, NoGuest, Refused, ToolFailed
+from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, RunTool, Wish
+
+RESERVED = {"segment": "vdenet0", "mac": "52:54:00:aa:bb:cc", "name": "box", "fqdn": "box.vdenet.internal",
+            "switch": "/run/vdenet/vdenet0/switch"}
+
+
+class Files:
+    """A guest that is a file; it is on the segment when that says so."""
+
+    place = Path()
+    fails = False
+
+    def __init__(self, guest: str) -> None:
+        self.file = self.place / guest
+        if not self.file.exists():
+            raise NoGuest(kind="file", guest=guest, why="no such file")
+        self.text = self.file.read_text()
+        self.id = str(self.file)
+
+    def found(self, _wish: Wish, _bridge: str, _switch: str) -> Found:
+        return Found("box", None, running=False, joined=self.text.startswith("on"))
+
+    def join(self, _wish: Wish, place: Place) -> Joining:
+        if self.text.startswith("on"):
+            return Joining((), "file", "so", live=False)
+        actions = [EditFile(self.id, self.text, f"on {place.mac}\n")]
+        if self.fails:
+            actions.append(EditFile(self.id, "what is not there", "never"))
+        return Joining(tuple(actions), "file", "so", live=False, memory={"was": self.text})
+
+    def leave(self, _bridge: str, _switch: str, memory: Any) -> Leaving:
+        if not self.text.startswith("on"):
+            return Leaving((), live=False)
+        return Leaving((EditFile(self.id, self.text, memory["was"] if memory else "off\n"),), live=False)
+
+
+@pytest.fixture
+def box(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, daemon: Daemon) -> Path:
+    """A guest called box, not on the segment; the daemon answers."""
+    monkeypatch.setattr(kinds, "look_up", lambda _kind, guest: Files(guest))
+    monkeypatch.setattr(Files, "place", tmp_path / "guests")
+    monkeypatch.setattr(Files, "fails", False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    daemon.answers |= {"List": {"segments": [SEGMENT]}, "Reserve": RESERVED, "Leave": {"left": True}}
+    Files.place.mkdir()
+    (Files.place / "box").write_text("off, as it was\n")
+    return Files.place / "box"
+
+
+def methods(daemon: Daemon) -> list[str]:
+    return [method for method, _parameters in daemon.calls]
+
+
+def memories(box: Path) -> list[Path]:
+    return sorted((box.parents[1] / "state").rglob("*.json"))
+
+
+def test_join_and_leave(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
+    box.chmod(0o640)
+    assert "box joins vdenet0 as box.vdenet.internal" in tarr_steps("join", "lxc", "box").out
+    assert box.read_text() == "on 52:54:00:aa:bb:cc\n"
+    assert "already" in tarr_steps("join", "lxc", "box").out
+    assert "has left" in tarr_steps("leave", "lxc", "box").out
+    assert (box.read_text(), box.stat().st_mode & 0o777) == ("off, as it was\n", 0o640)
+    assert memories(box) == []
+    assert methods(daemon) == ["List", "Reserve", "List", "Reserve", "List", "Leave"]
+    assert [path.name for path in box.parent.iterdir()] == ["box"]
+
+
+def test_the_name_asked_for_first_stays(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
+    daemon.answers["Reserve"] = {**RESERVED, "name": "shop"}
+    tarr_steps("join", "lxc", "box", "--name", "shop")
+    tarr_steps("join", "lxc", "box")
+    tarr_steps("leave", "lxc", "box")
+    assert [given["name"] for method, given in daemon.calls if method != "List"] == ["shop", "shop", "shop"]
+
+
+def test_dry_run(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
+    assert "+on " in tarr_steps("join", "lxc", "box", "--dry-run").out
+    assert not json.loads(tarr_steps("join", "lxc", "box", "--dry-run", "--json").out)["changed"]
+    assert tarr_steps("leave", "lxc", "box", "--dry-run").out == "nothing to do\n"
+    assert box.read_text() == "off, as it was\n"
+    assert set(methods(daemon)) == {"List"}
+    assert memories(box) == []
+
+
+def test_what_fails_half_way_is_taken_back(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Files, "fails", True)
+    done = tarr_steps("join", "lxc", "box")
+    assert (done.status, "somebody else changed it meanwhile" in done.err) == (1, True)
+    assert box.read_text() == "off, as it was\n"
+    assert methods(daemon) == ["List", "Reserve", "Leave"]
+    assert memories(box) == []
+
+
+def test_a_name_that_the_daemon_refuses(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
+    daemon.answers["Reserve"] = NameTaken(name="box", why="another user's guest has it")
+    assert tarr_steps("join", "lxc", "box").status == 1
+    assert box.read_text() == "off, as it was\n"
+
+
+def test_another_guest_of_ones_own_keeps_its_name(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [{**GUEST, "name": "box"}]}]}
+    assert tarr_steps("join", "lxc", "box").status == 1
+    assert methods(daemon) == ["List"]
+    assert box.read_text() == "off, as it was\n"
+
+
+def test_a_segment_that_is_down(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
+    tarr_steps("join", "lxc", "box")
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "state": "down", "guests": []}]}
+    assert "tarr-steps start vdenet0" in tarr_steps("join", "lxc", "box").err
+    assert tarr_steps("leave", "lxc", "box").status == 0
+    assert box.read_text() == "off, as it was\n"
+
+
+def test_a_guest_that_is_no_more_gives_back_its_name(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
+    tarr_steps("join", "lxc", "box")
+    box.unlink()
+    assert "has left" in tarr_steps("leave", "lxc", "box").out
+    assert daemon.calls[-1] == ("Leave", {"segment": "vdenet0", "name": "box", "kind": "lxc"})
+    assert memories(box) == []
+    assert tarr_steps("leave", "lxc", "box").status == 1
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"segment": 1}', "[" * 100_000])
+def test_a_memory_that_cannot_be_understood(tarr_steps: TarrSteps, box: Path, text: str) -> None:
+    tarr_steps("join", "lxc", "box")
+    memories(box)[0].write_text(text)
+    assert tarr_steps("leave", "lxc", "box").status == 0
+    assert box.read_text() == "off\n"
+
+
+def test_a_link_stays_a_link(tmp_path: Path, box: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(box)
+    guests.perform([EditFile(str(link), "off, as it was\n", "bytes \udcff\n")])
+    assert link.is_symlink()
+    assert box.read_bytes() == b"bytes \xff\n"
+
+
+def test_a_file_that_somebody_changed_is_left_alone(box: Path) -> None:
+    with pytest.raises(Refused):
+        guests.perform([EditFile(str(box), "something else", "new")])
+    assert box.read_text() == "off, as it was\n"
+
+
+def test_commands_are_taken_back_in_reverse(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def ask(argv: tuple[str, ...], seconds: float = 0) -> str:  # noqa: ARG001
+        ran.append(" ".join(argv))
+        if argv == ("c",):
+            raise ToolFailed(what="run", tool="c", why="no")
+        return ""
+
+    monkeypatch.setattr(tools, "ask", ask)
+    with pytest.raises(ToolFailed):
+        guests.perform([RunTool(("a",), ("not", "a")), RunTool(("x",)), RunTool(("b",), ("not", "b")), RunTool(("c",), ("z",))])
+    assert ran == ["a", "x", "b", "c", "not b", "not a"]
+
+
+@pytest.mark.parametrize("guest", ["", "-v", "--help", "a\nb", "a\x1b[2J", "x" * 256])
+def test_what_no_guest_is_called(guest: str) -> None:
+    with pytest.raises(Exception, match="expected the name"):
+        existing.checked(guest)
+
+
+# --- VirtualBox, as it answers for a machine that runs ---------------------------------------------
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> virtualbox.VirtualBox:
+    def ask(argv: list[str], _seconds: float) -> str:
+        return READABLE.replace("poweroff", "running") if "--machinereadable" in argv else HUMAN
+
+    monkeypatch.setattr(tools, "find", lambda tool, **_named: f"/usr/bin/{tool}")
+    monkeypatch.setattr(tools, "ask", ask)
+    monkeypatch.setattr(virtualbox, "FILTER", Path(os.devnull))
+    return virtualbox.VirtualBox("my web")
+
+
+PLACE = Place("vdenet0", "vdenet0", SEGMENT["switch"], "box", "52:54:00:aa:bb:cc")
+
+
+def test_a_running_machine_takes_an_adapter_that_is_enabled(running: virtualbox.VirtualBox) -> None:
+    joining = running.join(Wish(), PLACE)
+    assert [str(action).split(" ", 3)[-1] for action in joining.actions] == ["nic5 bridged vdenet0"]
+    assert joining.live
+
+
+def test_a_running_machine_does_not_enable_one(running: virtualbox.VirtualBox) -> None:
+    with pytest.raises(Refused, match="disabled"):
+        running.join(Wish(nic=4), PLACE)
