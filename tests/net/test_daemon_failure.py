@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from lab import traces
@@ -122,9 +123,11 @@ def test_no_space_for_the_state(machine: Machine, daemon: Daemon) -> None:
                " dd if=/dev/zero of=/var/lib/vdenet/filler bs=1k count=64 2>/dev/null || :")
     try:
         before = traces.everything(machine)
+        calls: list[tuple[str, dict[str, Any]]] = [
+            ("SetAddress", {"address": "10.9.8.1/24"}), ("OpenTap", {"name": "full"}),
+            ("Reserve", {"name": "full"}), ("KeepTap", {"name": "full"})]
         with Peer(machine, "alice") as alice:
-            for method, parameters in (("SetAddress", {"address": "10.9.8.1/24"}), ("OpenTap", {"name": "full"}),
-                                       ("Reserve", {"name": "full"}), ("KeepTap", {"name": "full"})):
+            for method, parameters in calls:
                 with pytest.raises(VdenetError) as caught:
                     alice.call(method, **parameters)
                 assert caught.value.code == "refused"

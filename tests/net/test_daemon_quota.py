@@ -8,6 +8,7 @@ import random
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from lab.daemon import Daemon
@@ -38,7 +39,7 @@ def served(machine: Machine, user: str = "bob") -> None:
     assert time.monotonic() - begun < PATIENCE
 
 
-def patiently(peer: Peer, method: str, **parameters: str) -> None:
+def patiently(peer: Peer, method: str, **parameters: Any) -> None:
     """A call under the rate of operations."""
     while True:
         try:
