@@ -129,6 +129,12 @@ def test_who_has_a_name_keeps_it_whatever_he_says_next(places: Places) -> None:
     assert book.claimed() == (Reservation(mac(2), "db"), Reservation(mac(1), "web"))
 
 
+def test_one_guest_has_one_name(places: Places) -> None:
+    book = GuestBook("vdenet0", places)
+    book.follow([lease(1, "web"), lease(1, "db")], NOBODY)
+    assert book.claimed() == (Reservation(mac(1), "web"),)
+
+
 def test_names_of_ended_leases_are_free(places: Places) -> None:
     book = GuestBook("vdenet0", places)
     book.enter(guest("joined", 9))

@@ -45,6 +45,8 @@ def test_answers() -> None:
     assert dnsquery.addresses(answer(record(pointer, 1, address)), 0x1234) == [IPv4Address("10.83.14.23")]
     assert dnsquery.addresses(answer(record(pointer, 5, b"\1x\0"), record(b"\1x\0", 1, address)), 0x1234) == [
         IPv4Address("10.83.14.23")], "by an alias"
+    others = answer(record(pointer, 28, bytes(16)), record(pointer, 1, bytes(16)), record(pointer, 16, b"\3abc"))
+    assert dnsquery.addresses(others, 0x1234) == [], "other records"
     assert dnsquery.addresses(answer(flags=0x8183), 0x1234) == [], "no such name is an answer"
 
 
@@ -52,7 +54,7 @@ def test_answers() -> None:
     b"", b"\x12\x34", QUESTION, answer(identity=1), answer(record(b"\xc0\x0c", 1, b"1234"))[:-1],
     answer(record(b"\xc0\x0c", 1, b"1234"))[:-6], answer(questions=b"\x3f" + b"a" * 10)))
 def test_what_is_no_answer(message: bytes) -> None:
-    assert not dnsquery.addresses(message, 0x1234)
+    assert dnsquery.addresses(message, 0x1234) is None
 
 
 @given(st.binary(max_size=80), st.integers(0, 65535), st.integers(0, 65535))

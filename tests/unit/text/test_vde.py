@@ -52,6 +52,7 @@ def test_answers() -> None:
     assert vde.answer("0000 DATA END WITH '.'\nPort 0001\n1000 not the end\n.\n1000 Success\n\nvde$ ") == (
         0, "Port 0001\n1000 not the end")
     assert vde.answer("1022 Invalid argument\n\nvde$ ") == (22, "")
+    assert vde.answer("1104 Connection reset by peer\n\nvde$ ") == (104, "")
     assert vde.answer("") == (-1, "")
 
 

@@ -26,6 +26,7 @@ def test_a_call() -> None:
     assert sent == {"method": "org.vdenet.Control.List", "parameters": {"segment": "vdenet0"}}
     call = message.parse_call(sent)
     assert call.method == "org.vdenet.Control.List" and call.parameters.text("segment") == "vdenet0"
+    assert message.parse_call({"method": "x" * 128}).method == "x" * 128
     assert message.parse_call({"method": "x"}).parameters == Parameters({}), "parameters may be absent"
 
 
@@ -42,6 +43,7 @@ def test_parameters() -> None:
     assert given_ones.text("a") == given_ones.required("a") == "text"
     assert given_ones.text("null") is given_ones.text("absent") is None
     assert given_ones.text("empty") == ""
+    assert Parameters({"long": "x" * 512}).text("long") == "x" * 512
     given_ones.only("a", "null", "empty", "more")
     for key in ("null", "absent"):
         with pytest.raises(BadValue, match=key):
@@ -66,6 +68,15 @@ def test_an_error_comes_back_as_it_was(error: VdenetError) -> None:
     with pytest.raises(type(error)) as caught:
         message.parse_reply(json.loads(json.dumps(message.refusal(error))))
     assert str(caught.value) == str(error)
+
+
+def test_an_error_of_another_version_still_says_something() -> None:
+    data = {"what": ["a", "list"], "why": None, "more": 1.5}
+    with pytest.raises(errors.Refused, match=r"\['a', 'list'\]: None") as caught:
+        message.parse_reply({"error": "x", "parameters": {"code": "refused", "data": data}})
+    assert caught.value.data == {"what": "['a', 'list']", "why": None, "more": "1.5"}
+    with pytest.raises(ProtocolError, match="whatever"):
+        message.parse_reply({"error": "whatever", "parameters": {"code": 7}})
 
 
 def test_a_reply() -> None:
