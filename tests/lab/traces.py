@@ -75,6 +75,14 @@ def everything(machine: Machine) -> Traces:
             **{f"process {args}": "" for args in services(machine)}}
 
 
+def settle(machine: Machine, bridge: str = "vdenet0") -> None:
+    """Wait for what comes by itself after a start: the kernel's link-local address, the daemon's last look."""
+    machine.wait_for(lambda: "fe80:" in (shown := machine.run(["ip", "-6", "address", "show", "dev", bridge]).stdout)
+                     and "tentative" not in shown, 15, "a link-local address")
+    machine.wait_for(lambda: not json.loads(machine.run(["tarr-steps", "plan", "--json"]).stdout)["steps"], 40,
+                     "a segment as it should be")
+
+
 def difference(before: Traces, after: Traces) -> list[str]:
     """A line for each thing that is gone, new or changed."""
     return [f"{name}: {before.get(name, 'absent')!r} -> {after.get(name, 'absent')!r}"

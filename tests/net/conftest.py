@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from lab import roots
+from lab import roots, traces
 from lab.daemon import Daemon
 from lab.machine import Machine
 
@@ -49,4 +49,5 @@ def machine(request: pytest.FixtureRequest, new_machine: Callable[[str], Machine
 def daemon(machine: Machine) -> Iterator[Daemon]:
     """The daemon of that machine, with the segment up."""
     with Daemon(machine) as running:
+        traces.settle(machine)
         yield running

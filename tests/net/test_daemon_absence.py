@@ -31,6 +31,7 @@ def addresses(machine: Machine, daemon: Daemon) -> Iterator[list[str]]:
         machine.run(["ip", "netns", "exec", name, "udhcpc", "-i", f"in{name}", "-s", "/tmp/bound",
                      "-q", "-n", "-f", "-T", "1", "-t", "10"])
         found.append(machine.path(f"/tmp/address.in{name}").read_text().strip())
+    traces.settle(machine)
     yield found
     for name in GUESTS:
         machine.run(["ip", "netns", "del", name])

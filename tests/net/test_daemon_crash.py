@@ -89,7 +89,7 @@ def same(expected: Traces, found: Traces, when: str) -> None:
 
 def becomes(expected: Traces, machine: Machine, when: str) -> None:
     """As `same`, with a moment for what the kernel does later (a link-local address, a route)."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + 15
     while traces.difference(expected, found := traces.everything(machine)) and time.monotonic() < end:
         time.sleep(0.1)
     same(expected, found, when)

@@ -32,7 +32,7 @@ def whole(machine: Machine, daemon: Daemon) -> Iterator[None]:
     yield
     assert daemon.alive
     machine.run(["tarr-steps", "start"])
-    wait_for(lambda: not steps_left(machine), 30, "whole segment")
+    traces.settle(machine)
 
 
 def steps_left(machine: Machine) -> list[str]:
