@@ -169,6 +169,10 @@ def require_own_namespace(netns: int, caller: Caller) -> None:
     refusal = NotPermitted(what=_("use that namespace"),
                            why=_("it is not a network namespace of {name}").format(name=caller.name))
     try:
+        # Asked first: what else may be behind a descriptor (a device, a file system of the caller's own) is
+        # sent no request, which it might answer in its own time.
+        if not os.readlink(f"/proc/self/fd/{netns}").startswith("net:["):
+            raise refusal
         if fcntl.ioctl(netns, _NS_GET_NSTYPE) != _CLONE_NEWNET \
                 or os.fstat(netns).st_ino == os.stat("/proc/self/ns/net").st_ino:
             raise refusal
