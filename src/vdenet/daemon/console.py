@@ -6,6 +6,7 @@ What comes back is another account's text: bounded in size and time, and parsed 
 from __future__ import annotations
 
 import socket
+import time
 from pathlib import Path
 
 from vdenet.errors import ToolFailed
@@ -15,6 +16,7 @@ from vdenet.text import vde
 PROMPT = b"\nvde$ "
 MAX_ANSWER = 4 * 1024 * 1024
 SECONDS = 2.0
+"""For a whole answer: whoever asks holds up every other change."""
 
 
 class Console:
@@ -47,7 +49,9 @@ class Console:
 
     def _read(self) -> str:
         raw = b""
+        until = time.monotonic() + SECONDS
         while not raw.endswith(PROMPT):
+            self._socket.settimeout(max(until - time.monotonic(), 0.001))
             chunk = self._socket.recv(65536)
             if not chunk or len(raw) > MAX_ANSWER:
                 raise ConnectionError("the switch's console ended")

@@ -179,6 +179,7 @@ def _answers(service: Service) -> bool:
     """Whether the service can be used now."""
     if service.ready_socket is not None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(1.0)  # what listens there may have no room for us
             try:
                 sock.connect(str(service.ready_socket))
             except OSError:

@@ -6,12 +6,11 @@ what they will want. Files that the caller may not read are passed over.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
 
+from vdenet.probe import regular
 from vdenet.text import networks
 
 _LIMIT = 1024 * 1024
@@ -54,7 +53,7 @@ def configured_networks(root: Path = Path("/")) -> dict[str, list[IPv4Network]]:
     found: dict[str, list[IPv4Network]] = {}
     for pattern, parse in _SOURCES:
         for path in sorted(_matches(root, pattern)):
-            named = sorted(set(parse(_text(path))))
+            named = sorted(set(parse(regular.text(path, _LIMIT))))
             if named:
                 found[f"/{path.relative_to(root)}"] = named
     return found
@@ -65,16 +64,3 @@ def _matches(root: Path, pattern: str) -> Iterator[Path]:
         yield from root.glob(pattern)
     except OSError:  # a directory that only root may enter
         return
-
-
-def _text(path: Path) -> str:
-    """The file's text; empty for what is no regular file or may not be read."""
-    try:
-        # O_NONBLOCK: a FIFO in one of these directories must not hold us up.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                return ""
-            return file.read(_LIMIT).decode(errors="replace")
-    except OSError:
-        return ""

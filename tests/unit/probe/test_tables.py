@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
-from vdenet.probe import leases, routes, sysctls
+from vdenet.probe import leases, regular, routes, sysctls
 from vdenet.text.dnsmasq import Lease
 
 
@@ -37,6 +38,18 @@ def test_leases(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\n0 52:54:00:00:00:01 10.83.14.23 web *\n")
     assert leases.read(path) == [Lease(0, "52:54:00:00:00:01", "10.83.14.23", "web")]
     assert leases.read(tmp_path) == []
+
+
+def test_what_dnsmasq_never_writes_is_no_lease_file(tmp_path: Path) -> None:
+    """A dnsmasq that somebody took over: nothing in its directory holds the daemon up, or is read for it."""
+    secret, fifo, link = (tmp_path / name for name in ("secret", "fifo", "link"))
+    secret.write_text("0 52:54:00:00:00:01 10.83.14.23 web *\n")
+    os.mkfifo(fifo)
+    link.symlink_to(secret)
+    before = len(os.listdir("/proc/self/fd"))
+    assert [leases.read(path) for path in (fifo, link, tmp_path, Path("/dev/zero"))] == [[], [], [], []]
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert regular.text(link, 4) == "0 52"
 
 
 def test_the_first_overlap() -> None:
