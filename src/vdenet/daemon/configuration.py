@@ -22,6 +22,7 @@ class Configuration:
 
     def __init__(self, places: Places) -> None:
         self._places = places
+        self._told: dict[str, str] = {}
 
     def names(self) -> list[str]:
         """Names of all segments that have a file."""
@@ -39,13 +40,16 @@ class Configuration:
         return config.parse(self.text(name), name, str(self._places.config(name)))
 
     def all(self) -> list[Segment]:
-        """Every segment that can be read; one that cannot is logged and left as it is on the machine."""
-        found = []
+        """Every segment that can be read; one that cannot is logged, once, and left as it is on the machine."""
+        found, told = [], {}
         for name in self.names():
             try:
                 found.append(self.segment(name))
             except VdenetError as error:
-                logger.error("%s", error)
+                told[name] = str(error)
+                if self._told.get(name) != told[name]:
+                    logger.error("%s", error)
+        self._told = told
         return found
 
     def text(self, name: str) -> str:

@@ -55,7 +55,11 @@ class Server:
                 logger.error("accept: %s", error)
                 threading.Event().wait(0.2)  # out of descriptors: do not spin
                 continue
-            self._take(sock)
+            try:
+                self._take(sock)
+            except Exception:  # of one connection: the next is served all the same
+                logger.exception("a new connection")
+                sock.close()
 
     def _take(self, sock: socket.socket) -> None:
         caller = members.peer(sock)
@@ -68,8 +72,12 @@ class Server:
         if not self._quota.connect(caller.uid):
             _refuse(sock, QuotaExceeded(what=_("connect"), limit=MAX_CONNECTIONS, unit=_("connections")))
             return
-        threading.Thread(target=self._converse, args=(sock, caller), daemon=True,
-                         name=f"uid {caller.uid}").start()
+        try:
+            threading.Thread(target=self._converse, args=(sock, caller), daemon=True,
+                             name=f"uid {caller.uid}").start()
+        except BaseException:
+            self._quota.disconnect(caller.uid)
+            raise
 
     def _converse(self, sock: socket.socket, caller: Caller) -> None:
         try:

@@ -30,6 +30,7 @@ _GROUPS = PurePath("/etc/group")
 
 QUIET_SECONDS = 0.1
 """A burst of messages is waited out for so long, but never longer than half a second."""
+_MOST_MESSAGES = 10_000
 POLL_SECONDS = 1.0
 FULL_SECONDS = 15.0
 """Everything is looked at so often even when nobody said anything."""
@@ -104,8 +105,9 @@ class Watch:
     def _drain(self) -> None:
         for sock in self._sockets:
             try:
-                while sock.recv(65536):
-                    pass
+                # Who makes messages as fast as they are read must not keep the watch from looking.
+                for _nth in range(_MOST_MESSAGES):
+                    sock.recv(65536)
             except BlockingIOError:
                 continue
             except OSError:
@@ -116,9 +118,10 @@ class Watch:
             pass
 
     def _look(self, due: bool) -> None:
-        for segment in self._engine.configuration.all():
-            if self._engine.stopped(segment.name):
-                continue
+        segments = [one for one in self._engine.configuration.all() if not self._engine.stopped(one.name)]
+        # One that is there no more would be due for ever.
+        self._retry = {one.name: self._retry[one.name] for one in segments if one.name in self._retry}
+        for segment in segments:
             if not self._files_changed(segment.name) and not due:
                 continue
             when, delay = self._retry.get(segment.name, (0.0, 0.0))

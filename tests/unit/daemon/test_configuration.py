@@ -65,7 +65,15 @@ def test_one_bad_file_leaves_the_others(places: Places, caplog: pytest.LogCaptur
     put(places, "lab.toml", "mode = 1")
     put(places, "vdenet0.toml", GOOD)
     with caplog.at_level(logging.ERROR, "vdenetd"):
-        assert [segment.name for segment in Configuration(places).all()] == ["vdenet0"]
+        configuration = Configuration(places)
+        for _look in range(3):
+            assert [segment.name for segment in configuration.all()] == ["vdenet0"]
+        assert len(caplog.messages) == 1, "the watch looks every second"
+        put(places, "lab.toml", GOOD)
+        configuration.all()
+        put(places, "lab.toml", "mode = 1")
+        configuration.all()
+    assert len(caplog.messages) == 2, "broken again is news"
 
 
 def test_written_as_a_whole(places: Places) -> None:

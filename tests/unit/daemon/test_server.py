@@ -102,6 +102,17 @@ def test_a_call_and_another_on_the_same_connection(door: Door) -> None:
         assert channel.receive() == ({"parameters": {"version": vdenet.__version__}}, [])
 
 
+def test_a_connection_that_cannot_be_served_is_only_itself(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_words: object, **_more: object) -> None:
+        raise RuntimeError("can't start new thread")
+    with monkeypatch.context() as out_of_threads:
+        out_of_threads.setattr(threading.Thread, "start", none)
+        for _nth in range(MAX_CONNECTIONS + 1):
+            with pytest.raises((Closed, ConnectionError)):
+                Channel(door.connect()).receive()
+    assert door.call("Version") == {"version": vdenet.__version__}
+
+
 def test_who_is_no_member_is_told_before_anything_is_read(door: Door) -> None:
     door.caller = BOB
     answer, _fds = Channel(door.connect()).receive()
