@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from vdenet.model.observed import Link
@@ -10,6 +11,8 @@ from vdenet.probe import ethtool
 SYS_CLASS_NET = Path("/sys/class/net")
 _IFF_UP = 0x1
 _IFF_TAP = 0x2
+_MOST_HEARD, _MOST_OF_A_PORT = 65536, 1024
+"""MAC addresses of a bridge, and behind one port: a guest can make up as many as it likes."""
 
 
 def links() -> dict[str, Link]:
@@ -89,14 +92,17 @@ def heard(bridge: str) -> dict[str, str]:
     try:
         for port in (path / "brif").iterdir():
             numbers[int(_read(port / "port_no"), 16)] = port.name
-        raw = (path / "brforward").read_bytes()
+        with open(path / "brforward", "rb") as file:
+            raw = file.read(16 * _MOST_HEARD)
     except (OSError, ValueError):
         return {}
     table: dict[str, str] = {}
+    behind: Counter[int] = Counter()
     for at in range(0, len(raw) - 15, 16):
         entry = raw[at:at + 16]
         is_local = entry[7]
         port_number = entry[6] | entry[12] << 8
-        if not is_local and port_number in numbers:
+        if not is_local and port_number in numbers and behind[port_number] < _MOST_OF_A_PORT:
+            behind[port_number] += 1
             table[":".join(f"{byte:02x}" for byte in entry[:6])] = numbers[port_number]
     return table

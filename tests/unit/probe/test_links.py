@@ -79,3 +79,17 @@ def test_heard(sysfs: Path) -> None:
         + entry("52:54:00:00:00:03", 9) + b"cut")
     assert links.heard("vdenet0") == {"52:54:00:00:00:01": "vd0-web", "52:54:00:00:00:02": "vd0-many"}
     assert links.heard("none") == {}
+
+
+def test_a_guest_with_a_flood_of_addresses_hides_no_other(sysfs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "_MOST_OF_A_PORT", 5)
+    bridge = put(sysfs, "vdenet0", 3)
+    for name, number in (("vd0-web", "0x1"), ("vd0-flood", "0x2")):
+        (bridge / "brif" / name).mkdir(parents=True)
+        (bridge / "brif" / name / "port_no").write_text(f"{number}\n")
+    (bridge / "brforward").write_bytes(b"".join(entry(f"52:54:00:00:01:{nth:02x}", 2) for nth in range(100))
+                                       + entry("52:54:00:00:00:01", 1))
+    found = links.heard("vdenet0")
+    assert found["52:54:00:00:00:01"] == "vd0-web" and len(found) == 6
+    monkeypatch.setattr(links, "_MOST_HEARD", 3)
+    assert len(links.heard("vdenet0")) == 3
