@@ -19,7 +19,7 @@ from unit.samples import HOST, PLACES, PLAIN, segments, surroundings
 from vdenet.model import plan
 from vdenet.model.observed import Observed
 from vdenet.model.segment import Host, Mode, OpenPort, Retiring, Segment
-from vdenet.model.wanted import Wanted
+from vdenet.model.wanted import Tap, Wanted
 from vdenet.text import blueprint, nftables
 from vdenet.text.blueprint import Guests, HostFacts
 from vdenet.text.dnsmasq import Reservation
@@ -35,7 +35,7 @@ FULL = replace(
 GUESTS = Guests(
     joined=(Reservation("52:54:00:00:00:04", "alice-1"), Reservation("52:54:00:00:00:05", "web")),
     pinned=(Reservation("52:54:00:00:00:06", "debian"), Reservation("52:54:00:00:00:07", "alice-1")),
-    ports=("vd5a30-alice-1",), present=("lab-vde", "vnet7"),
+    ports=("vd5a30-alice-1",), present=("lab-vde", "vnet7"), taps=(Tap("vd5a30-vm", 1000, 1500),),
     retiring=(Retiring(IPv4Interface("10.99.0.1/24"), 1e10), Retiring(IPv4Interface("10.83.14.9/32"), 1e10)))
 
 CASES: dict[str, Wanted] = {
