@@ -26,7 +26,7 @@ from vdenet.daemon.quota import MAX_CONNECTIONS, MAX_OPERATIONS
 from vdenet.daemon.server import Server
 from vdenet.errors import BadValue, NotPermitted, QuotaExceeded, UnknownOperation, VdenetError
 from vdenet.wire import message
-from vdenet.wire.channel import Channel, Closed
+from vdenet.wire.channel import Channel, Closed, close_all
 
 ALICE, BOB = Caller(1000, "alice"), Caller(1001, "bob")
 
@@ -113,9 +113,11 @@ def test_a_connection_that_cannot_be_served_is_only_itself(door: Door, monkeypat
     assert door.call("Version") == {"version": vdenet.__version__}
 
 
-def test_who_is_no_member_is_told_before_anything_is_read(door: Door) -> None:
+def test_who_is_no_member_is_told_before_anything_is_read(door: Door, caplog: pytest.LogCaptureFixture) -> None:
     door.caller = BOB
-    answer, _fds = Channel(door.connect()).receive()
+    with caplog.at_level(logging.WARNING, "vdenetd"):
+        answer, _fds = Channel(door.connect()).receive()
+    assert "refused uid=1001" in caplog.text
     with pytest.raises(NotPermitted, match="bob is not in the group vdenet"):
         message.parse_reply(answer)
 
@@ -195,6 +197,34 @@ def test_every_change_is_a_line_in_the_log(
         door.call("Paint", colour="red\nuid=0 operation=Forged")
     line, = [record.getMessage() for record in caplog.records]
     assert line.startswith("uid=1000 operation=Paint object=colour=red\\nuid=0") and "\n" not in line
+
+
+def test_a_change_that_is_done_is_logged_and_its_descriptors_are_closed(
+        door: Door, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def hand_out(_request: Request) -> Answer:
+        return Answer({"ok": True}, list(os.pipe()))
+
+    offer(monkeypatch, Operation("HandOut", Role.MEMBER, True, ("name",), hand_out))
+    channel = Channel(door.connect())
+    before = len(os.listdir("/proc/self/fd"))
+    with caplog.at_level(logging.INFO, "vdenetd"):
+        channel.send(message.call("HandOut", {"name": "web"}))
+        _answer, fds = channel.receive()
+    assert len(fds) == 2
+    close_all(fds)
+    assert settled(before) <= before
+    assert caplog.messages == ["uid=1000 operation=HandOut object=name=web result=done"]
+
+
+def test_who_hangs_up_may_come_again(door: Door) -> None:
+    until = time.monotonic() + 5
+    done = 0
+    while done < MAX_CONNECTIONS + 2:
+        try:
+            done += "version" in door.call("Version")
+        except QuotaExceeded:  # the server has not seen yet that the one before has gone
+            assert time.monotonic() < until
+            time.sleep(0.01)
 
 
 def test_faster_than_allowed(door: Door) -> None:
