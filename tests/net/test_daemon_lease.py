@@ -69,6 +69,20 @@ def test_no_trick_keeps_it(machine: Machine, alice: Peer, trick: str) -> None:
     assert listed(alice) == []
 
 
+def test_a_tap_with_the_mac_of_a_guest_ends(machine: Machine, alice: Peer) -> None:
+    """The bridge takes what is for an address of its own ports: the guest would hear nothing any more."""
+    port = alice.call("OpenTap", name="web")["port"]
+    fds = alice.take()
+    with Peer(machine, "bob") as bob:
+        victim = bob.call("Reserve", name="prey")["mac"]
+        request = struct.pack("16sH6s8x", port.encode(), 1, bytes.fromhex(victim.replace(":", "")))
+        fcntl.ioctl(fds[0], SIOCSIFHWADDR, request)
+        wait_for(lambda: not machine.path(f"/sys/class/net/{port}").exists(), 5, "end of the port")
+        bob.call("Leave", name="prey")
+    for fd in fds:
+        os.close(fd)
+
+
 def test_leave_takes_it_from_its_holder(machine: Machine, alice: Peer) -> None:
     alice.call("OpenTap", name="web")
     fds = alice.take()

@@ -79,6 +79,7 @@ def open_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> Op
         assert guest.port is not None
         fd = tun.open_tap(guest.port, caller.uid, vnet_hdr=True)
         try:
+            engine.netlink.set(guest.port, mac=names.tap_mac(guest.port))
             _settle(engine, segment, guest)
         except BaseException:
             os.close(fd)

@@ -1,4 +1,5 @@
-"""Ends ports whose lease has ended: nobody attached any more, or an owner who left the group."""
+"""Ends ports that have no right to be there: nobody attached any more, an owner who left the group, or one
+who turns the bridge against another guest."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from vdenet.daemon import members
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.log import logger
 from vdenet.errors import VdenetError
+from vdenet.model.names import tap_mac
 from vdenet.model.segment import Segment
 from vdenet.model.wanted import guest_alias
 from vdenet.probe import links
@@ -14,7 +16,8 @@ from vdenet.probe import links
 def reap(engine: Engine, segment: Segment) -> None:
     """Delete the segment's guest ports that have no right to be there.
 
-    A tap that was made persistent and let go has lost its carrier. Whoever holds a tap can write down another
+    A tap that was made persistent and let go has lost its carrier. One that got the MAC address of a guest keeps
+    every frame from that guest, since the bridge takes it for the host's. Whoever holds a tap can write down another
     owner for it, so the owner is taken from the book; from the tap only when the book has lost it: a damaged
     file must not take the network from guests that run.
     """
@@ -27,6 +30,8 @@ def reap(engine: Engine, segment: Segment) -> None:
             why = None
             if link.kind == "tap" and link.up and not link.carrier and not (guest and guest.kept):
                 why = "nobody holds it"
+            elif link.kind == "tap" and link.mac != tap_mac(link.name):
+                why = "its holder gave it another MAC address"
             elif not _may_stay(link.owner if guest is None else guest.uid):
                 why = "its owner is not in the group"
             if why is None:

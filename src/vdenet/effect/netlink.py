@@ -16,6 +16,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from vdenet.effect import tun
 from vdenet.errors import ToolFailed
+from vdenet.model.names import tap_mac
 from vdenet.model.wanted import ALIAS, Address, Bridge, Tap
 from vdenet.probe import ethtool, links
 
@@ -43,7 +44,8 @@ class Netlink:
         fd = tun.open_tap(tap.name, tap.owner, vnet_hdr=False)
         try:
             with _explained(f"make the tap {tap.name}"):
-                self._route.link("set", index=_index(tap.name), ifalias=alias, mtu=tap.mtu)
+                self._route.link("set", index=_index(tap.name), ifalias=alias, mtu=tap.mtu,
+                                 address=tap_mac(tap.name))
                 tun.make_persistent(fd)  # last: until here a crash leaves nothing behind
         finally:
             os.close(fd)

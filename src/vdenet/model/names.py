@@ -140,6 +140,15 @@ def bridge_mac(machine_id: str, segment: str) -> str:
     return "02:" + ":".join(f"{byte:02x}" for byte in digest[:5])
 
 
+def tap_mac(tap: str) -> str:
+    """The host's end of a tap: made from its name, so that it shows when a holder gave it another's.
+
+    What the bridge hears for the address of a port of its own, it takes for the host's.
+    """
+    digest = hashlib.sha256(f"vdenet tap\0{tap}".encode()).digest()
+    return "fe:" + ":".join(f"{byte:02x}" for byte in digest[:5])
+
+
 def port_prefix(segment: str) -> str:
     """What the names of a segment's guest ports begin with: `vd0-` for vdenet0.
 
