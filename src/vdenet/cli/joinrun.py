@@ -30,7 +30,7 @@ from vdenet.wire.channel import Channel, Closed, close_all
 from vdenet.wire.message import parse_reply
 
 LEASE_SECONDS = 15.0
-"""dnsmasq probes an address for three seconds before it offers it; the rest is for a busy machine."""
+"""dnsmasq answers at once (`no-ping`); the rest is for a busy machine."""
 SET_UP_SECONDS = 30.0
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 

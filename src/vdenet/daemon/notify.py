@@ -13,11 +13,6 @@ def ready() -> None:
     _send("READY=1")
 
 
-def status(text: str) -> None:
-    """A line for `systemctl status`."""
-    _send(f"STATUS={text}")
-
-
 def _send(message: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:

@@ -29,10 +29,6 @@ class Netlink:
     def __init__(self) -> None:
         self._route = IPRoute()
 
-    def close(self) -> None:
-        """Close the socket."""
-        self._route.close()
-
     def create_bridge(self, bridge: Bridge, alias: str) -> None:
         """A bridge with a MAC of its own, without spanning tree, down and without an address."""
         with _explained(f"make the bridge {bridge.name}"):

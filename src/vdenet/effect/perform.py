@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import assert_never
 
 from vdenet.effect import files, firewall, resolver, sysctl, tun
@@ -84,8 +83,3 @@ class Hands:
             resolver.register(wanted)
         except VdenetError as error:
             self.notes.append(str(error))
-
-    def close(self) -> None:
-        """Give back what was opened."""
-        with contextlib.suppress(OSError):
-            self.netlink.close()
