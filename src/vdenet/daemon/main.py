@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import grp
 import os
+import select
 import signal
 import socket
 import sys
@@ -90,21 +91,32 @@ def _serve(places: Places) -> int:
         _sweep(places)
         engine = Engine(places)
         listener = notify.listener() or _bind(places)
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: stop.set())
+        told = _told_to_end()
         _boot(engine)
         watch = Watch(engine)
         watch.start()
         threading.Thread(target=Server(engine, listener).serve, name="server", daemon=True).start()
         notify.ready()
         logger.info("vdenetd %s serves %s", vdenet.__version__, places.control)
-        stop.wait()
+        select.select([told], [], [])
         # The segments stay: guests must not notice that the daemon is replaced.
         with engine.lock:
             watch.close()
             logger.info("vdenetd ends; the segments stay")
     return 0
+
+
+def _told_to_end() -> int:
+    """A descriptor that can be read once a signal asked the daemon to end.
+
+    Not an event that the handler sets: the kernel may give the signal to another thread than the main one,
+    which then sleeps on, and only the main one runs handlers.
+    """
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(writer)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: None)
+    return reader
 
 
 def _boot(engine: Engine) -> None:
