@@ -124,6 +124,8 @@ def _sysctls(segment: Segment, host: HostFacts, use6: bool) -> tuple[Sysctl, ...
     if host.ipv6:
         result += [Sysctl(f"net/ipv6/conf/{bridge}/{key}", value) for key, value in (
             ("accept_ra", "0"), ("accept_redirects", "0"), ("autoconf", "0"),
+            # The link-local address from the MAC, which is the one that the firewall guards.
+            ("addr_gen_mode", "0"),
             # No duplicate address detection: a guest could deny the host its address.
             ("accept_dad", "0"),
         )]
