@@ -152,7 +152,8 @@ def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Interface], bridge_m
     # (RFC 4861, section 4.3).
     targets = _set([f"0x{int(a):032x}" for a in own6])
     # What the rules cannot look into does not pass: IP behind an LLC/SNAP header (RFC 1042), and a first IPv6
-    # fragment that ends before its headers do (RFC 7112), of which nft tells no protocol.
+    # fragment that ends before its headers do (RFC 7112): of one nft tells no protocol, of another it tells a
+    # protocol whose ports or type it cannot read. Later fragments are nothing without the first.
     guard = ""
     if segment.guard:
         # Clients take an answer from whatever port it comes.
@@ -181,6 +182,10 @@ def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Interface], bridge_m
 	}}
 
 	chain whole {{
+		frag frag-off != 0 return
+		icmpv6 type {{ 0-255 }} return
+		udp sport {{ 0-65535 }} return
+		meta l4proto {{ icmpv6, udp }} drop
 		meta l4proto != 255 return
 		drop
 	}}
