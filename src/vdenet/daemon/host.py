@@ -20,6 +20,7 @@ def facts(places: Places) -> HostFacts:
         switch_uid=pwd.getpwnam(SWITCH_ACCOUNT).pw_uid,
         matches_bridge=_matches_bridge(),
         resolver=resolvers.kind(),
+        search=resolvers.search_domains(),
         ipv6=sysctls.read("net/ipv6/conf/all/disable_ipv6") == "0",
         uplinks_ra=_uplinks(places))
 

@@ -105,7 +105,7 @@ def _reload(kind: str, what: str) -> None:
 def _ask(argv: list[str]) -> str:
     """What a program prints; nothing when it fails: the resolver may not run just now."""
     try:
-        return run.run(argv, what="ask the host's resolver")
+        return run.run(argv, what="ask the host's resolver", timeout=3)
     except (ToolFailed, ToolMissing):
         return ""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from vdenet.text import resolver as text
+
 RESOLVED = "systemd-resolved"
 NETWORKMANAGER = "networkmanager-dnsmasq"
 DNSMASQ = "dnsmasq"
@@ -34,6 +36,14 @@ def kind(root: Path = Path("/")) -> str:
             and ("resolvconf" in target or _says_resolvconf(root)):
         return RESOLVCONF
     return NONE
+
+
+def search_domains(root: Path = Path("/")) -> tuple[str, ...]:
+    """The domains that the host searches; none when nobody says."""
+    try:
+        return text.search_domains((root / "etc/resolv.conf").read_text(errors="replace"))
+    except OSError:
+        return ()
 
 
 def _resolv_conf(root: Path) -> tuple[set[str], str]:

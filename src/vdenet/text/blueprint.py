@@ -37,6 +37,8 @@ class HostFacts:
     """The kernel's nft can match the bridge that a frame came in by (nft_meta_bridge)."""
     resolver: str
     ipv6: bool
+    search: tuple[str, ...] = ()
+    """Domains that the host's resolver searches: those of the networks that it is in."""
     uplinks_ra: tuple[str, ...] = ()
     """Interfaces that take routes from router advertisements, and would stop when IPv6 forwarding goes on."""
 
@@ -60,7 +62,8 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
     """All that has to be there while `segment` is up."""
     mac = names.bridge_mac(host.machine_id, segment.name)
     labels = host_labels(host.hostname, segment.name)
-    config = dnsmasq.config(segment, labels, places)
+    config = dnsmasq.config(segment, labels, places,
+                            [name for name in host.search if name != segment.domain])
     hosts = dnsmasq.hosts(dnsmasq.reservations(segment.hosts, guests.joined, guests.pinned))
     old = [retiring.address for retiring in guests.retiring if retiring.address != segment.address]
     ports = tuple(sorted({*guests.ports, *(tap.name for tap in guests.taps)}))

@@ -35,8 +35,12 @@ def _word(value: object) -> str:
     return text
 
 
-def config(segment: Segment, host_names: Sequence[str], places: Places) -> str:
-    """The whole configuration file; `host_names` are the host's own labels, which no guest may claim."""
+def config(segment: Segment, host_names: Sequence[str], places: Places,
+           local_domains: Sequence[str] = ()) -> str:
+    """The whole configuration file; `host_names` are the host's own labels, which no guest may claim.
+
+    `local_domains` are those of the networks that the host is in: their names may be private addresses.
+    """
     bridge, domain = segment_name(segment.bridge), domain_name(segment.domain)
     address = segment.address
     lines = [
@@ -54,7 +58,7 @@ def config(segment: Segment, host_names: Sequence[str], places: Places) -> str:
         "domain-needed",
         "stop-dns-rebind",
         # Names of the segment are private addresses by design; so are those of other local domains.
-        f"rebind-domain-ok=/{domain}/",
+        f"rebind-domain-ok=/{'/'.join([domain, *map(domain_name, local_domains)])}/",
         # A probe of each address before its first offer would hold every guest up for three seconds.
         "no-ping",
         "cache-size=1000",

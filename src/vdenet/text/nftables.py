@@ -19,6 +19,9 @@ from vdenet.model.names import segment_name
 from vdenet.model.segment import Mode, Segment
 from vdenet.model.wanted import Firewall
 
+_ICMPV6 = ("echo-request", "nd-router-solicit", "nd-neighbor-solicit", "nd-neighbor-advert",
+           "mld-listener-report", "mld2-listener-report")
+"""What guests may send to the host itself."""
 _INTERFACE = re.compile(r"[A-Za-z0-9._:@-]{1,15}", re.ASCII)
 
 
@@ -114,7 +117,7 @@ def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface]) -> str:
 		ip daddr {addresses} udp dport 53 accept
 		ip daddr {addresses} tcp dport 53 accept{input6}
 		icmp type echo-request accept
-		icmpv6 type {{ echo-request, nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld2-listener-report }} accept{opened}
+		icmpv6 type {{ {", ".join(_ICMPV6)} }} accept{opened}
 		drop
 	}}
 

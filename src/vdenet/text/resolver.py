@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vdenet.errors import BadValue
+from vdenet.model.names import domain_name
 from vdenet.model.wanted import Resolver
 
 
@@ -15,6 +17,19 @@ def dnsmasq(resolver: Resolver) -> str:
 def resolvconf(resolver: Resolver) -> str:
     """A record for resolvconf(8)."""
     return f"nameserver {resolver.server}\nsearch {resolver.domain}\n"
+
+
+def search_domains(text: str) -> tuple[str, ...]:
+    """The domains that resolv.conf(5) has searched, sorted; what is no domain's name is passed over."""
+    found = set()
+    for words in map(str.split, text.splitlines()):
+        if words[:1] in (["search"], ["domain"]):
+            for word in words[1:]:
+                try:
+                    found.add(domain_name(word))
+                except BadValue:
+                    continue  # `.` of systemd-resolved, and what somebody mistyped
+    return tuple(sorted(found))
 
 
 def resolvectl(text: str) -> list[str]:

@@ -37,7 +37,8 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
                 talk(theirs)
         threading.Thread(target=run, daemon=True).start()
         monkeypatch.setattr(console, "socket", SimpleNamespace(
-            socket=lambda *_kind: Connected(socket.AF_UNIX, socket.SOCK_STREAM, 0, ours.detach()), AF_UNIX=0, SOCK_STREAM=0, SOCK_CLOEXEC=0))
+            socket=lambda *_kind: Connected(socket.AF_UNIX, socket.SOCK_STREAM, 0, ours.detach()),
+            AF_UNIX=0, SOCK_STREAM=0, SOCK_CLOEXEC=0))
         return Path("socket")
     return start
 

@@ -69,6 +69,12 @@ def test_other_ways_to_write_the_same() -> None:
         Host("52:54:00:12:34:56", "web"),)
 
 
+@pytest.mark.parametrize(("text", "seconds"), (
+    ("120", 120), ('"2m"', 120), ('"120s"', 120), ('"90m"', 5400), ('"1h"', 3600), ('"7d"', 604800), ("604800", 604800)))
+def test_the_time_of_a_lease(text: str, seconds: int) -> None:
+    assert parse(f"{MINIMAL}[dhcp]\nlease = {text}").lease_seconds == seconds
+
+
 def test_a_bad_name_of_the_segment_itself() -> None:
     with pytest.raises(BadValue):
         config.parse(MINIMAL, "../lab", "lab.toml")
@@ -117,8 +123,13 @@ MISTAKES = [
     ('["10.83.14.100", "10.83.14.199"]', '["10.83.15.100", "10.83.15.199"]', "11"),
     ('["10.83.14.100", "10.83.14.199"]', '["10.83.14.100", "10.83.14.255"]', "11"),
     ('["10.83.14.100", "10.83.14.199"]', '["10.83.14.1", "10.83.14.199"]', "11"),
+    ('"10.83.14.1/24"', '"10.83.14.199/24"', "11"),
+    ("guard = false", "host = 3\nguard = false\n#", "6"),
+    ("guard = false", 'host = ["web"]\nguard = false\n#', "6"),
     ('"2h"', '"2 hours"', "12"),
-    ('"2h"', '"1m"', "12"),
+    ('"2h"', "119", "12"),
+    ('"2h"', "604801", "12"),
+    ('"2h"', '"0d"', "12"),
     ('"2h"', '"8d"', "12"),
     ('"2h"', "true", "12"),
     ('"2h"', "-1", "12"),
@@ -238,6 +249,8 @@ def test_a_new_address_changes_addresses_and_nothing_else() -> None:
     "192.168.7.1/29",    # nor have the hosts
     "192.168.7.10/24",   # a host's
     "192.168.7.150/24",  # in the range
+    "192.168.7.100/24",
+    "192.168.7.199/24",
 ))
 def test_a_new_address_is_refused_where_something_has_no_place(address: str) -> None:
     with pytest.raises(Refused, match=address):

@@ -36,6 +36,12 @@ def test_what_resolvectl_says() -> None:
     assert resolver.resolvectl("") == resolver.resolvectl("Link 3 (vdenet0):\n") == []
 
 
+def test_domains_that_are_searched() -> None:
+    text = "search corp.example lan\nnameserver 9.9.9.9\ndomain Fritz.Box\nsearch . a/b\n"
+    assert resolver.search_domains(text) == ("corp.example", "fritz.box", "lan")
+    assert resolver.search_domains("") == ()
+
+
 def test_a_question() -> None:
     assert QUESTION == bytes.fromhex("1234 0100 0001 0000 0000 0000") + b"\3web\6vdenet\x08internal\0" + b"\0\1\0\1"
 
