@@ -124,8 +124,6 @@ MISTAKES = [
     ('["10.83.14.100", "10.83.14.199"]', '["10.83.14.100", "10.83.14.255"]', "11"),
     ('["10.83.14.100", "10.83.14.199"]', '["10.83.14.1", "10.83.14.199"]', "11"),
     ('"10.83.14.1/24"', '"10.83.14.199/24"', "11"),
-    ("guard = false", "host = 3\nguard = false\n#", "6"),
-    ("guard = false", 'host = ["web"]\nguard = false\n#', "6"),
     ('"2h"', '"2 hours"', "12"),
     ('"2h"', "119", "12"),
     ('"2h"', "604801", "12"),
@@ -165,6 +163,13 @@ def test_each_mistake_is_shown_where_it_is(old: str, new: str, place: str) -> No
         parse(FULL.replace(old, new, 1))
     assert caught.value.data["where"] == ("lab.toml:" + place).rstrip(":")
     assert str(caught.value).startswith("cannot read lab.toml") and str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("value", ("3", '["web"]', '"web"', '{mac = "52:54:00:12:34:56"}'))
+def test_hosts_that_are_no_tables(value: str) -> None:
+    with pytest.raises(BadConfig, match="host: expected tables") as caught:
+        parse(f"{MINIMAL}host = {value}")
+    assert caught.value.data["where"] == "lab.toml:2"
 
 
 def test_an_unfinished_file_ends_at_its_end() -> None:
