@@ -69,6 +69,11 @@ def test_other_ways_to_write_the_same() -> None:
         Host("52:54:00:12:34:56", "web"),)
 
 
+def test_the_limits_are_inside() -> None:
+    assert [parse(f"{MINIMAL}switch.ports = {number}").switch_ports for number in (2, 1024)] == [2, 1024]
+    assert parse(MINIMAL + 'open = ["tcp/1", "udp/65535"]').open_ports == (OpenPort("tcp", 1), OpenPort("udp", 65535))
+
+
 @pytest.mark.parametrize(("text", "seconds"), (
     ("120", 120), ('"2m"', 120), ('"120s"', 120), ('"90m"', 5400), ('"1h"', 3600), ('"7d"', 604800), ("604800", 604800)))
 def test_the_time_of_a_lease(text: str, seconds: int) -> None:
@@ -260,6 +265,17 @@ def test_a_new_address_changes_addresses_and_nothing_else() -> None:
 def test_a_new_address_is_refused_where_something_has_no_place(address: str) -> None:
     with pytest.raises(Refused, match=address):
         config.with_address(FULL, parse(FULL), IPv4Interface(address))
+
+
+@pytest.mark.parametrize(("host", "place"), ((2, True), (126, True), (127, False), (128, False), (254, False)))
+def test_a_host_moves_into_a_smaller_network_where_it_fits(host: int, place: bool) -> None:
+    text = f'{MINIMAL}[[host]]\nmac = "52:54:00:12:34:56"\naddress = "10.83.14.{host}"\n'
+    if place:
+        after = config.with_address(text, parse(text), IPv4Interface("192.168.7.1/25"))
+        assert parse(after).hosts[0].address == IPv4Address(f"192.168.7.{host}")
+    else:
+        with pytest.raises(Refused, match=f"10.83.14.{host} has no place in 192.168.7.0/25"):
+            config.with_address(text, parse(text), IPv4Interface("192.168.7.1/25"))
 
 
 def as_file(segment: Segment, style: int) -> str:
