@@ -53,8 +53,9 @@ def connect(machine: Entered, user: str = "root", path: str = "/run/vdenet/contr
 def _connect(path: str, timeout: float) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
-        sock.settimeout(timeout)
+        # With a timeout of Python's it would not wait for a place in the queue (EAGAIN, connect(2)).
         sock.connect(path)
+        sock.settimeout(timeout)
     except BaseException:
         sock.close()
         raise

@@ -91,9 +91,7 @@ def test_its_address_ends_with_it(machine: Machine) -> None:
     assert "brief.vdenet.internal" in first.stdout
     wait_for(lambda: "brief" not in guests(machine), 3, "the guest gone")
     assert run(machine, "getent hosts brief.vdenet.internal", check=False).returncode == 2
-    # The name stays the user's own until it is given up.
-    assert run(machine, "true", "--name", "brief", user="bob", check=False).returncode == 1
-    machine.run(["tarr-steps", "leave", "run", "brief"], user=USER)
+    # Whoever asks first may have the name of a guest that is gone.
     run(machine, "true", "--name", "brief", user="bob")
 
 
