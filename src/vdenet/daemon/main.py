@@ -147,7 +147,7 @@ def _bind(places: Places) -> socket.socket:
     sock.bind(temporary)
     os.chown(temporary, -1, grp.getgrnam(GROUP).gr_gid)
     os.chmod(temporary, 0o660)
-    sock.listen(64)
+    sock.listen(socket.SOMAXCONN)  # as systemd does: one who floods it must not turn others away
     os.rename(temporary, path)
     return sock
 
