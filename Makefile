@@ -52,7 +52,7 @@ test: ## install what testing needs, run every test that this machine can run
 	$(MAKE) --no-print-directory deb
 	VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py
 
-.PHONY: test-unit test-net test-guests test-hypervisors test-system
+.PHONY: test-unit test-net test-guests test-hypervisors test-emulated test-system
 test-unit: ## the unit and golden tests: they touch nothing
 	@/usr/bin/python3 tests/suites.py unit golden
 test-net: deb ## switch, DHCP, DNS and packet filter in network namespaces
@@ -61,6 +61,8 @@ test-guests: deb ## QEMU, LXC and VDE guests on one segment
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py guests
 test-hypervisors: deb ## the real tools of VirtualBox and others join their guests
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py hypervisors
+test-emulated: deb ## slow: a whole machine with Debian's own kernel, emulated
+	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py emulated
 test-system: deb ## install, use, upgrade, remove, purge, with systemd and without
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py system
 
