@@ -244,7 +244,7 @@ class _Reader:
         value = switch.get("ports", DEFAULT_SWITCH_PORTS)
         if isinstance(value, bool) or not isinstance(value, int) or not 2 <= value <= MAX_SWITCH_PORTS:
             raise self.bad("switch.ports", _("expected a number from 2 to {most}").format(most=MAX_SWITCH_PORTS))
-        return value
+        return int(value)
 
 
 def initial(address: IPv4Interface, address6: IPv6Interface) -> str:
