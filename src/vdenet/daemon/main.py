@@ -162,6 +162,8 @@ def _make_places(places: Places) -> None:
 def _sweep(places: Places) -> None:
     """Clear away the halves of files that a predecessor was writing when it was killed."""
     for top in (places.etc, places.run / "state", places.run / "dns", places.var):
+        if not Path(top).is_dir():
+            continue  # /etc/vdenet, before there is a segment
         files.sweep(top)
         for path in Path(top).iterdir():
             if path.is_dir() and not path.is_symlink():

@@ -88,6 +88,8 @@ def segment_address(text: str) -> ipaddress.IPv4Interface:
     try:
         either = ipaddress.ip_interface(text)
     except ValueError:
+        if _is_ipv4(text.partition("/")[0]) and text.rpartition("/")[2].isdecimal():
+            raise bad(_("expected a prefix length from /16 to /30")) from None
         raise bad(_("expected an IPv4 address and a prefix length, such as 10.83.14.1/24")) from None
     if not isinstance(either, ipaddress.IPv4Interface):
         raise bad(_("expected an IPv4 address, such as 10.83.14.1/24; this is IPv6"))
@@ -102,6 +104,14 @@ def segment_address(text: str) -> ipaddress.IPv4Interface:
     if either.ip == either.network.broadcast_address:
         raise bad(_("that is the broadcast address of the network"))
     return either
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 PRIVATE_NETWORKS = tuple(
