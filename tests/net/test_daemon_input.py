@@ -15,7 +15,7 @@ VERBS = ("start", "stop", "reload", "check", "list", "plan", "ip")
 ADDRESSES = {
     "out of range": ("10.9.8.256/24", "IPv4"),
     "no length": ("10.9.8.1", "prefix length"),
-    "/33": ("10.9.8.1/33", "IPv4"),
+    "/33": ("10.9.8.1/33", "prefix length"),
     "/31": ("10.9.8.1/31", "/30"),
     "/8": ("10.9.8.1/8", "/16"),
     "IPv6": ("fd00::1/64", "IPv6"),
