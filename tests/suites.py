@@ -136,6 +136,10 @@ def show(suite: Suite, result: Result) -> None:
 
 def main(names: list[str]) -> int:
     OUT.mkdir(parents=True, exist_ok=True)
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        # Whoever starts this in the background ignores them, and so would all that the tests start.
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     begun = time.monotonic()
     results = run(names or found())
     print(f"\n{'suite':12} passed failed skipped    time")

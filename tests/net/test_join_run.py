@@ -224,7 +224,9 @@ def test_included_ssh_configuration_is_usable(machine: Machine) -> None:
 
 def test_the_lease_is_renewed(machine: Machine) -> None:
     running = start(machine, "a() { ip -o -4 address show eth0 | grep -o 'valid_lft [0-9]*' | tr -dc 0-9; }; "
-                             "echo ready; sleep 3; b=$(a); sleep 2; c=$(a); [ $c -gt $b ]; echo $b $c $?", "--quiet")
+                             "echo ready; sleep 3; b=$(a); n=0; "
+                             "while c=$(a); [ $c -le $b ] && [ $n -lt 100 ]; do sleep 0.2; n=$((n + 1)); done; "
+                             "[ $c -gt $b ]; echo $b $c $?", "--quiet")
     assert running.stdout is not None
     assert running.stdout.readline() == "ready\n"
     time.sleep(4)
