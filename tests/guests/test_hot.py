@@ -29,15 +29,27 @@ def nothing_lost(ground: Ground) -> Iterator[None]:
         assert lost == [], f"{stream}: {len(lost)} of {sent}"
 
 
-def links(ground: Ground) -> dict[str, tuple[int, str]]:
-    """Index and MAC of all that belongs to the segment."""
-    return {name: (link["ifindex"], link["address"]) for name, link in ground.links().items()
+def links(ground: Ground) -> dict[str, tuple[object, ...]]:
+    """What identifies and what describes all that belongs to the segment."""
+    return {name: tuple(link.get(key) for key in (
+                "ifindex", "address", "ifalias", "mtu", "operstate", "flags", "master"))
+            for name, link in ground.links().items()
             if name == SEGMENT or link.get("master") == SEGMENT}
+
+
+def settled(ground: Ground) -> bool:
+    """Whether the bridge has reported each of its ports for the last time.
+
+    A port is forwarding at once, but its forward delay (15 s) runs all the same, and at its end the kernel
+    sends another RTM_NEWLINK in which nothing is new (br_make_forwarding() in net/bridge/br_stp.c).
+    """
+    return ground.machine.sh("cat /sys/class/net/*/brport/forward_delay_timer | sort -u").split() == ["0"]
 
 
 def test_kill_of_the_daemon_loses_nothing_and_a_start_changes_nothing(ground: Ground) -> None:
     for guest in ground.guests.values():
         guest.run(f"ping -c 1 -W 5 {ground.gateway}")
+    wait_for(lambda: settled(ground), 60, "end of the forward delay")
     before, children, listed = links(ground), ground.pids(*CHILDREN), ground.listed()
     addresses = {name: str(guest.wait_address()) for name, guest in ground.guests.items()}
     assert all(children.values())
