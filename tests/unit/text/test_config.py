@@ -166,15 +166,22 @@ def test_each_mistake_is_shown_where_it_is(old: str, new: str, place: str) -> No
     assert FULL.count(old) >= 1
     with pytest.raises(BadConfig) as caught:
         parse(FULL.replace(old, new, 1))
-    assert caught.value.data["where"] == ("lab.toml:" + place).rstrip(":")
+    at = place if ":" in place or not place else f"{place}:1"  # keys begin their lines here
+    assert caught.value.data["where"] == f"lab.toml:{at}".rstrip(":")
     assert str(caught.value).startswith("cannot read lab.toml") and str(caught.value).isprintable()
+
+
+def test_the_column_of_a_key_that_is_indented() -> None:
+    with pytest.raises(BadConfig) as caught:
+        parse(f'{MINIMAL}\n  [[ host ]]\n    mac = "52:54"\n')
+    assert caught.value.data["where"] == "lab.toml:4:5"
 
 
 @pytest.mark.parametrize("value", ("3", '["web"]', '"web"', '{mac = "52:54:00:12:34:56"}'))
 def test_hosts_that_are_no_tables(value: str) -> None:
     with pytest.raises(BadConfig, match="host: expected tables") as caught:
         parse(f"{MINIMAL}host = {value}")
-    assert caught.value.data["where"] == "lab.toml:2"
+    assert caught.value.data["where"] == "lab.toml:2:1"
 
 
 def test_an_unfinished_file_ends_at_its_end() -> None:

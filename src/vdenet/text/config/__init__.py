@@ -1,0 +1,109 @@
+"""/etc/vdenet/SEGMENT.toml: parsed into a `Segment`, and edited so that comments survive.
+
+Reading uses tomllib of the standard library; only the program's own edits need tomlkit, which keeps an
+admin's comments and order (and takes longer to import). Each table of the file has a module of its own.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import Any
+
+from vdenet.errors import BadConfig
+from vdenet.i18n import _
+from vdenet.model import names
+from vdenet.model.segment import DEFAULT_DOMAIN, DEFAULT_SWITCH_PORTS, Mode, OpenPort, Segment
+from vdenet.text.config import dhcp, hosts
+from vdenet.text.config.editing import initial, with_address
+from vdenet.text.config.reader import Reader
+
+__all__ = ["KEYS", "parse", "initial", "with_address"]
+
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "": ("address", "address6", "mode", "domain", "guard", "open"),
+    "[dhcp]": dhcp.KEYS,
+    "[switch]": ("ports",),
+    "[[host]]": hosts.KEYS,
+}
+"""What may stand in each table; vdenet.toml(5) has a section for each."""
+
+MAX_SWITCH_PORTS = 1024
+_OPEN = re.compile(r"(tcp|udp)/([1-9][0-9]{0,4})", re.ASCII)
+
+
+def parse(text: str, name: str, where: str) -> Segment:
+    """The segment that `text` describes; `where` is the file's path, for messages.
+
+    Raises `BadConfig` with file, line and column.
+    """
+    names.segment_name(name)
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfig(where=_position(str(error), where), why=_message(str(error))) from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets
+        raise BadConfig(where=where, why=_("it is too long or nested too deeply")) from None
+    return _segment(Reader(text, where), name, table)
+
+
+def _position(message: str, where: str) -> str:
+    found = re.search(r"\(at line (\d+), column (\d+)\)", message)
+    if found:
+        return f"{where}:{found[1]}:{found[2]}"
+    return f"{where}:end" if "end of document" in message else where
+
+
+def _message(message: str) -> str:
+    plain = re.sub(r" \(at .*\)$", "", message)
+    return plain[:1].lower() + plain[1:]
+
+
+def _segment(reader: Reader, name: str, table: Mapping[str, Any]) -> Segment:
+    reader.known(table, (*KEYS[""], *(heading.strip("[]") for heading in KEYS if heading)))
+    address_text = reader.text(table, "address")
+    if address_text is None:
+        raise reader.bad("address", _("it is missing; expected such as address = \"10.83.14.1/24\""))
+    address: IPv4Interface = reader.checked("address", address_text, names.segment_address)
+    address6: IPv6Interface | None = None
+    if (text6 := reader.text(table, "address6")) is not None:
+        address6 = reader.checked("address6", text6, names.segment_address6)
+    domain = DEFAULT_DOMAIN
+    if (domain_text := reader.text(table, "domain")) is not None:
+        domain = reader.checked("domain", domain_text, names.domain_name)
+    serving = reader.table(table, "dhcp")
+    reader.known(serving, dhcp.KEYS, "dhcp.")
+    switch = reader.table(table, "switch")
+    reader.known(switch, KEYS["[switch]"], "switch.")
+    return Segment(
+        name=name, address=address, address6=address6, mode=_mode(reader, table), domain=domain,
+        lease_seconds=dhcp.lease(reader, serving), dhcp=reader.boolean(serving, "enabled", True, "dhcp."),
+        dhcp_range=dhcp.pool(reader, serving, address), hosts=hosts.read(reader, table, address),
+        open_ports=_open(reader, table), guard=reader.boolean(table, "guard", True),
+        switch_ports=reader.number(switch.get("ports", DEFAULT_SWITCH_PORTS), "switch.ports", 2, MAX_SWITCH_PORTS))
+
+
+def _mode(reader: Reader, table: Mapping[str, Any]) -> Mode:
+    text = reader.text(table, "mode")
+    if text is None:
+        return Mode.NAT
+    if text not in set(Mode):
+        raise reader.bad("mode", _("{value!r}: expected one of {modes}").format(
+            value=text, modes=", ".join(Mode)))
+    return Mode(text)
+
+
+def _open(reader: Reader, table: Mapping[str, Any]) -> tuple[OpenPort, ...]:
+    value = table.get("open", [])
+    why = _("expected a list of protocol and port, such as [\"tcp/22\"]")
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise reader.bad("open", why)
+    opened = []
+    for entry in value:
+        found = _OPEN.fullmatch(entry)
+        if not found or int(found[2]) > 65535:
+            raise reader.bad("open", f"{entry!r}: {why}")
+        opened.append(OpenPort(found[1], int(found[2])))
+    return tuple(opened)

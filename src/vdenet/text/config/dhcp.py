@@ -1,0 +1,53 @@
+"""The table [dhcp]."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Any
+
+from vdenet.i18n import _
+from vdenet.model.segment import DEFAULT_LEASE_SECONDS
+from vdenet.text.config.reader import Reader
+
+KEYS = ("enabled", "range", "lease")
+
+MIN_LEASE, MAX_LEASE = 120, 7 * 86400
+"""Seconds. dnsmasq itself goes no lower than two minutes."""
+_DURATION = re.compile(r"([1-9][0-9]{0,6})([smhd]?)", re.ASCII)
+_UNIT = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def lease(reader: Reader, dhcp: Mapping[str, Any]) -> int:
+    """Seconds."""
+    value = dhcp.get("lease", DEFAULT_LEASE_SECONDS)
+    found = _DURATION.fullmatch(str(value)) if not isinstance(value, bool) else None
+    seconds = int(found[1]) * _UNIT[found[2]] if found else 0
+    if not MIN_LEASE <= seconds <= MAX_LEASE:
+        raise reader.bad("dhcp.lease", _("expected a time from 2m to 7d, such as \"1h\""))
+    return seconds
+
+
+def pool(reader: Reader, dhcp: Mapping[str, Any],
+         address: IPv4Interface) -> tuple[IPv4Address, IPv4Address] | None:
+    """First and last address that are given out, where the file says so."""
+    value = dhcp.get("range")
+    if value is None:
+        return None
+    why = _("expected two addresses, first and last, such as [\"10.83.14.100\", \"10.83.14.199\"]")
+    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(v, str) for v in value)):
+        raise reader.bad("dhcp.range", why)
+    try:
+        first, last = IPv4Address(value[0]), IPv4Address(value[1])
+    except ValueError:
+        raise reader.bad("dhcp.range", why) from None
+    inside = [a for a in (first, last) if a in address.network
+              and a not in (address.network.network_address, address.network.broadcast_address)]
+    if len(inside) != 2 or first > last:
+        raise reader.bad("dhcp.range", _("expected addresses of {network}, the lower first").format(
+            network=address.network))
+    if first <= address.ip <= last:
+        raise reader.bad("dhcp.range", _("it contains the host's own address {address}").format(
+            address=address.ip))
+    return first, last
