@@ -1,0 +1,113 @@
+"""dnsmasq's configuration file, and how the program is run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vdenet.model.names import RESERVED_LABELS, domain_name, guest_name, segment_name
+from vdenet.model.places import DNS_ACCOUNT, GROUP, Places
+from vdenet.model.segment import Mode, Segment
+from vdenet.model.wanted import Service
+from vdenet.text.dnsmasq import ranges
+from vdenet.text.dnsmasq.words import word
+
+MAX_LEASES = 4096
+CAPABILITIES = ("net_admin", "net_raw", "net_bind_service")
+"""What dnsmasq needs when it is started without root: DHCP sets ARP entries and sends raw frames,
+ports 53 and 67 are privileged."""
+
+
+def config(segment: Segment, host_names: Sequence[str], places: Places,
+           local_domains: Sequence[str] = ()) -> str:
+    """The whole configuration file; `host_names` are the host's own labels, which no guest may claim.
+
+    `local_domains` are those of the networks that the host is in: their names may be private addresses.
+    """
+    bridge, domain = segment_name(segment.bridge), domain_name(segment.domain)
+    address = segment.address
+    lines = [
+        "# Written by vdenetd; changes here are lost. The admin's file is "
+        f"{word(places.config(segment.name))}",
+        "keep-in-foreground",
+        "pid-file=",
+        "no-hosts",
+        # The upstream servers come from the host's resolver, followed as it changes. A stub on the
+        # loopback (systemd-resolved) is reached from here, as this dnsmasq runs on the host.
+        f"interface={bridge}",
+        "except-interface=lo",
+        "bind-dynamic",
+        "bogus-priv",
+        "domain-needed",
+        "stop-dns-rebind",
+        # Names of the segment are private addresses by design; so are those of other local domains.
+        f"rebind-domain-ok=/{'/'.join([domain, *map(domain_name, local_domains)])}/",
+        # A probe of each address before its first offer would hold every guest up for three seconds.
+        "no-ping",
+        "cache-size=1000",
+        "no-negcache",
+        f"domain={domain}",
+        f"local=/{domain}/",
+        f"host-record=gateway.{domain},{address.ip}",
+        f"host-record={segment.name}.{domain},{address.ip}",
+        f"ptr-record={address.ip.reverse_pointer},gateway.{domain}",
+    ]
+    if segment.mode is Mode.ISOLATED:
+        lines.append("no-resolv")  # nobody gets out, not by questions to the DNS either
+    for name in host_names:
+        lines.append(f"host-record={guest_name(name)}.{domain},{address.ip}")
+    if segment.address6 is not None:
+        lines.append(f"host-record=gateway.{domain},{segment.address6.ip}")
+    lines += _dhcp(segment, host_names, places) if segment.dhcp else []
+    if segment.address6 is not None:
+        lines += _router_advertisement(segment)
+    return "\n".join(lines) + "\n"
+
+
+def _dhcp(segment: Segment, host_names: Sequence[str], places: Places) -> list[str]:
+    reserved = sorted(RESERVED_LABELS | set(host_names) | {segment.name})
+    lines = [
+        "dhcp-authoritative",
+        *ranges.ipv4(segment.address, segment.pool, segment.lease_seconds),
+        f"dhcp-leasefile={word(places.leases(segment.name))}",
+        f"dhcp-hostsfile={word(places.dnsmasq_hosts(segment.name))}",
+        f"dhcp-lease-max={MAX_LEASES}",
+        # A reservation is by MAC and must survive a guest's new client id (a cloned machine-id).
+        "dhcp-ignore-clid",
+        "dhcp-no-override",
+        "dhcp-option=option:mtu,1500",
+        # A guest's own name, once accepted, is its own: vdenetd pins it to its MAC in the hosts file.
+        *(f"dhcp-name-match=set:reserved,{word(name)}" for name in reserved),
+        "dhcp-ignore-names=tag:reserved",
+    ]
+    if segment.mode is Mode.ISOLATED:
+        lines.append("dhcp-option=option:router")
+    return lines
+
+
+def _router_advertisement(segment: Segment) -> list[str]:
+    assert segment.address6 is not None
+    lines = [
+        "enable-ra",
+        *ranges.ipv6(segment.address6, segment.lease_seconds),
+        "dhcp-option=option6:dns-server,[::]",
+        f"dhcp-option=option6:domain-search,{domain_name(segment.domain)}",
+    ]
+    # A unique local prefix without a way out must not become the guest's default route to the world.
+    if segment.mode is Mode.ISOLATED:
+        lines.append("ra-param=*,0,0")
+    return lines
+
+
+def service(segment: Segment, config_text: str, hosts_text: str, places: Places) -> Service:
+    """The program, as the supervisor runs it."""
+    return Service(
+        name="dnsmasq",
+        argv=("dnsmasq", f"--conf-file={places.dnsmasq_config(segment.name)}"),
+        account=DNS_ACCOUNT,
+        groups=(GROUP,),
+        capabilities=CAPABILITIES,
+        restart_text=config_text,
+        reload_text=hosts_text,
+        ready_udp=(str(segment.address.ip), 53),
+    )
+
