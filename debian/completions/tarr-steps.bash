@@ -45,7 +45,7 @@ _tarr_steps()
                 fi
                 return
                 ;;
-            --segment | --name | --mac | --model | --via | --nic | --port) ((at++)) ;;
+            --segment | --name | --mac | --model | --tap | --via | --nic | --port) ((at++)) ;;
             --start | -st | --stop | -sp | --reload | -r | --check | -c) verb=start ;;
             --list | --liste | -l) verb=list ;;
             --ip | -ip) verb=ip ;;
@@ -74,7 +74,7 @@ _tarr_steps()
             mapfile -t COMPREPLY < <(compgen -W "bridge vde" -- "$cur")
             return
             ;;
-        --name | --mac | --nic | --port) return ;;
+        --name | --mac | --nic | --port | --tap) return ;;
     esac
 
     local choice=""
@@ -87,7 +87,7 @@ _tarr_steps()
         join)
             case $word in
                 "") choice="$kinds --help" ;;
-                qemu) choice="$common --name --mac --model --print --dry-run --" ;;
+                qemu) choice="$common --name --mac --model --print --tap --dry-run --" ;;
                 virtualbox | lxc)
                     choice="$common --name --nic --dry-run"
                     [[ $word == lxc ]] || choice+=" --via --port"

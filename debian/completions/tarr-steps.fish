@@ -70,6 +70,7 @@ complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu run" -l m
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l model -x -a 'virtio-net-pci e1000 e1000e rtl8139' -d 'QEMU\'s network device'
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l print -d 'print the arguments for a NIC over VDE'
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l dry-run -d 'print the command'
+complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l tap -x -d 'keep a tap with a name and print its arguments'
 complete -c tarr-steps -n "$virtualbox" -a '(__tarr_steps_virtualbox)'
 complete -c tarr-steps -n "$join; and $virtualbox" -l via -x -a 'bridge vde' -d 'how to join'
 complete -c tarr-steps -n "__fish_seen_subcommand_from lxc" -a '(__tarr_steps_lxc)'

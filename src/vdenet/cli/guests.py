@@ -20,7 +20,7 @@ from vdenet.cli.output import Output
 from vdenet.errors import NameTaken, NoGuest, Refused, SegmentDown, VdenetError
 from vdenet.i18n import _
 from vdenet.model.joining import Action, EditFile, Found, Joining, Leaving, Place, RunTool, Wish
-from vdenet.model.names import derived_mac
+from vdenet.model.names import derived_mac, port_name
 from vdenet.model.report import SegmentReport, State
 
 
@@ -38,14 +38,14 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
         _require_free(where, label, found, earlier)
         if dry_run:
             mac = found.mac or derived_mac(segment, str(os.getuid()), label)
-            reserved = {"name": label, "mac": mac, "fqdn": f"{label}.{where.domain}"}
+            reserved = {"name": label, "mac": mac, "fqdn": f"{label}.{where.domain}",
+                        "port": _port(where, label, mac)}
         else:
-            reserved = daemon.call("Reserve", segment=segment, name=label, mac=found.mac,
-                                   kind=kind).parameters
+            reserved = _reserve(daemon, kind, segment, label, found)
         try:
             joining = looked_up.join(wish, Place(
                 segment, where.bridge, where.switch, answers.text(reserved, "name"),
-                answers.text(reserved, "mac")))
+                answers.text(reserved, "mac"), answers.text(reserved, "port") if found.tap else None))
             if not dry_run:
                 # What was there before the first join is what leave puts back, however often it was
                 # joined since.
@@ -59,6 +59,19 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
         if not dry_run and earlier is not None and earlier.name != label:
             daemon.call("Leave", segment=segment, name=earlier.name, kind=kind)
     _tell(kind, guest, reserved, segment, joining, found.running, dry_run, output)
+
+
+def _reserve(daemon: Client, kind: str, segment: str, name: str, found: Found) -> dict[str, Any]:
+    """The guest's name and MAC, and its tap where it takes one."""
+    return daemon.call("KeepTap" if found.tap else "Reserve", segment=segment, name=name, mac=found.mac,
+                       kind=kind).parameters
+
+
+def _port(where: SegmentReport, label: str, mac: str) -> str:
+    """What the daemon would call the guest's tap."""
+    ports = {guest.port: guest.mac for guest in where.guests if guest.port is not None}
+    mine = next((port for port, other in ports.items() if other == mac), None)
+    return mine or port_name(where.name, label, frozenset(ports))
 
 
 def _require_free(where: SegmentReport, label: str, found: Found, earlier: Entry | None) -> None:
@@ -87,7 +100,7 @@ def _give_back(daemon: Client, kind: str, segment: str, label: str, found: Found
                earlier: Entry | None) -> None:
     """The name as it was before a join that failed."""
     if earlier is not None and found.joined:
-        daemon.call("Reserve", segment=segment, name=earlier.name, mac=found.mac, kind=kind)
+        _reserve(daemon, kind, segment, earlier.name, found)
     elif not found.joined:
         daemon.call("Leave", segment=segment, name=label, kind=kind)
 
@@ -112,6 +125,8 @@ def _tell(kind: str, guest: str, reserved: dict[str, Any], segment: str, joining
         why=joining.why)]
     if running and not joining.live:
         lines.append(_("it is running: its next start brings it onto the segment"))
+    if joining.note is not None:
+        lines.append(joining.note)
     output.remark("\n".join(lines), document)
     if joining.group and access.account().late:
         output.aside(_("this login is older than the membership: log out and in again, else the guest cannot "
@@ -152,6 +167,8 @@ def leave(kind: str, guest: str, segment: str, dry_run: bool, output: Output) ->
         text = _("{guest} has left {segment}") if left else _("{guest} is not on {segment}")
         if leaving.actions and leaving.running and not leaving.live:
             text += "\n" + _("it is running: it is off the segment when it ends")
+        if leaving.actions and leaving.note is not None:
+            text += "\n" + leaving.note
         output.remark(text.format(guest=guest, segment=segment), document)
 
 
@@ -176,7 +193,7 @@ def perform(actions: Sequence[Action]) -> None:
 def _do(action: Action) -> None:
     match action:
         case RunTool():
-            tools.ask(action.argv, seconds=60)
+            tools.ask(action.argv, seconds=60, input=action.input)
         case EditFile():
             _replace(action.path, action.before, action.after)
 
@@ -185,7 +202,7 @@ def _undo(action: Action) -> None:
     match action:
         case RunTool():
             if action.undo:
-                tools.ask(action.undo, seconds=60)
+                tools.ask(action.undo, seconds=60, input=action.undo_input)
         case EditFile():
             _replace(action.path, action.after, action.before)
 

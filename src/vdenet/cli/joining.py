@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import shlex
 from typing import Any, NoReturn, Optional
 
@@ -11,9 +13,9 @@ from vdenet.cli import access, answers, existing, kinds, options, tools
 from vdenet.cli.client import connect
 from vdenet.cli.complain import PROGRAM, NotAvailable, WrongUsage
 from vdenet.cli.output import Output
-from vdenet.errors import BadValue, ToolFailed
+from vdenet.errors import BadValue, ToolFailed, ToolMissing
 from vdenet.i18n import _
-from vdenet.model.names import guest_name, mac_address
+from vdenet.model.names import derived_mac, guest_name, mac_address, port_name
 from vdenet.text import qemu
 from vdenet.wire.channel import close_all
 
@@ -21,6 +23,8 @@ KINDS = ("qemu", "run")
 LATER = tuple(kind for kind in ("virtualbox", "vmware", "lxc", "libvirt", "incus", "nspawn", "podman")
               if kind not in kinds.TABLE)
 """Kinds of the contract that this version cannot join."""
+
+VHOST = "/dev/vhost-net"
 
 NAME = typer.Option(None, "--name", metavar="NAME", show_default=False,
                     help=_("The guest's name on the segment."))
@@ -31,6 +35,8 @@ MODEL = typer.Option(qemu.DEFAULT_MODEL, "--model", metavar="DEVICE", show_defau
                          model=qemu.DEFAULT_MODEL))
 PRINT = typer.Option(False, "--print", help=_(
     "Run nothing: print the arguments for a NIC over VDE, to be put into a QEMU command."))
+TAP = typer.Option(None, "--tap", metavar="NAME", show_default=False, help=_(
+    "Run nothing: keep a tap for the guest NAME, which QEMU opens by the tap's name, and print the arguments."))
 DRY_RUN = typer.Option(False, "--dry-run", help=_("Run nothing: print the command."))
 COMMAND = typer.Argument(None, show_default=False, help=_(
     "The guest's own command behind --, as it would be without vdenet."))
@@ -41,7 +47,7 @@ GUEST = typer.Argument(..., help=_("Its name."))
 
 def join_qemu(
     command: Optional[list[str]] = COMMAND, name: Optional[str] = NAME, mac: Optional[str] = MAC,
-    model: str = MODEL, print_: bool = PRINT, dry_run: bool = DRY_RUN,
+    model: str = MODEL, print_: bool = PRINT, tap: Optional[str] = TAP, dry_run: bool = DRY_RUN,
     segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
     quiet: bool = options.QUIET,
 ) -> None:
@@ -54,7 +60,12 @@ def join_qemu(
     if not qemu.is_model(model):
         raise BadValue(what=_("network device"), value=model, why=_(
             "expected a name such as {model}").format(model=qemu.DEFAULT_MODEL))
-    if print_:
+    if tap is not None:
+        if argv or print_ or name is not None:
+            raise WrongUsage(command=f"{PROGRAM} join qemu", why=_(
+                "--tap NAME stands alone: no command, no --print, no --name"))
+        _keep_tap(where, guest_name(tap), address, model, dry_run, output)
+    elif print_:
         _print_nic(argv, where, label, address, model, output)
     elif not argv:
         raise WrongUsage(command=f"{PROGRAM} join qemu", why=_("the QEMU command is missing"))
@@ -85,12 +96,25 @@ def _run(argv: list[str], segment: str, label: str | None, mac: str | None, mode
                   inherit=[tap] if vhost is None else [tap, vhost])
 
 
+def _keep_tap(segment: str, name: str, mac: str | None, model: str, dry_run: bool, output: Output) -> None:
+    if dry_run:
+        kept = {"segment": segment, "name": name, "mac": mac or derived_mac(segment, str(os.getuid()), name),
+                "fqdn": None, "port": port_name(segment, name)}
+    else:
+        with connect() as daemon:
+            kept = daemon.call("KeepTap", segment=segment, name=name, mac=mac, kind="qemu").parameters
+        output.aside(_("{name} has the tap {port} on {segment}, as {fqdn}, until: {leave}").format(
+            **_words(kept), leave=f"{PROGRAM} leave qemu {name}"))
+    port = answers.text(kept, "port")
+    nic = qemu.kept_nic(segment, answers.text(kept, "mac"), port, os.access(VHOST, os.R_OK | os.W_OK), model)
+    output.result(shlex.join(nic), {
+        **{key: answers.maybe(kept, key) for key in ("segment", "name", "mac", "fqdn")}, "port": port,
+        "arguments": nic})
+
+
 def _print_nic(argv: list[str], segment: str, label: str | None, mac: str | None, model: str,
                output: Output) -> None:
-    if argv and not qemu.has_vde(tools.ask([argv[0], "-netdev", "help"])):
-        raise ToolFailed(
-            what=_("put a NIC on the VDE switch"), tool=argv[0], why=_("it is built without VDE"),
-            hint=_("take a tap: {command}").format(command=f"{PROGRAM} join qemu -- {argv[0]} …"))
+    _require_vde(argv)
     with connect() as daemon:
         reserved = daemon.call("Reserve", segment=segment, name=label, mac=mac,
                                kind="qemu").parameters
@@ -101,6 +125,21 @@ def _print_nic(argv: list[str], segment: str, label: str | None, mac: str | None
                        answers.text(reserved, "switch"), model)
     output.result(shlex.join(nic), {
         **_document(reserved), "switch": answers.text(reserved, "switch"), "arguments": nic})
+
+
+def _require_vde(argv: list[str]) -> None:
+    """Raises `ToolFailed` when the QEMU that is to be used, or else this host's own, has no VDE."""
+    if not argv:
+        try:
+            argv = [qemu.program(platform.machine())]
+            tools.find(argv[0])
+        except ToolMissing:
+            return  # it is elsewhere, and the user knows where
+    if not qemu.has_vde(tools.ask([argv[0], "-netdev", "help"], seconds=30)):
+        raise ToolFailed(
+            what=_("put a NIC on the VDE switch"), tool=argv[0], why=_("it is built without VDE"),
+            hint=_("take a tap: {run} or {tap}").format(
+                run=f"{PROGRAM} join qemu -- {argv[0]} …", tap=f"{PROGRAM} join qemu --tap NAME"))
 
 
 def join_run(

@@ -1,6 +1,6 @@
 """Other people's programs, run for the user: the one place of the CLI that starts processes.
 
-Argument lists only, standard input closed, a time limit. `replace` hands the terminal over for good.
+Argument lists only, no standard input but what is given, a time limit. `replace` hands the terminal over for good.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ def find(tool: str, path: str | None = None, package: str | None = None) -> str:
     return found
 
 
-def ask(argv: Sequence[str], seconds: float = 10.0) -> str:
-    """What a program prints, in no language of people's. Raises `ToolMissing`, `ToolFailed`."""
+def ask(argv: Sequence[str], seconds: float = 10.0, input: str = "") -> str:
+    """What a program prints, in no language of people's; `input` is what it can read.
+
+    Raises `ToolMissing`, `ToolFailed`.
+    """
     try:
         done = subprocess.run(  # noqa: S603  a list, no shell; the program is the user's own choice
-            [find(argv[0]), *argv[1:]], stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, errors="replace", timeout=seconds, check=False,
+            [find(argv[0]), *argv[1:]], input=input, capture_output=True,
+            encoding="utf-8", errors="replace", timeout=seconds, check=False,
             env={**os.environ, "LC_ALL": "C.UTF-8"})
     except subprocess.TimeoutExpired:
         raise _failed(argv, _("no end within {seconds} s").format(seconds=round(seconds))) from None

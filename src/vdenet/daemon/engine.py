@@ -96,7 +96,7 @@ class Engine:
             observed = observe(wanted, self.supervisor, self.places)
             self._remember_ports(segment, observed)
             losing = tuple(self._guest_names(segment, planning.ports(segment.bridge, observed)))
-            plan = planning.down(wanted, observed, last=self._is_last(segment))
+            plan = planning.down(wanted, observed, last=self._is_last(segment), good=not keep_stopped)
             steps = self.carry_out(plan, undo=True)
             if keep_stopped:
                 # Last: after a crash or a failure before here, the segment was not stopped.

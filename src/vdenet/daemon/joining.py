@@ -91,23 +91,48 @@ def open_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> Op
 def keep_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> Opened:
     """A tap with a name that the caller's hypervisor opens by itself; it stays until `leave`.
 
-    Only the caller may open it. The same guest asked for again gets the same tap. Raises as `open_tap`.
+    Only the caller may open it. The same guest asked for again gets the same tap, under the name that it is
+    asked for by now. Raises as `open_tap`.
     """
     with engine.lock:
-        known = None if wish.name is None else engine.book(segment.name).find(names.guest_name(wish.name))
-        if known is not None and known.kept and known.uid == caller.uid and known.port is not None \
-                and links.link(segment.bridge) is not None and wish.mac in (None, known.mac):
-            engine.bring_up(segment)
-            return Opened(segment, known, known.port)
-        guest = replace(_admit(engine, segment, caller, wish, "qemu"), kept=True)
+        book = engine.book(segment.name)
+        known = None if links.link(segment.bridge) is None else _kept(book, caller, wish)
+        if known is None:
+            guest = replace(_admit(engine, segment, caller, wish, "qemu"), kept=True)
+        else:
+            name = known.name if wish.name is None else _name(engine, segment, caller, wish.name)
+            guest = replace(known, name=name, kind=_kind(wish.kind, "qemu"))
+            other = book.find(name)
+            if other is not None and other != known and other.port in links.links():
+                raise NameTaken(name=name, why=_("another guest of that name is on the segment already"))
         assert guest.port is not None
-        _enter(engine, segment, guest)
+        if guest != known:
+            _enter(engine, segment, guest)
         try:
             engine.bring_up(segment)
         except BaseException:
-            engine.book(segment.name).strike(guest.name)
+            if known is None:
+                book.strike(guest.name)
+            elif guest != known:
+                book.enter(known)
             raise
         return Opened(segment, guest, guest.port)
+
+
+def _kept(book: GuestBook, caller: Caller, wish: Wish) -> Guest | None:
+    """The caller's tap that is asked for again: by the guest's name, or by its MAC where that is given.
+
+    One made by hand (`join qemu --tap`) may become that of a guest whose hypervisor has its MAC.
+    """
+    mac = None if wish.mac is None else names.mac_address(wish.mac)
+    if mac is not None:
+        known = book.by_mac(mac)
+    else:
+        known = None if wish.name is None else book.find(names.guest_name(wish.name))
+    if known is None or not known.kept or known.uid != caller.uid or known.port is None:
+        return None
+    same = known.kind == _kind(wish.kind, "qemu") or (mac is not None and known.kind == "qemu")
+    return known if same else None
 
 
 def open_veth(engine: Engine, segment: Segment, caller: Caller, wish: Wish, netns: int) -> Opened:

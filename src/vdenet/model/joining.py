@@ -15,13 +15,20 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class RunTool:
-    """A command of the hypervisor's own tool; `undo` takes it back, empty when nothing has to."""
+    """A command of the hypervisor's own tool; `undo` takes it back, empty when nothing has to.
+
+    `input` and `undo_input` are what the two read from /dev/stdin.
+    """
 
     argv: tuple[str, ...]
     undo: tuple[str, ...] = ()
+    input: str = ""
+    undo_input: str = ""
 
     def __str__(self) -> str:
-        return shlex.join(self.argv)
+        """As a shell takes it."""
+        command = shlex.join(self.argv)
+        return f"{command} <<'END'\n{self.input.rstrip()}\nEND" if self.input else command
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,8 @@ class Found:
     running: bool
     joined: bool
     """It is on the segment by the hypervisor's configuration already."""
+    tap: bool = False
+    """Its hypervisor opens a tap by name: the daemon keeps one for it, and not only the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,8 @@ class Place:
     """The VDE control directory."""
     name: str
     mac: str
+    port: str | None = None
+    """The tap that the daemon keeps for it, where `Found.tap` asked for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,8 @@ class Joining:
     """The guest's own program needs the group vdenet when it starts."""
     memory: Mapping[str, Any] = field(default_factory=dict)
     """What `leave` has to know to put back what was there before; JSON."""
+    note: str | None = None
+    """What the user should know besides, as a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +113,5 @@ class Leaving:
     running: bool = False
     mac: str | None = None
     """The MAC that it had there."""
+    note: str | None = None
+    """What the user should know besides, as a sentence."""

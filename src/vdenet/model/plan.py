@@ -78,8 +78,11 @@ def up(wanted: Wanted, observed: Observed) -> Plan:
     return tuple(plan)
 
 
-def down(wanted: Wanted, observed: Observed, last: bool) -> Plan:
-    """What takes the segment away; `last` when no other segment is up. Guests' ports stay with them."""
+def down(wanted: Wanted, observed: Observed, last: bool, good: bool = False) -> Plan:
+    """What takes the segment away; `last` when no other segment is up. Guests' ports stay with them.
+
+    Taps that are kept for guests stay only while a guest holds them, and not when it is for `good`.
+    """
     plan: list[Change] = []
     plan.extend(_stale_resolvers(observed))
     if observed.resolver is not None and wanted.resolver is not None:
@@ -108,6 +111,8 @@ def down(wanted: Wanted, observed: Observed, last: bool) -> Plan:
             if not link.ours:  # nothing without the mark is ever deleted
                 plan.append(Change(SetLink(name, alias=alias(wanted.segment))))
             plan.append(Change(DeleteLink(name, link.ifindex, link.alias), remake))
+    # After the bridge, so that they are there again before it takes its ports back.
+    plan.extend(_kept_taps_away(wanted, observed, good))
     if observed.firewall_present:
         plan.append(Change(UnloadFirewall(wanted.firewall), (LoadFirewall(wanted.firewall),)))
     for directory in reversed(wanted.directories):
@@ -117,6 +122,15 @@ def down(wanted: Wanted, observed: Observed, last: bool) -> Plan:
     if last and observed.sysctls_kept:
         plan.append(Change(RestoreSysctls()))
     return tuple(plan)
+
+
+def _kept_taps_away(wanted: Wanted, observed: Observed, good: bool) -> Iterable[Change]:
+    mark = guest_alias(wanted.segment)
+    for tap in wanted.guest_taps:
+        link = observed.links.get(tap.name)
+        if link is not None and link.alias == mark and (good or not link.carrier):
+            yield Change(DeleteLink(tap.name, link.ifindex, mark), (
+                CreateTap(tap, mark), SetLink(tap.name, up=True)))
 
 
 def _settings_of(link: str, wanted: Wanted) -> list[Step]:

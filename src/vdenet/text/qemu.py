@@ -20,10 +20,22 @@ def tap_nic(segment: str, mac: str, tap: int, vhost: int | None, model: str) -> 
     return ["-netdev", f"tap,id={segment},fd={tap}{speed}", "-device", _device(segment, mac, model)]
 
 
+def kept_nic(segment: str, mac: str, port: str, vhost: bool, model: str) -> list[str]:
+    """A NIC on a tap that is there, which QEMU opens by its name; no script has anything to do to it."""
+    speed = ",vhost=on" if vhost else ""
+    return ["-netdev", f"tap,id={segment},ifname={port},script=no,downscript=no{speed}",
+            "-device", _device(segment, mac, model)]
+
+
 def vde_nic(segment: str, mac: str, switch: str, model: str) -> list[str]:
     """A NIC on the VDE switch, which QEMU opens by itself. A comma in a value is written twice."""
     sock = switch.replace(",", ",,")
     return ["-netdev", f"vde,id={segment},sock={sock}", "-device", _device(segment, mac, model)]
+
+
+def program(machine: str) -> str:
+    """QEMU for guests of the host's own kind (`uname -m`), as Debian calls it."""
+    return f"qemu-system-{'i386' if re.fullmatch('i[3-6]86', machine) else machine}"
 
 
 def has_vde(netdev_help: str) -> bool:

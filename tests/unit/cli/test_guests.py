@@ -25,6 +25,7 @@ class Files:
 
     place = Path()
     fails = False
+    tap = False
 
     def __init__(self, guest: str) -> None:
         self.file = self.place / guest
@@ -34,15 +35,15 @@ class Files:
         self.id = str(self.file)
 
     def found(self, _wish: Wish, _bridge: str, _switch: str) -> Found:
-        return Found("box", None, running=False, joined=self.text.startswith("on"))
+        return Found("box", None, running=False, joined=self.text.startswith("on"), tap=self.tap)
 
     def join(self, _wish: Wish, place: Place) -> Joining:
         if self.text.startswith("on"):
             return Joining((), "file", "so", live=False)
-        actions = [EditFile(self.id, self.text, f"on {place.mac}\n")]
+        actions = [EditFile(self.id, self.text, f"on {place.port or place.mac}\n")]
         if self.fails:
             actions.append(EditFile(self.id, "what is not there", "never"))
-        return Joining(tuple(actions), "file", "so", live=False, memory={"was": self.text})
+        return Joining(tuple(actions), "file", "so", live=False, memory={"was": self.text}, note="by the way")
 
     def leave(self, _bridge: str, _switch: str, memory: Any) -> Leaving:
         if not self.text.startswith("on"):
@@ -56,6 +57,7 @@ def box(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, daemon: Daemon) -> Path
     monkeypatch.setattr(kinds, "look_up", lambda _kind, guest: Files(guest))
     monkeypatch.setattr(Files, "place", tmp_path / "guests")
     monkeypatch.setattr(Files, "fails", False)
+    monkeypatch.setattr(Files, "tap", False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     daemon.answers |= {"List": {"segments": [SEGMENT]}, "Reserve": RESERVED, "Leave": {"left": True}}
     Files.place.mkdir()
@@ -81,6 +83,21 @@ def test_join_and_leave(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> Non
     assert memories(box) == []
     assert methods(daemon) == ["List", "Reserve", "List", "Reserve", "List", "Leave"]
     assert [path.name for path in box.parent.iterdir()] == ["box"]
+
+
+def test_a_guest_that_takes_a_tap(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Files, "tap", True)
+    daemon.answers["KeepTap"] = {key: value for key, value in RESERVED.items() if key != "switch"} | {"port": "vd0-box"}
+    assert "+on vd0-box" in tarr_steps("join", "lxc", "box", "--dry-run").out
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [{**GUEST, "name": "other", "port": "vd0-box"}]}]}
+    assert "+on vd0-box-2" in tarr_steps("join", "lxc", "box", "--dry-run").out
+    assert tarr_steps("join", "lxc", "box").out.endswith("\nby the way\n")
+    assert box.read_text() == "on vd0-box\n"
+    monkeypatch.setattr(Files, "fails", True)
+    box.write_text("off\n")
+    assert tarr_steps("join", "lxc", "box").status == 1
+    assert [method for method in methods(daemon) if method != "List"] == ["KeepTap", "KeepTap", "Leave"]
 
 
 def test_the_name_asked_for_first_stays(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
@@ -165,16 +182,21 @@ def test_a_file_that_somebody_changed_is_left_alone(box: Path) -> None:
 def test_commands_are_taken_back_in_reverse(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
 
-    def ask(argv: tuple[str, ...], seconds: float = 0) -> str:  # noqa: ARG001
-        ran.append(" ".join(argv))
+    def ask(argv: tuple[str, ...], seconds: float = 0, input: str = "") -> str:  # noqa: ARG001
+        ran.append(" ".join(argv) + input)
         if argv == ("c",):
             raise ToolFailed(what="run", tool="c", why="no")
         return ""
 
     monkeypatch.setattr(tools, "ask", ask)
     with pytest.raises(ToolFailed):
-        guests.perform([RunTool(("a",), ("not", "a")), RunTool(("x",)), RunTool(("b",), ("not", "b")), RunTool(("c",), ("z",))])
-    assert ran == ["a", "x", "b", "c", "not b", "not a"]
+        guests.perform([RunTool(("a",), ("not", "a")), RunTool(("x",)),
+                        RunTool(("b",), ("not", "b"), " in", " out"), RunTool(("c",), ("z",))])
+    assert ran == ["a", "x", "b in", "c", "not b out", "not a"]
+
+
+def test_a_command_with_its_input_is_one_for_a_shell() -> None:
+    assert str(RunTool(("cat", "a b"), input="<x/>\n")) == "cat 'a b' <<'END'\n<x/>\nEND"
 
 
 @pytest.mark.parametrize("guest", ["", "-v", "--help", "a\nb", "a\x1b[2J", "x" * 256])

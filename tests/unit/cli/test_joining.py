@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from unit.cli.conftest import Daemon, TarrSteps
-from vdenet.cli import access, joinrun, tools
+from vdenet.cli import access, joining, joinrun, tools
 from vdenet.errors import NameTaken, SegmentDown, ToolMissing
+from vdenet.text import qemu
 
 JOINED = {"segment": "vdenet0", "port": "vd0-web", "mac": "52:54:00:aa:bb:cc", "name": "web",
           "fqdn": "web.vdenet.internal", "mtu": 1500, "vhost": False}
@@ -127,7 +128,12 @@ def test_dry_run_asks_nobody(places: object, tarr_steps: TarrSteps) -> None:
     assert shlex.split(done.out) == ["qemu", "a b", "-netdev", "tap,id=vdenet0,fd=3", "-device", NIC]
 
 
-def test_print(daemon: Daemon, tarr_steps: TarrSteps) -> None:
+@pytest.fixture
+def no_qemu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+
+
+def test_print(daemon: Daemon, tarr_steps: TarrSteps, no_qemu: None) -> None:
     daemon.answers["Reserve"] = {**JOINED, "switch": "/run/vdenet/vdenet0/switch"}
     expected = ["-netdev", "vde,id=vdenet0,sock=/run/vdenet/vdenet0/switch", "-device", NIC]
     assert shlex.split(tarr_steps("join", "qemu", "--print").out) == expected
@@ -137,7 +143,7 @@ def test_print(daemon: Daemon, tarr_steps: TarrSteps) -> None:
     assert daemon.calls[-1][1]["name"] == "web"
 
 
-def test_print_warns_a_late_member(daemon: Daemon, tarr_steps: TarrSteps,
+def test_print_warns_a_late_member(daemon: Daemon, tarr_steps: TarrSteps, no_qemu: None,
                                    monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access, "account", lambda: access.Account("alice", True, False))
     daemon.answers["Reserve"] = {**JOINED, "switch": "/s"}
@@ -150,13 +156,62 @@ def test_print_warns_a_late_member(daemon: Daemon, tarr_steps: TarrSteps,
 def test_print_looks_at_the_build_of_qemu(daemon: Daemon, tarr_steps: TarrSteps,
                                           monkeypatch: pytest.MonkeyPatch) -> None:
     daemon.answers["Reserve"] = {**JOINED, "switch": "/s"}
-    monkeypatch.setattr(tools, "ask", lambda _argv: "Available netdev backend types:\nuser\nvde\n")
+    monkeypatch.setattr(tools, "ask", lambda _argv, **_named: "Available netdev backend types:\nuser\nvde\n")
     assert tarr_steps("join", "qemu", "--print", "--name", "web", "--", "qemu").status == 0
-    monkeypatch.setattr(tools, "ask", lambda _argv: "user\nvdevice\n")
+    monkeypatch.setattr(tools, "ask", lambda _argv, **_named: "user\nvdevice\n")
     done = tarr_steps("join", "qemu", "--print", "--name", "web", "--", "qemu")
     assert done.status == 5
     assert "built without VDE" in done.err
-    assert "hint: take a tap: tarr-steps join qemu -- qemu …\n" in done.err
+    assert "hint: take a tap: tarr-steps join qemu -- qemu … or tarr-steps join qemu --tap NAME\n" in done.err
+
+
+def test_print_looks_at_the_hosts_own_qemu(daemon: Daemon, tarr_steps: TarrSteps,
+                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def ask(argv: list[str], **_named: object) -> str:
+        asked.extend(argv)
+        return "user\n"
+
+    monkeypatch.setattr(tools, "find", lambda tool, **_named: f"/usr/bin/{tool}")
+    monkeypatch.setattr(tools, "ask", ask)
+    done = tarr_steps("join", "qemu", "--print")
+    assert (done.status, daemon.calls) == (5, [])
+    assert asked == [f"qemu-system-{os.uname().machine}", "-netdev", "help"]
+    assert "built without VDE" in done.err
+
+
+@pytest.mark.parametrize(("machine", "program"), [
+    ("x86_64", "qemu-system-x86_64"), ("i686", "qemu-system-i386"), ("aarch64", "qemu-system-aarch64")])
+def test_the_hosts_own_qemu(machine: str, program: str) -> None:
+    assert qemu.program(machine) == program
+
+
+def test_a_tap_that_stays(daemon: Daemon, tarr_steps: TarrSteps, monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon.answers["KeepTap"] = JOINED
+    monkeypatch.setattr(joining, "VHOST", "/nonexistent")
+    done = tarr_steps("join", "qemu", "--tap", "Web")
+    netdev = "tap,id=vdenet0,ifname=vd0-web,script=no,downscript=no"
+    assert shlex.split(done.out) == ["-netdev", netdev, "-device", NIC]
+    assert done.err == "web has the tap vd0-web on vdenet0, as web.vdenet.internal, until: tarr-steps leave qemu web\n"
+    assert daemon.calls == [("KeepTap", {"segment": "vdenet0", "name": "web", "kind": "qemu"})]
+    monkeypatch.setattr(joining, "VHOST", os.devnull)
+    shown = json.loads(tarr_steps("--json", "join", "qemu", "--tap", "web", "--model", "e1000").out)
+    assert (shown["port"], shown["name"], shown["mac"]) == ("vd0-web", "web", JOINED["mac"])
+    assert shown["arguments"] == ["-netdev", f"{netdev},vhost=on", "-device", NIC.replace("virtio-net-pci", "e1000")]
+
+
+def test_a_tap_that_would_stay(daemon: Daemon, tarr_steps: TarrSteps) -> None:
+    done = tarr_steps("join", "qemu", "--tap", "a-long-name-indeed", "--dry-run", "--mac", JOINED["mac"])
+    assert ",ifname=vd0-a-long-name," in done.out
+    assert not daemon.calls
+
+
+@pytest.mark.parametrize("words", [["--print"], ["--name", "web"], ["--", "qemu"]])
+def test_a_tap_that_stays_stands_alone(daemon: Daemon, tarr_steps: TarrSteps, words: list[str]) -> None:
+    assert tarr_steps("join", "qemu", "--tap", "web", *words).status == 2
+    assert tarr_steps("join", "qemu", "--tap", "-x").status == 2
+    assert not daemon.calls
 
 
 def test_a_comma_in_the_path_is_doubled() -> None:

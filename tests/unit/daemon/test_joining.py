@@ -15,7 +15,7 @@ from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import GuestBook
 from vdenet.daemon.joining import Opened, Wish
 from vdenet.daemon.members import Caller
-from vdenet.errors import NameTaken, QuotaExceeded
+from vdenet.errors import BadValue, NameTaken, QuotaExceeded, Refused
 from vdenet.model.observed import Link
 from vdenet.model.places import Places
 
@@ -47,6 +47,10 @@ class Machine:
 
     def set(self, name: str, **_values: object) -> None:
         pass
+
+    def open_kept(self, name: str, owner: int) -> None:
+        if name not in self.links:
+            os.close(self.open(name, owner, vnet_hdr=False))
 
     def open(self, name: str, owner: int, vnet_hdr: bool) -> int:
         self.links[name] = Link(name, len(self.links) + 1, "02:00:00:00:00:02", 1500, True, True, "tap", owner=owner)
@@ -117,3 +121,60 @@ def test_a_port_belongs_to_one_guest(machine: Machine) -> None:
 def test_the_port_of_a_kept_guest_is_its_own_even_when_it_is_away(machine: Machine) -> None:
     kept = joining.keep_tap(cast(Engine, machine), PLAIN, ALICE, Wish("a-name-too-long-for-a-port", None, None))
     assert tap(machine, Wish("a-name-too-long-for-another", None, None), BOB).port != kept.port
+
+
+def keep(machine: Machine, wish: Wish, caller: Caller = ALICE) -> Opened:
+    opened = joining.keep_tap(cast(Engine, machine), PLAIN, caller, wish)
+    machine.open_kept(opened.port, caller.uid)
+    return opened
+
+
+def test_the_same_tap_is_kept_however_often_it_is_asked_for(machine: Machine) -> None:
+    first = keep(machine, Wish("web", None, None))
+    assert keep(machine, Wish("web", None, None)).guest == first.guest
+    assert keep(machine, Wish("WEB", first.guest.mac, "qemu")).guest == first.guest
+    assert machine.book("").all() == [first.guest]
+
+
+def test_a_tap_that_is_kept_goes_by_another_name(machine: Machine) -> None:
+    first = keep(machine, Wish("web", None, "libvirt"))
+    again = keep(machine, Wish("shop", first.guest.mac, "libvirt"))
+    assert (again.port, machine.book("").all()) == (first.port, [replace(first.guest, name="shop")])
+    web = keep(machine, Wish("web", "52:54:00:00:00:01", "libvirt"))
+    assert web.port == "vd0-web-2"
+    with pytest.raises(NameTaken, match="another guest of that name"):
+        keep(machine, Wish("web", first.guest.mac, "libvirt"))
+    with pytest.raises(BadValue):
+        keep(machine, Wish("a b", first.guest.mac, "libvirt"))
+    assert machine.book("").find("shop") == again.guest
+
+
+def test_a_tap_that_cannot_change_its_name_keeps_it(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = keep(machine, Wish("web", None, "libvirt"))
+
+    def refuse(_segment: object) -> None:
+        raise Refused(what="go on", why="no")
+
+    monkeypatch.setattr(machine, "bring_up", refuse)
+    with pytest.raises(Refused):
+        keep(machine, Wish("shop", first.guest.mac, "libvirt"))
+    with pytest.raises(Refused):
+        keep(machine, Wish("new", None, "libvirt"))
+    assert machine.book("").all() == [first.guest]
+
+
+def test_a_tap_made_by_hand_becomes_that_of_the_guest_that_has_its_mac(machine: Machine) -> None:
+    first = keep(machine, Wish("web", None, None))
+    with pytest.raises(NameTaken, match="your guest of that name"):
+        keep(machine, Wish("web", None, "libvirt"))
+    assert keep(machine, Wish("web", first.guest.mac, "libvirt")).guest == replace(first.guest, kind="libvirt")
+    with pytest.raises(NameTaken):
+        keep(machine, Wish("web", first.guest.mac, "qemu"))
+
+
+def test_the_tap_of_another_user_is_not_to_be_had(machine: Machine) -> None:
+    first = keep(machine, Wish("web", None, None))
+    for wish in (Wish("web", None, None), Wish("web", first.guest.mac, None), Wish("bobs", first.guest.mac, None)):
+        with pytest.raises(NameTaken):
+            keep(machine, wish, BOB)
+    assert machine.book("").all() == [first.guest]

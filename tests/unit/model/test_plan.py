@@ -92,6 +92,20 @@ def test_down_leaves_the_guests_their_ports() -> None:
     assert {name: link.master for name, link in machine.links.items()} == {"vd0-a": None, "vnet7": None}
 
 
+@pytest.mark.parametrize(("held", "good", "left"), [
+    (False, False, set()), (True, False, {"vd0-a"}), (False, True, set()), (True, True, set())])
+def test_down_leaves_a_tap_that_is_kept_only_to_a_guest_that_holds_it(held: bool, good: bool, left: set[str]) -> None:
+    wanted = replace(WANTED, guest_taps=(Tap("vd0-a", 1000, 1500), Tap("vd0-b", 1000, 1500)), ports=("vd0-a", "vd0-b"))
+    machine = running(wanted)
+    machine.links["vd0-a"] = replace(machine.links["vd0-a"], carrier=held)
+    machine.links["vd0-b"] = guest("vd0-b", 9, ours=False, carrier=False)
+    made = plan.down(wanted, machine.observe(wanted), last=False, good=good)
+    machine.perform(change.step for change in made)
+    assert machine.links.keys() == {"vd0-b", *left}, "what only has the name is not ours"
+    machine.perform(plan.undo_of(made))
+    assert machine.links["vd0-a"].master == "vdenet0"
+
+
 def test_down_undone_is_up_again() -> None:
     machine = running()
     machine.links["vd0-a"] = guest("vd0-a", 7, master="vdenet0")
