@@ -112,7 +112,10 @@ def _tell(kind: str, guest: str, reserved: dict[str, Any], segment: str, joining
         "segment": segment, "kind": kind, "guest": guest, "name": answers.text(reserved, "name"),
         "mac": answers.text(reserved, "mac"), "fqdn": answers.text(reserved, "fqdn"), "via": joining.via,
         "nic": joining.nic, "why": joining.why, "changed": changed and not dry_run,
-        "live": joining.live, "running": running, "actions": [str(action) for action in joining.actions]}
+        "live": joining.live, "running": running, "actions": [str(action) for action in joining.actions],
+        "warnings": list(joining.warnings)}
+    for warning in joining.warnings:
+        output.aside(warning)
     if dry_run:
         output.result(_commands(joining.actions), document)
         return

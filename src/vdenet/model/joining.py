@@ -102,6 +102,8 @@ class Joining:
     """What `leave` has to know to put back what was there before; JSON."""
     note: str | None = None
     """What the user should know besides, as a sentence."""
+    warnings: tuple[str, ...] = ()
+    """What will keep the guest from starting, as far as can be seen now; for people."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,15 @@ def nets(text: str, files: Files) -> dict[int, Net]:
     return {number: Net(number, settings) for number, settings in found.items()}
 
 
+def root(text: str, files: Files) -> str | None:
+    """The directory that the container has for its root; None where it is an image or the like."""
+    path = None
+    for key, value in _lines(text, files, _DEPTH):
+        if key == "lxc.rootfs.path":
+            path = value.removeprefix("dir:") or None
+    return path if path is not None and path.startswith("/") else None
+
+
 def joined(before: str, number: int, old: Net | None, bridge: str, mac: str, name: str | None) -> str:
     """The configuration with network `number` on a bridge, in place of `old`."""
     lines = [] if old is None else [f"lxc.net.{number} ="]

@@ -51,6 +51,19 @@ def test_includes_are_read_where_they_stand() -> None:
     assert found[0].settings["link"] == "lxcbr0"  # the file's own line comes after
 
 
+@pytest.mark.parametrize("line, root", [
+    ("", "/var/lib/lxc/web/rootfs"),
+    ("lxc.rootfs.path = /srv/web", "/srv/web"),
+    ("lxc.include = more", "/srv/more"),
+    ("lxc.rootfs.path =", None),
+    ("lxc.rootfs.path = zfs:tank/web", None),
+    ("lxc.rootfs.path = overlayfs:/srv/below:/srv/above", None),
+])
+def test_the_directory_of_its_root(line: str, root: str | None) -> None:
+    files = {"more": ["lxc.rootfs.path = dir:/srv/more\n"]}
+    assert lxc.root(f"{CONFIG}{line}\n", lambda path: files.get(path, ())) == root
+
+
 def test_joined() -> None:
     text = lxc.joined(CONFIG, 1, None, "vdenet0", MAC, "eth1")
     assert text.startswith(CONFIG)

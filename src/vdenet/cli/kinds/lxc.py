@@ -9,6 +9,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,7 +71,8 @@ class Lxc:
             old = self._nets.get(number)
             after = lxc.joined(self._text, number, old, place.bridge, place.mac, self._interface(number, old))
         actions = () if after == self._text else (self._edit(after),)
-        return Joining(actions, VIA, why, live=False, nic=str(number), group=os.geteuid() != 0)
+        return Joining(actions, VIA, why, live=False, nic=str(number), group=os.geteuid() != 0,
+                       warnings=self._warnings())
 
     def leave(self, bridge: str, switch: str, memory: object) -> Leaving:  # noqa: ARG002  of all kinds
         """The configuration as it was before; what was joined by hand is taken out. Raises `Refused`."""
@@ -109,6 +111,20 @@ class Lxc:
         others = [net.settings.get("name") for net in self._nets.values() if net.number != number]
         return f"eth{number}" if f"eth{number}" not in others else None
 
+    def _warnings(self) -> tuple[str, ...]:
+        """A directory on the way to its root that only its owner may enter: Debian 13 makes homes like that.
+
+        The root of a user's container is another user out here, and LXC itself only says `Permission denied`
+        in its log.
+        """
+        root = lxc.root(self._text, _files)
+        if root is None or os.geteuid() == 0:
+            return ()
+        shut = next((each for each in reversed(Path(root).parents) if not _is_open(each)), None)
+        return () if shut is None else ("\n".join((
+            _("it will not start: its root, another user out here, may not pass through {path}").format(path=shut),
+            _("hint: {hint}").format(hint=f"chmod o+x {shlex.quote(str(shut))}"))),)
+
     def _edit(self, after: str) -> EditFile:
         return EditFile(str(self._config), self._text, after)
 
@@ -116,6 +132,20 @@ class Lxc:
 def _on(nets: dict[int, Net], bridge: str) -> Net | None:
     return next((net for _number, net in sorted(nets.items())
                  if not net.empty and net.settings.get("link") == bridge), None)
+
+
+def _is_open(directory: Path) -> bool:
+    """Whether the root of a container may pass through, as far as can be told.
+
+    LXC has given the container's own directory to that root; an access list (acl(5)) may say more than the
+    mode does.
+    """
+    try:
+        status = directory.stat()
+        return bool(status.st_mode & 0o001) or status.st_uid not in (0, os.geteuid()) \
+            or "system.posix_acl_access" in os.listxattr(directory)
+    except OSError:
+        return True
 
 
 def _files(name: str) -> Sequence[str]:
