@@ -17,9 +17,10 @@ from tools import TOP
 
 from vdenet import __version__
 from vdenet.cli import app, complain, spelling
+from vdenet.model.policy import DEFAULT
 from vdenet.model.report import Finding, GuestReport, SegmentReport, Severity, State
 from vdenet.model.segment import Mode
-from vdenet.text import config
+from vdenet.text import config, policy
 
 MAN = TOP / "man"
 TEXTS = [TOP / "README.md", TOP / "HACKING.md"]
@@ -158,6 +159,16 @@ def test_every_mode_is_in_the_manual_and_no_other() -> None:
 def test_the_configuration_in_the_manual_can_be_read() -> None:
     text, = literals(sections("vdenet.toml.5")["EXAMPLES"])
     assert config.parse(text, "vdenet0", "vdenet.toml.5").hosts
+
+
+def test_every_key_of_the_policy_is_in_the_manual_with_its_default() -> None:
+    lines = sections("vdenet-policy.toml.5")["KEYS"]
+    assert {arguments(head, "Cm")[0] for head in items(lines)} == set(policy.KEYS)
+    text, = literals(sections("vdenet-policy.toml.5")["EXAMPLES"])
+    assert policy.parse(text, "policy.toml") != DEFAULT
+    told = " ".join(lines)
+    for value in (*DEFAULT.pools, *DEFAULT.domains, DEFAULT.segments, DEFAULT.guests):
+        assert str(value) in told
 
 
 # --- README and HACKING ---------------------------------------------------------------------------

@@ -26,7 +26,7 @@ def _run(*argv: str | Path) -> tuple[str, str]:
 
 
 def test_the_pages_of_the_contract_are_there() -> None:
-    expected = {"tarr-steps.1", "vdenet.toml.5", "vdenet.7", "vdenetd.8"}
+    expected = {"tarr-steps.1", "vdenet.toml.5", "vdenet-policy.toml.5", "vdenet.7", "vdenetd.8"}
     assert {page.name for page in PAGES} >= expected
 
 

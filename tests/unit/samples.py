@@ -63,7 +63,7 @@ def segments(draw: st.DrawFn, name: str = "vdenet0") -> Segment:
         name, address, draw(st.none() | st.just(six)), draw(st.sampled_from(Mode)), f"{draw(labels)}.internal",
         draw(st.integers(120, 604800)), draw(st.booleans()), pool, tuple(hosts),
         tuple(draw(st.lists(st.builds(OpenPort, st.sampled_from(("tcp", "udp")), st.integers(1, 65535)), max_size=3))),
-        draw(st.booleans()), draw(st.integers(2, 1024)))
+        draw(st.booleans()), draw(st.integers(2, 1024)), draw(st.none() | st.sampled_from(("alice", "b.o-b@example"))))
 
 
 reservations = st.builds(Reservation, macs, labels)

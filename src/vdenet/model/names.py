@@ -21,9 +21,10 @@ DEFAULT_SEGMENT = "vdenet0"
 
 _SEGMENT = re.compile(r"[a-z][a-z0-9]{0,10}", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_ACCOUNT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@+\\-]{0,63}\$?", re.ASCII)
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.ASCII)
 
-RESERVED_SEGMENTS = frozenset({"lo", "all", "default", "control", "dns", "state"})
+RESERVED_SEGMENTS = frozenset({"lo", "all", "default", "control", "dns", "state", "policy"})
 """Names that interfaces, sysctl directories or files beside the segments' own have already."""
 RESERVED_LABELS = frozenset({"localhost", "wpad", "isatap", "gateway", "host", "ns", "_gateway"})
 """Host names that no guest may claim: they would redirect other guests' traffic or lookups."""
@@ -40,6 +41,13 @@ def segment_name(text: str) -> str:
     if not _SEGMENT.fullmatch(text) or text in RESERVED_SEGMENTS:
         raise BadValue(what=_("segment name"), value=text,
                        why=_("expected 1 to 11 lower-case letters and digits, a letter first"))
+    return text
+
+
+def account_name(text: str) -> str:
+    """The name of a user's account, as useradd(8) takes it and directory services do. Raises `BadValue`."""
+    if not _ACCOUNT.fullmatch(text):
+        raise BadValue(what=_("account"), value=text, why=_("expected the name of a user"))
     return text
 
 

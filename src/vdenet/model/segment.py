@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 
+from vdenet.model.names import DEFAULT_SEGMENT
+
 DEFAULT_DOMAIN = "vdenet.internal"
+"""Of the first segment; any other has one of its own, see `default_domain`."""
 DEFAULT_LEASE_SECONDS = 3600
 DEFAULT_SWITCH_PORTS = 64
 MTU = 1500
@@ -54,6 +57,8 @@ class Segment:
     open_ports: tuple[OpenPort, ...] = field(default=())
     guard: bool = True
     switch_ports: int = DEFAULT_SWITCH_PORTS
+    owner: str | None = None
+    """The account that may change it beside root; None where it is the admin's."""
 
     @property
     def bridge(self) -> str:
@@ -75,6 +80,15 @@ class Segment:
         if self.dhcp_range is not None:
             return self.dhcp_range
         return default_pool(self.address)
+
+
+def default_domain(segment: str) -> str:
+    """The DNS domain of a segment whose file names none: `lab.internal` for `lab`.
+
+    Not below another's: a guest of vdenet0 may be called `lab`. The top-level domain is set aside for private
+    use (ICANN's board, resolution 2024.07.29.06).
+    """
+    return DEFAULT_DOMAIN if segment == DEFAULT_SEGMENT else f"{segment}.internal"
 
 
 def default_pool(address: IPv4Interface) -> tuple[IPv4Address, IPv4Address]:

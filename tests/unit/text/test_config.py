@@ -23,7 +23,7 @@ mode = "routed"
 domain = "Lab.Example."
 guard = false
 open = ["tcp/22", "udp/514"]
-
+owner = "alice"
 [dhcp]
 enabled = true
 range = ["10.83.14.100", "10.83.14.199"] # the office has the rest
@@ -46,7 +46,7 @@ SEGMENT = Segment(
     (IPv4Address("10.83.14.100"), IPv4Address("10.83.14.199")),
     (Host("52:54:00:12:34:56", "web", IPv4Address("10.83.14.10")),
      Host("52:54:00:12:34:57", None, IPv4Address("10.83.14.11"))),
-    (OpenPort("tcp", 22), OpenPort("udp", 514)), False, 128)
+    (OpenPort("tcp", 22), OpenPort("udp", 514)), False, 128, "alice")
 MINIMAL = 'address = "10.83.14.1/24"\n'
 
 
@@ -59,12 +59,13 @@ def test_every_key() -> None:
 
 
 def test_the_least_that_will_do() -> None:
-    assert parse(MINIMAL) == Segment("lab", IPv4Interface("10.83.14.1/24"))
+    assert parse(MINIMAL) == Segment("lab", IPv4Interface("10.83.14.1/24"), domain="lab.internal")
+    assert config.parse(MINIMAL, "vdenet0", "vdenet0.toml").domain == "vdenet.internal"
 
 
 def test_other_ways_to_write_the_same() -> None:
     assert parse('address = "10.83.14.1/24"\ndhcp.lease = 7200\r\ndhcp.enabled = false') == Segment(
-        "lab", IPv4Interface("10.83.14.1/24"), lease_seconds=7200, dhcp=False)
+        "lab", IPv4Interface("10.83.14.1/24"), domain="lab.internal", lease_seconds=7200, dhcp=False)
     assert parse(MINIMAL + 'host = [{mac = "52:54:00:12:34:56", name = "web"}]').hosts == (
         Host("52:54:00:12:34:56", "web"),)
 
@@ -118,6 +119,9 @@ MISTAKES = [
     ('"udp/514"]', '"udp/0"]', "7"),
     ('"udp/514"]', "514]", "7"),
     ('["tcp/22", "udp/514"]', '"tcp/22"', "7"),
+    ('"alice"', '"alice bob"', "8"),
+    ('"alice"', '""', "8"),
+    ('"alice"', "1000", "8"),
     # dhcp
     ("[dhcp]", "[[dhcp]]", "9"),
     ("enabled = true", 'enabled = "yes"', "10"),

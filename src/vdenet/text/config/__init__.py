@@ -7,23 +7,22 @@ admin's comments and order (and takes longer to import). Each table of the file 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
 
-from vdenet.errors import BadConfig
 from vdenet.i18n import _
 from vdenet.model import names
-from vdenet.model.segment import DEFAULT_DOMAIN, DEFAULT_SWITCH_PORTS, Mode, OpenPort, Segment
+from vdenet.model.segment import DEFAULT_SWITCH_PORTS, Mode, OpenPort, Segment, default_domain
 from vdenet.text.config import dhcp, hosts
 from vdenet.text.config.editing import initial, with_address
-from vdenet.text.config.reader import Reader
+from vdenet.text.config.emitting import emit
+from vdenet.text.config.reader import Reader, load
 
-__all__ = ["KEYS", "parse", "initial", "with_address"]
+__all__ = ["KEYS", "emit", "parse", "initial", "with_address"]
 
 KEYS: Mapping[str, tuple[str, ...]] = {
-    "": ("address", "address6", "mode", "domain", "guard", "open"),
+    "": ("address", "address6", "mode", "domain", "guard", "open", "owner"),
     "[dhcp]": dhcp.KEYS,
     "[switch]": ("ports",),
     "[[host]]": hosts.KEYS,
@@ -40,25 +39,7 @@ def parse(text: str, name: str, where: str) -> Segment:
     Raises `BadConfig` with file, line and column.
     """
     names.segment_name(name)
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BadConfig(where=_position(str(error), where), why=_message(str(error))) from None
-    except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets
-        raise BadConfig(where=where, why=_("it is too long or nested too deeply")) from None
-    return _segment(Reader(text, where), name, table)
-
-
-def _position(message: str, where: str) -> str:
-    found = re.search(r"\(at line (\d+), column (\d+)\)", message)
-    if found:
-        return f"{where}:{found[1]}:{found[2]}"
-    return f"{where}:end" if "end of document" in message else where
-
-
-def _message(message: str) -> str:
-    plain = re.sub(r" \(at .*\)$", "", message)
-    return plain[:1].lower() + plain[1:]
+    return _segment(Reader(text, where), name, load(text, where))
 
 
 def _segment(reader: Reader, name: str, table: Mapping[str, Any]) -> Segment:
@@ -70,9 +51,12 @@ def _segment(reader: Reader, name: str, table: Mapping[str, Any]) -> Segment:
     address6: IPv6Interface | None = None
     if (text6 := reader.text(table, "address6")) is not None:
         address6 = reader.checked("address6", text6, names.segment_address6)
-    domain = DEFAULT_DOMAIN
+    domain = default_domain(name)
     if (domain_text := reader.text(table, "domain")) is not None:
         domain = reader.checked("domain", domain_text, names.domain_name)
+    owner = None
+    if (owner_text := reader.text(table, "owner")) is not None:
+        owner = reader.checked("owner", owner_text, names.account_name)
     serving = reader.table(table, "dhcp")
     reader.known(serving, dhcp.KEYS, "dhcp.")
     switch = reader.table(table, "switch")
@@ -82,7 +66,8 @@ def _segment(reader: Reader, name: str, table: Mapping[str, Any]) -> Segment:
         lease_seconds=dhcp.lease(reader, serving), dhcp=reader.boolean(serving, "enabled", True, "dhcp."),
         dhcp_range=dhcp.pool(reader, serving, address), hosts=hosts.read(reader, table, address),
         open_ports=_open(reader, table), guard=reader.boolean(table, "guard", True),
-        switch_ports=reader.number(switch.get("ports", DEFAULT_SWITCH_PORTS), "switch.ports", 2, MAX_SWITCH_PORTS))
+        switch_ports=reader.number(switch.get("ports", DEFAULT_SWITCH_PORTS), "switch.ports", 2, MAX_SWITCH_PORTS),
+        owner=owner)
 
 
 def _mode(reader: Reader, table: Mapping[str, Any]) -> Mode:

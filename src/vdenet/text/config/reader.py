@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,6 +13,28 @@ from vdenet.i18n import _
 
 _HEADER = re.compile(r"\s*\[(\[?)\s*([\w\"'-]+)\s*\]")
 _KEY = re.compile(r"\s*([\w\"'-]+(\s*\.\s*[\w\"'-]+)*)\s*=")
+
+
+def load(text: str, where: str) -> dict[str, Any]:
+    """The table that a TOML text is; `where` names the file. Raises `BadConfig`."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfig(where=_position(str(error), where), why=_message(str(error))) from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets
+        raise BadConfig(where=where, why=_("it is too long or nested too deeply")) from None
+
+
+def _position(message: str, where: str) -> str:
+    found = re.search(r"\(at line (\d+), column (\d+)\)", message)
+    if found:
+        return f"{where}:{found[1]}:{found[2]}"
+    return f"{where}:end" if "end of document" in message else where
+
+
+def _message(message: str) -> str:
+    plain = re.sub(r" \(at .*\)$", "", message)
+    return plain[:1].lower() + plain[1:]
 
 
 def _places(text: str) -> dict[tuple[str, int], str]:

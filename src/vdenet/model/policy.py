@@ -1,0 +1,123 @@
+"""What the admin lets members do to segments, and the question whether a change is within it.
+
+Pure. Root is bound by nothing of this: who asks for root does not ask here. A subject's check is a function
+in `CHECKS`; it says only what a change makes worse, so a key that stays as it was is never refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+
+from vdenet.i18n import _
+from vdenet.model.names import PRIVATE_NETWORKS
+from vdenet.model.segment import Mode, OpenPort, Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """policy.toml, parsed; the defaults hold where there is none."""
+
+    pools: tuple[IPv4Network, ...] = PRIVATE_NETWORKS
+    """Where members may take a segment's network from."""
+    modes: tuple[Mode, ...] = (Mode.NAT, Mode.ROUTED, Mode.ISOLATED)
+    domains: tuple[str, ...] = ("internal",)
+    """DNS domains at or below which a member's segment may have its own: the host asks the segment for them."""
+    open: tuple[OpenPort, ...] = field(default=())
+    """Services of the host that members may open to guests."""
+    change: bool = True
+    """Members may change the address and the configuration of the admin's segments."""
+    segments: int = 4
+    """How many segments a member may have."""
+    guests: int = 64
+    """How many guests a member may have on all segments at once."""
+    uplinks: tuple[str, ...] = field(default=())
+    """Interfaces that a member may make a port of a segment."""
+    adopt: tuple[str, ...] = field(default=())
+    """Bridges that a member may take for a segment."""
+    plugs: tuple[str, ...] = field(default=())
+    """Kinds of other switches (URL schemes) that a member may plug in."""
+    netboot: tuple[str, ...] = field(default=())
+    """Directories that a member may serve to guests that boot."""
+    vlans: bool = True
+    """Members may divide segments into VLANs."""
+
+
+DEFAULT = Policy()
+
+Check = Callable[[Policy, str, Segment | None, Segment], Iterable[str]]
+"""From policy, the member's account name, the segment before (None: a new one) and after, to sentences that
+say what is refused and what is allowed instead."""
+
+
+def refusals(policy: Policy, who: str, before: Segment | None, after: Segment) -> list[str]:
+    """Why the member `who` may not turn `before` into `after`; empty when he may."""
+    if before is not None and not may_change(policy, who, before):
+        return [_("the segment belongs to {owner}").format(owner=before.owner) if before.owner is not None
+                else _("only root may: change = false in the policy")]
+    return [why for check in CHECKS for why in check(policy, who, before, after)]
+
+
+def may_change(policy: Policy, who: str, segment: Segment) -> bool:
+    """Whether the member may change the segment's configuration at all."""
+    return policy.change if segment.owner is None else segment.owner == who
+
+
+def changed(before: Segment | None, after: Segment, name: str) -> bool:
+    """Whether the field differs from before; in a new segment every field does that is not the default."""
+    if before is None:
+        before = Segment(after.name, after.address)
+        if name == "address":
+            return True
+    return bool(getattr(before, name) != getattr(after, name))
+
+
+def listed(values: Iterable[object]) -> str:
+    """Values in a sentence."""
+    return ", ".join(map(str, values)) or _("nothing")
+
+
+def _address(policy: Policy, _who: str, before: Segment | None, after: Segment) -> Iterable[str]:
+    if changed(before, after, "address") and not any(after.address.network.subnet_of(p) for p in policy.pools):
+        yield _("address: {network} is in none of the pools {pools}").format(
+            network=after.address.network, pools=listed(policy.pools))
+
+
+def _mode(policy: Policy, _who: str, before: Segment | None, after: Segment) -> Iterable[str]:
+    # A new segment may not have a forbidden default either.
+    if (before is None or changed(before, after, "mode")) and after.mode not in policy.modes:
+        yield _("mode: {mode} is not allowed; allowed: {modes}").format(mode=after.mode, modes=listed(policy.modes))
+
+
+def _domain(policy: Policy, _who: str, before: Segment | None, after: Segment) -> Iterable[str]:
+    if before is not None and not changed(before, after, "domain"):
+        return
+    if not any(after.domain == top or after.domain.endswith(f".{top}") for top in policy.domains):
+        yield _("domain: {domain} is not allowed; allowed is what ends in: {domains}").format(
+            domain=after.domain, domains=listed(policy.domains))
+
+
+def _open(policy: Policy, _who: str, before: Segment | None, after: Segment) -> Iterable[str]:
+    allowed = {*policy.open, *(before.open_ports if before is not None else ())}
+    more = [port for port in after.open_ports if port not in allowed]
+    if more:
+        yield _("open: {ports} is not allowed; allowed: {allowed}").format(
+            ports=listed(f"{port.protocol}/{port.port}" for port in more),
+            allowed=listed(f"{port.protocol}/{port.port}" for port in policy.open))
+
+
+def _guard(_policy: Policy, who: str, before: Segment | None, after: Segment) -> Iterable[str]:
+    """Others' guests on the admin's segment rely on it; on a member's own it is the member's affair."""
+    if changed(before, after, "guard") and not after.guard and after.owner != who:
+        yield _("guard: only root may switch it off on a segment of the admin's")
+
+
+def _owner(_policy: Policy, who: str, before: Segment | None, after: Segment) -> Iterable[str]:
+    expected = who if before is None else before.owner
+    if after.owner != expected:
+        yield _("owner: only root may change it; here it has to be {owner}").format(
+            owner=f'owner = "{expected}"' if expected is not None else _("absent"))
+
+
+CHECKS: tuple[Check, ...] = (_owner, _address, _mode, _domain, _open, _guard)

@@ -1,0 +1,86 @@
+"""What members may turn a segment into."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Interface, IPv4Network
+
+import pytest
+from hypothesis import given
+
+from unit.examples import st
+from unit.samples import PLAIN, segments
+from vdenet.model.policy import DEFAULT, Policy, may_change, refusals
+from vdenet.model.segment import Mode, OpenPort, Segment
+
+MINE = replace(PLAIN, name="lab", domain="lab.internal", owner="alice")
+NARROW = Policy(pools=(IPv4Network("10.84.0.0/16"),), modes=(Mode.ISOLATED,), domains=("lab.example",),
+                open=(OpenPort("tcp", 80),))
+
+
+def refused(before: Segment | None, after: Segment, policy: Policy = NARROW, who: str = "alice") -> list[str]:
+    return [why.partition(":")[0] for why in refusals(policy, who, before, after)]
+
+
+@given(segments("lab"))
+def test_what_stays_as_it_was_is_never_refused(segment: Segment) -> None:
+    who = segment.owner or "alice"
+    assert refusals(NARROW, who, segment, segment) == []
+
+
+def test_each_key_is_named_with_what_is_allowed() -> None:
+    after = replace(MINE, address=IPv4Interface("10.9.8.1/24"), mode=Mode.ROUTED, domain="debian.org",
+                    open_ports=(OpenPort("tcp", 22), OpenPort("tcp", 80)), owner="bob")
+    told = refusals(NARROW, "alice", MINE, after)
+    assert told == [
+        'owner: only root may change it; here it has to be owner = "alice"',
+        "address: 10.9.8.0/24 is in none of the pools 10.84.0.0/16",
+        "mode: routed is not allowed; allowed: isolated",
+        "domain: debian.org is not allowed; allowed is what ends in: lab.example",
+        "open: tcp/22 is not allowed; allowed: tcp/80",
+    ]
+
+
+def test_within_the_policy() -> None:
+    after = replace(MINE, address=IPv4Interface("10.84.7.1/24"), mode=Mode.ISOLATED, domain="a.lab.example",
+                    open_ports=(OpenPort("tcp", 80),), guard=False)
+    assert refused(MINE, after) == []
+    assert refused(None, after) == []
+
+
+def test_a_new_segment_may_not_have_forbidden_defaults() -> None:
+    assert refused(None, MINE) == ["address", "mode", "domain"]
+
+
+def test_a_domain_that_only_looks_alike() -> None:
+    assert refused(MINE, replace(MINE, domain="xlab.example")) == ["domain"]
+    assert refused(MINE, replace(MINE, domain="lab.example")) == []
+
+
+def test_what_was_open_before_may_stay_open_and_be_closed() -> None:
+    open_ = replace(MINE, open_ports=(OpenPort("tcp", 22), OpenPort("udp", 514)))
+    assert refused(open_, replace(open_, open_ports=(OpenPort("tcp", 22),))) == []
+    assert refused(open_, replace(open_, open_ports=(OpenPort("tcp", 23),))) == ["open"]
+
+
+def test_the_guard_of_the_admins_segment() -> None:
+    assert refused(PLAIN, replace(PLAIN, guard=False), DEFAULT) == ["guard"]
+    off = replace(PLAIN, guard=False)
+    assert refused(off, replace(off, mode=Mode.ISOLATED), DEFAULT) == []
+
+
+@pytest.mark.parametrize(("owner", "change", "may"), (
+    (None, True, True), (None, False, False), ("alice", True, True), ("alice", False, True), ("bob", True, False),
+    ("bob", False, False)))
+def test_whose_it_is(owner: str | None, change: bool, may: bool) -> None:
+    policy, segment = replace(DEFAULT, change=change), replace(PLAIN, owner=owner)
+    assert may_change(policy, "alice", segment) is may
+    assert (refusals(policy, "alice", segment, replace(segment, mode=Mode.ISOLATED)) == []) is may
+
+
+@given(segments("lab"), segments("lab"), st.sampled_from(("alice", "bob")))
+def test_nobody_becomes_or_makes_another_the_owner(before: Segment, after: Segment, who: str) -> None:
+    if not refusals(DEFAULT, who, before, after):
+        assert after.owner == before.owner
+    if not refusals(DEFAULT, who, None, after):
+        assert after.owner == who
