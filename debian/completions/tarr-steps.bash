@@ -17,6 +17,7 @@ __tarr_steps_guests()
     case $1 in
         virtualbox) VBoxManage -q list vms 2>/dev/null | sed -n 's/^"\([^ "]*\)" {.*/\1/p' ;;
         lxc) lxc-ls -1 2>/dev/null ;;
+        incus) incus list --columns=n --format=csv 2>/dev/null ;;
     esac
 }
 
@@ -33,7 +34,7 @@ _tarr_steps()
     local verbs="start stop reload check list ip join leave plan apply segment"
     local old="--start --stop --reload --check --list --ip"
     local common="--segment --json --quiet --help"
-    local kinds="qemu run virtualbox lxc"
+    local kinds="qemu run virtualbox lxc incus"
 
     local at verb="" word="" values=0
     for ((at = 1; at < cword; at++)); do
@@ -88,9 +89,9 @@ _tarr_steps()
             case $word in
                 "") choice="$kinds --help" ;;
                 qemu) choice="$common --name --mac --model --print --tap --dry-run --" ;;
-                virtualbox | lxc)
+                virtualbox | lxc | incus)
                     choice="$common --name --nic --dry-run"
-                    [[ $word == lxc ]] || choice+=" --via --port"
+                    [[ $word != virtualbox ]] || choice+=" --via --port"
                     ((values > 1)) || choice+=" $(__tarr_steps_guests "$word")"
                     ;;
                 *) choice="$common --name --mac --" ;;

@@ -74,3 +74,14 @@ def virtualbox(deb: Path) -> Iterator[Host]:
 @pytest.fixture(scope="session")
 def lxc(deb: Path) -> Iterator[Host]:
     yield from started("trixie", deb, "lxc", "busybox-static", cgroup=True)
+
+
+@pytest.fixture(scope="session")
+def incus(deb: Path) -> Iterator[Host]:
+    from .instances import clean, serve, serve_users
+
+    for host in started("trixie", deb, "incus", "busybox-static", cgroup=True):
+        serve(host)
+        serve_users(host)
+        yield host
+        clean(host)

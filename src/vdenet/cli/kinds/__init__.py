@@ -38,7 +38,7 @@ class Guest(Protocol):
         ...
 
 
-TABLE: dict[str, str] = {"virtualbox": "virtualbox:VirtualBox", "lxc": "lxc:Lxc"}
+TABLE: dict[str, str] = {"virtualbox": "virtualbox:VirtualBox", "lxc": "lxc:Lxc", "incus": "incus:Incus"}
 """Kind to `module:Class` below this package; imported when it is used."""
 
 SWITCHABLE = frozenset({"virtualbox"})
