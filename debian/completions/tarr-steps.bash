@@ -18,6 +18,7 @@ __tarr_steps_guests()
         virtualbox) VBoxManage -q list vms 2>/dev/null | sed -n 's/^"\([^ "]*\)" {.*/\1/p' ;;
         lxc) lxc-ls -1 2>/dev/null ;;
         incus) incus list --columns=n --format=csv 2>/dev/null ;;
+        vmware) sed -n 's/^vmlist[0-9]*\.DisplayName = "\([^ "|]*\)".*/\1/Ip' ~/.vmware/inventory.vmls 2>/dev/null ;;
     esac
 }
 
@@ -34,7 +35,7 @@ _tarr_steps()
     local verbs="start stop reload check list ip join leave plan apply segment"
     local old="--start --stop --reload --check --list --ip"
     local common="--segment --json --quiet --help"
-    local kinds="qemu run virtualbox lxc incus"
+    local kinds="qemu run virtualbox lxc incus vmware"
 
     local at verb="" word="" values=0
     for ((at = 1; at < cword; at++)); do
@@ -89,7 +90,7 @@ _tarr_steps()
             case $word in
                 "") choice="$kinds --help" ;;
                 qemu) choice="$common --name --mac --model --print --tap --dry-run --" ;;
-                virtualbox | lxc | incus)
+                virtualbox | lxc | incus | vmware)
                     choice="$common --name --nic --dry-run"
                     [[ $word != virtualbox ]] || choice+=" --via --port"
                     ((values > 1)) || choice+=" $(__tarr_steps_guests "$word")"
@@ -119,6 +120,11 @@ _tarr_steps()
         choice=$value
     fi
     mapfile -t COMPREPLY < <(compgen -W "$choice" -- "$cur")
+    # A machine of VMware's may also be named by its file.
+    if [[ $word == vmware && $cur == */* ]]; then
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -d -- "$cur"; compgen -f -X '!*.vmx' -- "$cur")
+    fi
 }
 
 complete -F _tarr_steps tarr-steps

@@ -22,6 +22,12 @@ function __tarr_steps_incus
     incus list --columns=n --format=csv 2>/dev/null
 end
 
+function __tarr_steps_vmware
+    # The machines that VMware has noted down, and files.
+    sed -n 's/^vmlist[0-9]*\.DisplayName = "\(..*\)".*/\1/Ip' ~/.vmware/inventory.vmls 2>/dev/null
+    __fish_complete_suffix .vmx
+end
+
 function __tarr_steps_before_command
     not contains -- -- (commandline -opc)
 end
@@ -37,8 +43,8 @@ set -l verbs start stop reload check list ip join leave plan apply segment
 set -l none "__tarr_steps_before_command; and not __fish_seen_subcommand_from $verbs"
 set -l join "__tarr_steps_before_command; and __fish_seen_subcommand_from join"
 set -l virtualbox "__fish_seen_subcommand_from virtualbox"
-set -l existing "__fish_seen_subcommand_from virtualbox lxc incus"
-set -l kinds "__fish_seen_subcommand_from join leave; and not __fish_seen_subcommand_from qemu run virtualbox lxc incus"
+set -l existing "__fish_seen_subcommand_from virtualbox lxc incus vmware"
+set -l kinds "__fish_seen_subcommand_from join leave; and not __fish_seen_subcommand_from qemu run virtualbox lxc incus vmware"
 
 complete -c tarr-steps -n __tarr_steps_before_command -f
 
@@ -68,7 +74,7 @@ complete -c tarr-steps -n __tarr_steps_before_command -s h -l help -d 'show help
 
 complete -c tarr-steps -n '__fish_seen_subcommand_from start stop reload check' -a '(__tarr_steps_segments)'
 complete -c tarr-steps -n '__fish_seen_subcommand_from segment' -a list
-complete -c tarr-steps -n $kinds -a 'qemu run virtualbox lxc incus'
+complete -c tarr-steps -n $kinds -a 'qemu run virtualbox lxc incus vmware'
 
 complete -c tarr-steps -n $join -l name -x -d 'its name on the segment'
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu run" -l mac -x -d 'its MAC address'
@@ -80,6 +86,7 @@ complete -c tarr-steps -n "$virtualbox" -a '(__tarr_steps_virtualbox)'
 complete -c tarr-steps -n "$join; and $virtualbox" -l via -x -a 'bridge vde' -d 'how to join'
 complete -c tarr-steps -n "__fish_seen_subcommand_from lxc" -a '(__tarr_steps_lxc)'
 complete -c tarr-steps -n "__fish_seen_subcommand_from incus" -a '(__tarr_steps_incus)'
+complete -c tarr-steps -n "__fish_seen_subcommand_from vmware" -a '(__tarr_steps_vmware)'
 complete -c tarr-steps -n "$join; and $existing" -l nic -x -d 'which of its adapters'
 complete -c tarr-steps -n "$join; and $virtualbox" -l port -x -d 'which port of the VDE switch'
 complete -c tarr-steps -n "$join; and $existing" -l dry-run -d 'change nothing'

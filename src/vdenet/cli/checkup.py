@@ -24,8 +24,8 @@ from vdenet.errors import (
 from vdenet.i18n import _
 from vdenet.model.places import Places
 from vdenet.model.report import Finding, SegmentReport, Severity, State
-from vdenet.probe import addresses, conflicts, links, resolvers
-from vdenet.text import qemu
+from vdenet.probe import addresses, conflicts, links, regular, resolvers, vmware
+from vdenet.text import qemu, vmnets
 from vdenet.text.reports import Passed
 
 _TUN = Path("/dev/net/tun")
@@ -49,8 +49,11 @@ class Checkup:
         """Look at everything. Raises `UnknownSegment` when the one asked for does not exist."""
         segments = self._daemon()
         self._machine()
+        answered = segments is not None
         if segments is None:
             segments = self._configured()
+        # Of a segment that was not listed it cannot be said that it is none.
+        self.findings += vmware.findings(segments, self._vmnets() if answered and not self._asked else ())
         for segment in segments:
             if segment.state is State.DOWN:
                 self._wrong("segment-down", segment, Severity.ERROR,
@@ -115,6 +118,10 @@ class Checkup:
             self._wrong("qemu-vde", None, Severity.INFO,
                         _("{qemu} is built without VDE").format(qemu=_QEMU),
                         _("tarr-steps join qemu gives it a tap, which is faster"))
+
+    def _vmnets(self) -> list[str]:
+        """The bridges that have a vmnet of VMware's by vdenetd --vmware."""
+        return list(vmnets.parse(regular.text(Path(self._places.vmnets), 64 * 1024)))
 
     # --- the segments -------------------------------------------------------------------------
 

@@ -52,8 +52,8 @@ def leave(kind: str, guest: str, segment: str, dry_run: bool, output: Output) ->
 
 
 def checked(guest: str) -> str:
-    """A guest's name as its tool takes it: never an option of that tool. Raises `BadValue`."""
-    if not guest or len(guest) > 255 or not guest.isprintable() or guest.startswith("-"):
+    """A guest's name or path as its tool takes it: never an option of that tool. Raises `BadValue`."""
+    if not guest or len(guest) > (4095 if "/" in guest else 255) or not guest.isprintable() or guest.startswith("-"):
         raise BadValue(what=_("guest"), value=guest[:80], why=_("expected the name that its own tool shows"))
     return guest
 

@@ -222,16 +222,17 @@ def _replace(name: str, before: str | None, after: str | None) -> None:
             path.unlink(missing_ok=True)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
+        status = path.stat() if before is not None else None
         fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(fd, "wb") as file:
                 file.write(after.encode(errors="surrogateescape"))
                 file.flush()
-                os.fsync(file.fileno())
-            status = path.stat() if before is not None else None
-            os.chmod(temporary, status.st_mode & 0o7777 if status else 0o644)
-            if status is not None and os.geteuid() == 0:
-                os.chown(temporary, status.st_uid, status.st_gid)
+                # By its number: in a directory of somebody else's the name may be another file's by now.
+                if status is not None and os.geteuid() == 0:
+                    os.fchown(fd, status.st_uid, status.st_gid)
+                os.fchmod(fd, status.st_mode & 0o7777 if status else 0o644)
+                os.fsync(fd)
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):

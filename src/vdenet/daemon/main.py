@@ -1,4 +1,4 @@
-"""vdenetd: serve; or, for the package's scripts, --init and --down."""
+"""vdenetd: serve; or, for the package's scripts and for root, --init, --down and --vmware."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import vdenet
 from vdenet.daemon import host, log, notify
+from vdenet.daemon.configuration import Configuration
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.log import logger
 from vdenet.daemon.server import Server
@@ -38,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--init", action="store_true", help=_("configure the first segment if there is none, and end"))
     what.add_argument("--down", action="store_true", help=_("take every segment down, and end"))
+    what.add_argument("--vmware", nargs="?", const="on", choices=("on", "off"), help=_(
+        "bridge a network of VMware's to each segment, so that its machines can join, and end; off: undo that"))
     parser.add_argument("--version", action="version", version=f"vdenetd {vdenet.__version__}")
     options = parser.parse_args(argv)
     os.umask(0o022)
@@ -47,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise Refused(what=_("start"), why=_("it has to be started by root"))
         if options.init:
             return _init(places)
+        if options.vmware:
+            return _vmware(places, options.vmware == "on")
         log.set_up()
         _make_places(places)
         return _down(places) if options.down else _serve(places)
@@ -84,6 +89,23 @@ def _down(places: Places) -> int:
                 print(f"vdenetd: {error}", file=sys.stderr)
                 status = 1
         return status
+
+
+def _vmware(places: Places, on: bool) -> int:
+    from vdenet.daemon import vmware
+
+    configuration = Configuration(places)
+    bridges = []
+    for name in configuration.names():
+        try:
+            bridges.append(configuration.segment(name).bridge)
+        except VdenetError as error:
+            # It keeps what it has.
+            print(f"vdenetd: {error}", file=sys.stderr)
+            bridges.append(name)
+    for line in vmware.bridge(places, bridges) if on else vmware.withdraw(places):
+        print(f"vdenetd: {line}")
+    return 0
 
 
 def _serve(places: Places) -> int:

@@ -27,26 +27,44 @@ def write(path: PurePath, text: str, mode: int, group: str) -> None:
     The directory of `path` must be one that only the daemon writes. Raises `Refused` with the system's
     reason; the old file is then as it was.
     """
-    target = Path(path)
     try:
-        with contextlib.ExitStack() as undo:
-            fd, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=UNFINISHED, dir=target.parent)
-            undo.callback(_forget, temporary)
-            with os.fdopen(fd, "w") as file:
-                file.write(text)
-                file.flush()
-                os.fchown(fd, -1, grp.getgrnam(group).gr_gid)
-                os.fchmod(fd, mode)
-                os.fsync(fd)
-            os.rename(temporary, target)
-            undo.pop_all()
-        directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        _replace(Path(path), text.encode(), mode, -1, grp.getgrnam(group).gr_gid)
     except OSError as error:
         raise Refused(what=_("write {path}").format(path=path), why=error.strerror or str(error)) from None
+
+
+def rewrite(path: PurePath, before: bytes, after: bytes) -> None:
+    """Replace a file of another program's, as `write`, but with its owner and mode kept.
+
+    Raises `Refused`, also when it is no longer as it was read.
+    """
+    target = Path(path).resolve()
+    try:
+        if target.read_bytes() != before:
+            raise Refused(what=_("change {path}").format(path=path), why=_("somebody else changed it meanwhile"))
+        status = target.stat()
+        _replace(target, after, status.st_mode & 0o7777, status.st_uid, status.st_gid)
+    except OSError as error:
+        raise Refused(what=_("write {path}").format(path=path), why=error.strerror or str(error)) from None
+
+
+def _replace(target: Path, raw: bytes, mode: int, uid: int, gid: int) -> None:
+    with contextlib.ExitStack() as undo:
+        fd, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=UNFINISHED, dir=target.parent)
+        undo.callback(_forget, temporary)
+        with os.fdopen(fd, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fchown(fd, uid, gid)
+            os.fchmod(fd, mode)
+            os.fsync(fd)
+        os.rename(temporary, target)
+        undo.pop_all()
+    directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _forget(path: str) -> None:

@@ -64,6 +64,11 @@ class Places:
         """Shared kernel settings as they were before the first segment came up."""
         return self.run / "state" / "sysctls.json"
 
+    @property
+    def vmnets(self) -> Path:
+        """Which vmnets of VMware's we have bridged to which of our bridges."""
+        return self.var / "vmnets.json"
+
     def state(self, segment: str) -> Path:
         """The segment's kept directory."""
         return self.var / segment

@@ -34,6 +34,15 @@ def identity(pid: int) -> Identity | None:
     return Identity(pid, int(fields[19]), boot_id())
 
 
+def exists(pid: int) -> bool:
+    """Whether anybody has this number, also one whom /proc hides from us (proc(5), hidepid)."""
+    try:
+        os.close(os.pidfd_open(pid))
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True
+
+
 def real_uid(pid: int) -> int | None:
     """The account that the process runs as; None when it is gone."""
     try:

@@ -38,7 +38,8 @@ class Guest(Protocol):
         ...
 
 
-TABLE: dict[str, str] = {"virtualbox": "virtualbox:VirtualBox", "lxc": "lxc:Lxc", "incus": "incus:Incus"}
+TABLE: dict[str, str] = {"virtualbox": "virtualbox:VirtualBox", "lxc": "lxc:Lxc", "incus": "incus:Incus",
+                         "vmware": "vmware:VMware"}
 """Kind to `module:Class` below this package; imported when it is used."""
 
 SWITCHABLE = frozenset({"virtualbox"})
