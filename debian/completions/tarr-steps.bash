@@ -73,7 +73,7 @@ _tarr_steps()
             return
             ;;
         --via)
-            mapfile -t COMPREPLY < <(compgen -W "bridge vde" -- "$cur")
+            mapfile -t COMPREPLY < <(compgen -W "bridge vde udp" -- "$cur")
             return
             ;;
         --name | --mac | --nic | --port | --tap) return ;;

@@ -83,7 +83,7 @@ complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l print
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l dry-run -d 'print the command'
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l tap -x -d 'keep a tap with a name and print its arguments'
 complete -c tarr-steps -n "$virtualbox" -a '(__tarr_steps_virtualbox)'
-complete -c tarr-steps -n "$join; and $virtualbox" -l via -x -a 'bridge vde' -d 'how to join'
+complete -c tarr-steps -n "$join; and $virtualbox" -l via -x -a 'bridge vde udp' -d 'how to join'
 complete -c tarr-steps -n "__fish_seen_subcommand_from lxc" -a '(__tarr_steps_lxc)'
 complete -c tarr-steps -n "__fish_seen_subcommand_from incus" -a '(__tarr_steps_incus)'
 complete -c tarr-steps -n "__fish_seen_subcommand_from vmware" -a '(__tarr_steps_vmware)'

@@ -125,9 +125,85 @@ def test_the_ways(virtualbox: Host, vm: Vm) -> None:
     assert "already" in vm.join("--via", "vde")
     vm.leave()
     assert vm.attached(2) == "disabled"
-    for wrong in (("--via", "udp"), ("--via", "bridge", "--port", "5"), ("--nic", "0"), ("--nic", "99")):
+    for wrong in (("--via", "nat"), ("--via", "bridge", "--port", "5"), ("--via", "udp", "--port", "5"), ("--nic", "0"), ("--nic", "99")):
         virtualbox.refused(2, "bad-value", "join", "virtualbox", vm.name, *wrong)
     assert vm.attached(2) == "disabled"
+
+
+def tunnel(vm: Vm) -> tuple[str, int, int]:
+    """The tunnel's far end, and the ports at this end and at that."""
+    found = re.fullmatch(r"Generic 'UDPTunnel' \{ dest='(127\.83\.\d+\.\d+)', dport='(\d+)', sport='(\d+)' \}",
+                         vm.attached(2))
+    assert found, vm.attached(2)
+    return found[1], int(found[3]), int(found[2])
+
+
+def relays(host: Host) -> list[str]:
+    said = host.machine.sh("ps -eo user:32=,args= | grep 'vdenet.relay.[m]ain' || true")
+    return said.splitlines()
+
+
+def test_by_a_tunnel_and_back(virtualbox: Host, vm: Vm) -> None:
+    before = vm.nics()
+    told = virtualbox.told("join", "virtualbox", vm.name, "--via", "udp")
+    assert (told["changed"], told["via"], told["nic"]) == (True, "udp", "2")
+    address, sport, dport = tunnel(vm)
+    relay, = relays(virtualbox)
+    assert relay.split()[0] == "vdenet-switch"
+    assert relay.split()[-4:-1] == [address, str(dport), str(sport)]
+    assert "already" in vm.join("--via", "udp")
+    assert "already" in vm.join()
+    assert virtualbox.told("join", "virtualbox", vm.name, "--name", "www")["name"] == "www"
+    assert relays(virtualbox) == [relay]
+    vm.join("--via", "vde", "--name", "web")
+    assert (vm.attached(2), relays(virtualbox)) == (IN_THE_SWITCH, [])
+    vm.join("--via", "udp")
+    assert tunnel(vm) == (address, sport, dport)
+    vm.join("--via", "bridge")
+    assert (vm.attached(2), relays(virtualbox)) == (ON_THE_BRIDGE, [])
+    vm.join("--via", "udp")
+    vm.leave()
+    assert (vm.nics(), relays(virtualbox)) == (before, [])
+
+
+def test_two_tunnels_are_two(virtualbox: Host, vm: Vm) -> None:
+    other = Vm(virtualbox, "another one")
+    try:
+        vm.join("--via", "udp")
+        other.join("--via", "udp")
+        assert len({*tunnel(vm)[1:], *tunnel(other)[1:]}) == 4
+        assert len(relays(virtualbox)) == 2
+    finally:
+        other.leave()
+        other.delete()
+
+
+def test_a_tunnel_that_fails_is_taken_back(virtualbox: Host, vm: Vm,
+                                           tools: Callable[[str], dict[str, str]]) -> None:
+    env = tools("modifyvm) echo 'VBoxManage: error: The machine is locked' >&2; exit 1;;")
+    virtualbox.refused(5, "tool-failed", "join", "virtualbox", vm.name, "--via", "udp", env=env)
+    assert relays(virtualbox) == []
+    vm.join("--via", "udp")
+    joined, running = tunnel(vm), relays(virtualbox)
+    virtualbox.refused(5, "tool-failed", "join", "virtualbox", vm.name, "--via", "vde", env=env)
+    assert tunnel(vm) == joined
+    assert [line.split()[-5:] for line in relays(virtualbox)] == [line.split()[-5:] for line in running]
+
+
+def test_a_build_that_can_neither(virtualbox: Host, vm: Vm) -> None:
+    """As Oracle's packages, where vboxnetflt is not loaded."""
+    driver = "/usr/lib/virtualbox/VBoxDD.so"
+    virtualbox.machine.run(["mount", "--bind", "/dev/null", driver])
+    try:
+        said = virtualbox.refused(1, "refused", "join", "virtualbox", vm.name, "--via", "vde")
+        assert "no VDE driver" in said and "hint: --via udp" in said
+        command = vm.join("--dry-run")
+        assert "UDPTunnel" in command and "dest=127.83." in command
+        told = virtualbox.told("join", "virtualbox", vm.name)
+        assert told["via"] == "udp"
+        assert "vboxnetflt is not loaded" in told["why"] and "no VDE driver" in told["why"]
+    finally:
+        virtualbox.machine.run(["umount", driver])
 
 
 def test_an_adapter_in_use_is_taken_only_when_asked(virtualbox: Host, vm: Vm) -> None:

@@ -18,7 +18,7 @@ MODULES = {
     for path in sorted((SOURCE / "vdenet").rglob("*.py"))
 }
 
-# errors <- model <- text, wire <- probe <- cli; probe, effect <- daemon
+# errors <- model <- text, wire <- probe <- cli; probe, effect <- daemon; relay stands alone
 BASE = {"", "errors", "i18n"}
 MAY_IMPORT = {
     "": set[str](),
@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "wire": BASE | {"model", "wire"},
     "probe": BASE | {"model", "text", "wire", "probe"},
     "cli": BASE | {"model", "text", "wire", "probe", "cli"},
+    "relay": {"relay"},
     "effect": BASE | {"model", "text", "wire", "probe", "effect"},
     "daemon": BASE | {"model", "text", "wire", "probe", "effect", "daemon"},
 }

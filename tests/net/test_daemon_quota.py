@@ -151,7 +151,7 @@ def rubbish(dice: random.Random) -> bytes:
     if kind == 5:
         return b'{"method":"org.vdenet.Control.List","parameters":{"segment":"' + b"\xff\xfe" + b'"}}\0'
     method = dice.choice(["List", "Check", "Plan", "GetAddress", "SetAddress", "OpenTap", "OpenVeth", "KeepTap",
-                          "Reserve", "Leave", "Version", "Nothing"])
+                          "KeepTunnel", "Reserve", "Leave", "Version", "Nothing"])
     names = ["segment", "address", "name", "mac", "kind", "other", "__class__"]
     # Always with a wrong value, so that nothing comes of it.
     parameters = {dice.choice(names): dice.choice(values), "wrong": dice.choice(values)}

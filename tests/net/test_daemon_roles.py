@@ -20,6 +20,7 @@ MAY = {"alice", "bob", "root"}
 PARAMETERS: dict[str, dict[str, str]] = {
     "SetAddress": {"address": "10.9.8.1/24"},
     "OpenTap": {"name": "thing"}, "OpenVeth": {"name": "thing"}, "KeepTap": {"name": "thing"},
+    "KeepTunnel": {"name": "thing"},
     "Reserve": {"name": "thing"}, "Leave": {"name": "thing"},
 }
 
@@ -81,13 +82,13 @@ def test_table(machine: Machine, daemon: Daemon, veth: Callable[[str], list[int]
 
 
 @pytest.mark.parametrize("owner", ["alice", "root"])
-@pytest.mark.parametrize("way", ["OpenTap", "KeepTap", "Reserve"])
+@pytest.mark.parametrize("way", ["OpenTap", "KeepTap", "KeepTunnel", "Reserve"])
 def test_nobody_touches_anothers(machine: Machine, daemon: Daemon, owner: str, way: str) -> None:
     with Peer(machine, owner) as peer:
         peer.call(way, name="thing")
         for user in ("nora", "bob", "vdenet-switch"):
             assert outcome(machine, user, "Leave", name="thing") in ("not-permitted", "closed")
-            for method in ("OpenTap", "KeepTap", "Reserve"):
+            for method in ("OpenTap", "KeepTap", "KeepTunnel", "Reserve"):
                 assert outcome(machine, user, method, name="thing") in ("not-permitted", "closed", "name-taken")
                 assert outcome(machine, user, method, name="THING") in ("not-permitted", "closed", "name-taken")
         peer.call("Leave", name="thing")

@@ -18,7 +18,7 @@ GUEST = typer.Argument(..., help=_("The guest, as its own tool calls it."))
 NAME = typer.Option(None, "--name", metavar="NAME", show_default=False,
                     help=_("Its name on the segment, where that is to be another."))
 VIA = typer.Option(None, "--via", metavar="WAY", show_default=False,
-                   help=_("How to join: bridge or vde; the better one here when not given."))
+                   help=_("How to join: bridge, vde or udp; the best one here when not given."))
 NIC = typer.Option(None, "--nic", metavar="N", min=0, max=255, show_default=False,
                    help=_("Which of its network adapters to use; the first that is free when not given."))
 PORT = typer.Option(None, "--port", metavar="N", min=1, max=1024, show_default=False,

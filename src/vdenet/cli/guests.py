@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
         try:
             joining = looked_up.join(wish, Place(
                 segment, where.bridge, where.switch, answers.text(reserved, "name"),
-                answers.text(reserved, "mac"), answers.text(reserved, "port") if found.tap else None))
+                answers.text(reserved, "mac"), answers.text(reserved, "port") if found.tap else None,
+                _ports(reserved) if found.tunnel else None))
             if not dry_run:
                 # What was there before the first join is what leave puts back, however often it was
                 # joined since.
@@ -62,8 +64,9 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
 
 
 def _reserve(daemon: Client, kind: str, segment: str, name: str, found: Found) -> dict[str, Any]:
-    """The guest's name and MAC, and its tap where it takes one."""
-    return daemon.call("KeepTap" if found.tap else "Reserve", segment=segment, name=name, mac=found.mac,
+    """The guest's name and MAC, and its tap or tunnel where it takes one."""
+    method = "KeepTap" if found.tap else "KeepTunnel" if found.tunnel else "Reserve"
+    return daemon.call(method, segment=segment, name=name, mac=found.mac,
                        kind=kind).parameters
 
 
@@ -72,6 +75,12 @@ def _port(where: SegmentReport, label: str, mac: str) -> str:
     ports = {guest.port: guest.mac for guest in where.guests if guest.port is not None}
     mine = next((port for port, other in ports.items() if other == mac), None)
     return mine or port_name(where.name, label, frozenset(ports))
+
+
+def _ports(reserved: Mapping[str, Any]) -> tuple[str, str]:
+    """Those of a tunnel; before the daemon has chosen them, what stands for them."""
+    guest, segment = (reserved.get(key, "PORT") for key in ("guest_port", "segment_port"))
+    return str(guest), str(segment)
 
 
 def _require_free(where: SegmentReport, label: str, found: Found, earlier: Entry | None) -> None:
@@ -100,7 +109,7 @@ def _give_back(daemon: Client, kind: str, segment: str, label: str, found: Found
                earlier: Entry | None) -> None:
     """The name as it was before a join that failed."""
     if earlier is not None and found.joined:
-        _reserve(daemon, kind, segment, earlier.name, found)
+        _reserve(daemon, kind, segment, earlier.name, replace(found, tunnel=found.tunnelled))
     elif not found.joined:
         daemon.call("Leave", segment=segment, name=label, kind=kind)
 

@@ -25,10 +25,12 @@ from vdenet.effect.perform import Hands
 from vdenet.effect.supervisor import Supervisor
 from vdenet.errors import StepFailed, VdenetError
 from vdenet.model import plan as planning
+from vdenet.model import tunnel
 from vdenet.model.observed import Link, Observed
 from vdenet.model.places import Places
 from vdenet.model.plan import Plan
 from vdenet.model.segment import MTU, Segment
+from vdenet.model.tunnel import Tunnel
 from vdenet.model.wanted import Tap, Wanted, guest_alias
 from vdenet.probe import leases, links
 from vdenet.text import blueprint, dnsmasq
@@ -127,7 +129,10 @@ class Engine:
                 ports=tuple(sorted(self._own_ports(segment, there) - {segment.tap})),
                 present=tuple(sorted(on_bridge)),
                 taps=tuple(Tap(guest.port, guest.uid, MTU) for guest in book.all()
-                           if guest.kept and guest.port is not None and guest.uid is not None),
+                           if guest.kept and guest.tunnel is None and guest.port is not None and guest.uid is not None),
+                tunnels=tuple(Tunnel(tunnel.address(segment.bridge), guest.tunnel, guest.port, guest.uid)
+                              for guest in book.all()
+                              if guest.tunnel is not None and guest.port is not None and guest.uid is not None),
                 retiring=retiring.current(segment, self.places, time.time()))
             return blueprint.wanted(segment, host.facts(self.places), guests, self.places)
 

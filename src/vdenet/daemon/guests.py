@@ -15,6 +15,7 @@ from vdenet.errors import BadValue, NameTaken, Refused
 from vdenet.i18n import _
 from vdenet.model import names
 from vdenet.model.places import Places
+from vdenet.model.tunnel import TUNNELS
 from vdenet.text.dnsmasq import Lease, Reservation
 
 MAX_GUESTS_PER_USER = 256
@@ -34,6 +35,8 @@ class Guest:
     """Its port is a tap that stays when nobody holds it, for hypervisors that open a tap by name."""
     by_itself: bool = False
     """It was given a name only and comes over VDE or its hypervisor's own way, so it has no port of ours."""
+    tunnel: int | None = None
+    """The number of the UDP tunnel whose end its kept tap is."""
 
     @property
     def holds_name(self) -> bool:
@@ -172,13 +175,14 @@ def _guest(entry: object, segment: str) -> Guest | None:
     if not isinstance(entry, dict):
         return None
     name, mac, kind = (entry.get(key) for key in ("name", "mac", "kind"))
-    uid, port = entry.get("uid"), entry.get("port")
+    uid, port, number = entry.get("uid"), entry.get("port"), entry.get("tunnel")
     if not (isinstance(name, str) and isinstance(mac, str) and isinstance(kind, str)
             and (uid is None or (isinstance(uid, int) and 0 <= uid < 2**32 - 1))
             and (port is None or (isinstance(port, str) and port.startswith(names.port_prefix(segment))))):
         return None
     try:
         return Guest(names.guest_name(name), names.mac_address(mac), kind, uid, port,
-                     kept=entry.get("kept") is True, by_itself=entry.get("by_itself") is True)
+                     kept=entry.get("kept") is True, by_itself=entry.get("by_itself") is True,
+                     tunnel=number if isinstance(number, int) and 0 <= number < TUNNELS else None)
     except BadValue:
         return None

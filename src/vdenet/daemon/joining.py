@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,8 +23,10 @@ from vdenet.i18n import _
 from vdenet.model import names
 from vdenet.model.observed import Link
 from vdenet.model.segment import MTU, Segment
+from vdenet.model.tunnel import Tunnel, address
 from vdenet.model.wanted import guest_alias
 from vdenet.probe import links
+from vdenet.text import relay
 
 KINDS = ("qemu", "virtualbox", "vmware", "lxc", "libvirt", "incus", "nspawn", "podman", "run")
 INNER_NAME = "eth0"
@@ -88,17 +90,22 @@ def open_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> Op
         return Opened(segment, guest, guest.port, [fd] if vhost is None else [fd, vhost], vhost is not None)
 
 
-def keep_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> Opened:
+def keep_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish,
+             tunnel: Callable[[str], int] | None = None) -> Opened:
     """A tap with a name that the caller's hypervisor opens by itself; it stays until `leave`.
 
     Only the caller may open it. The same guest asked for again gets the same tap, under the name that it is
-    asked for by now. Raises as `open_tap`.
+    asked for by now. With `tunnel` it is the end of a UDP tunnel, whose number that makes from the guest's MAC;
+    then only the relay may open it. Raises as `open_tap`.
     """
     with engine.lock:
         book = engine.book(segment.name)
         known = None if links.link(segment.bridge) is None else _kept(book, caller, wish)
+        if known is not None and (known.tunnel is None) is not (tunnel is None):
+            known = None
         if known is None:
             guest = replace(_admit(engine, segment, caller, wish, "qemu"), kept=True)
+            guest = guest if tunnel is None else replace(guest, tunnel=tunnel(guest.mac))
         else:
             name = known.name if wish.name is None else _name(engine, segment, caller, wish.name)
             guest = replace(known, name=name, kind=_kind(wish.kind, "qemu"))
@@ -161,8 +168,13 @@ def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> dic
         name = _name(engine, segment, caller, wish.name)
         guest = Guest(name, _mac(segment, caller, name, wish.mac), _kind(wish.kind, "qemu"), caller.uid,
                       by_itself=True)
-        _refuse_a_second(engine.book(segment.name), links.links(), guest)
+        before = engine.book(segment.name).by_mac(guest.mac)
+        # A guest that had a tunnel and comes another way now.
+        tunnel = before.port if before is not None and before.tunnel is not None and before.uid == caller.uid else None
+        _refuse_a_second(engine.book(segment.name), links.links(), guest, but=tunnel)
         _enter(engine, segment, guest)
+        if before is not None and tunnel is not None:
+            _close(engine, segment, before)
         engine.bring_up(segment)
         return {"segment": segment.name, "mac": guest.mac, "name": name, "fqdn": f"{name}.{segment.domain}",
                 "switch": str(engine.places.switch(segment.name))}
@@ -182,11 +194,20 @@ def leave(engine: Engine, segment: Segment, caller: Caller, name: str, kind: str
                                why=_("it belongs to another user"))
         engine.book(segment.name).strike(guest.name)
         engine.departed(segment, guest.mac)
-        if guest.port is not None:
-            engine.netlink.delete(guest.port, 0)
+        _close(engine, segment, guest)
         if links.link(segment.bridge) is not None:
             engine.bring_up(segment)
         return True
+
+
+def _close(engine: Engine, segment: Segment, guest: Guest) -> None:
+    """Take away the port of a guest that no longer has it by the book."""
+    if guest.port is None:
+        return
+    if guest.tunnel is not None and guest.uid is not None:
+        ends = Tunnel(address(segment.bridge), guest.tunnel, guest.port, guest.uid)
+        engine.supervisor.stop(segment.name, relay.service(ends))
+    engine.netlink.delete(guest.port, 0)
 
 
 def require_own_namespace(netns: int, caller: Caller) -> None:
@@ -232,11 +253,11 @@ def _admit(engine: Engine, segment: Segment, caller: Caller, wish: Wish, kind: s
     return replace(guest, port=names.port_name(segment.name, name, frozenset({*there, *kept})))
 
 
-def _refuse_a_second(book: GuestBook, there: Mapping[str, Link], guest: Guest) -> None:
-    """Raises `NameTaken` when the name or the MAC is that of another port which is there: the book would
-    forget that one, and its owner could have any number of them."""
+def _refuse_a_second(book: GuestBook, there: Mapping[str, Link], guest: Guest, but: str | None = None) -> None:
+    """Raises `NameTaken` when the name or the MAC is that of another port than `but` which is there: the book
+    would forget that one, and its owner could have any number of them."""
     for known in book.all():
-        if known.port not in there or known.uid != guest.uid:
+        if known.port not in there or known.uid != guest.uid or known.port == but:
             continue  # of another user's guest the book itself says no
         if known.name == guest.name:
             raise NameTaken(name=guest.name, why=_("your guest of that name is on the segment already"))

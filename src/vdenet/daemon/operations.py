@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 import vdenet
-from vdenet.daemon import addressing, joining, reporting
+from vdenet.daemon import addressing, joining, reporting, tunnels
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.members import Caller
 from vdenet.errors import UnknownOperation
@@ -128,6 +128,10 @@ def _reserve(request: Request) -> Answer:
     return Answer(joining.reserve(request.engine, request.segment(), request.caller, _wish(request)))
 
 
+def _keep_tunnel(request: Request) -> Answer:
+    return Answer(tunnels.keep_tunnel(request.engine, request.segment(), request.caller, _wish(request)))
+
+
 def _leave(request: Request) -> Answer:
     segment = request.segment()
     left = joining.leave(request.engine, segment, request.caller, request.parameters.required("name"),
@@ -158,6 +162,7 @@ TABLE: Mapping[str, Operation] = {operation.name: operation for operation in (
     Operation("KeepTap", Role.MEMBER, True, ("segment", "name", "mac", "kind"), _keep_tap),
     Operation("OpenVeth", Role.MEMBER, True, ("segment", "name", "mac", "kind"), _open_veth, fds=1),
     Operation("Reserve", Role.MEMBER, True, ("segment", "name", "mac", "kind"), _reserve),
+    Operation("KeepTunnel", Role.MEMBER, True, ("segment", "name", "mac", "kind"), _keep_tunnel),
     Operation("Leave", Role.MEMBER, True, ("segment", "name", "kind"), _leave),
 )}
 

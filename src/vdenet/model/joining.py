@@ -62,6 +62,10 @@ class Found:
     """It is on the segment by the hypervisor's configuration already."""
     tap: bool = False
     """Its hypervisor opens a tap by name: the daemon keeps one for it, and not only the name."""
+    tunnel: bool = False
+    """It is to come by a UDP tunnel, which the daemon has to make first."""
+    tunnelled: bool = False
+    """It comes by one now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,8 @@ class Place:
     mac: str
     port: str | None = None
     """The tap that the daemon keeps for it, where `Found.tap` asked for one."""
+    ports: tuple[str, str] | None = None
+    """The UDP ports of the guest's tunnel where it has one: the guest's end, and the segment's."""
 
 
 @dataclass(frozen=True, slots=True)

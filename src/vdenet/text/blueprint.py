@@ -13,6 +13,7 @@ from vdenet.errors import BadValue
 from vdenet.model import names
 from vdenet.model.places import DNS_ACCOUNT, SWITCH_ACCOUNT, Places
 from vdenet.model.segment import MTU, Mode, Retiring, Segment
+from vdenet.model.tunnel import Tunnel
 from vdenet.model.wanted import (
     Bridge,
     Directory,
@@ -22,7 +23,7 @@ from vdenet.model.wanted import (
     Tap,
     Wanted,
 )
-from vdenet.text import dnsmasq, nftables, vde
+from vdenet.text import dnsmasq, nftables, relay, vde
 from vdenet.text.dnsmasq import Reservation
 
 
@@ -55,6 +56,8 @@ class Guests:
     """Ports that are on the bridge, for the guard of kernels that cannot match the bridge."""
     taps: tuple[Tap, ...] = ()
     """Taps that guests hold by name."""
+    tunnels: tuple[Tunnel, ...] = ()
+    """UDP tunnels of guests, each with its tap."""
     retiring: tuple[Retiring, ...] = field(default=())
 
 
@@ -66,7 +69,8 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
                             [name for name in host.search if name != segment.domain])
     hosts = dnsmasq.hosts(dnsmasq.reservations(segment.hosts, guests.joined, guests.pinned))
     old = [retiring.address for retiring in guests.retiring if retiring.address != segment.address]
-    ports = tuple(sorted({*guests.ports, *(tap.name for tap in guests.taps)}))
+    taps = (*guests.taps, *(Tap(tunnel.tap, host.switch_uid, MTU) for tunnel in guests.tunnels))
+    ports = tuple(sorted({*guests.ports, *(tap.name for tap in taps)}))
     present = None if host.matches_bridge else sorted({segment.tap, *guests.present, *ports})
     addresses = [segment.address, *old]
     use6 = segment.address6 is not None and host.ipv6
@@ -79,13 +83,14 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
         directories=_directories(segment.name, places),
         files=(File(places.dnsmasq_config(segment.name), config, 0o640, DNS_ACCOUNT),
                File(places.dnsmasq_hosts(segment.name), hosts, 0o640, DNS_ACCOUNT)),
-        services=(vde.service(segment, places), dnsmasq.service(segment, config, hosts, places)),
-        firewall=nftables.firewall(segment, old, mac, present),
+        services=(vde.service(segment, places), dnsmasq.service(segment, config, hosts, places),
+                  *(relay.service(tunnel) for tunnel in guests.tunnels)),
+        firewall=nftables.firewall(segment, old, mac, present, relay.rules(guests.tunnels, host.switch_uid)),
         server=str(segment.address.ip),
         domain=segment.domain,
         resolver=_resolver(segment, host),
         ports=ports,
-        guest_taps=guests.taps,
+        guest_taps=taps,
     )
 
 

@@ -31,17 +31,18 @@ def table_name(segment: str) -> str:
 
 
 def firewall(segment: Segment, retiring: Sequence[IPv4Interface], bridge_mac: str,
-             ports: Sequence[str] | None = None) -> Firewall:
+             ports: Sequence[str] | None = None, chains: str = "") -> Firewall:
     """The rule set; `retiring` are earlier addresses that are still served.
 
     `ports` is for kernels that cannot match the bridge a frame came in by (no nft_meta_bridge): the names
-    of the ports that are there now, for the guard to list. None where the kernel can.
+    of the ports that are there now, for the guard to list. None where the kernel can. `chains` go into the
+    inet table besides.
     """
     name = table_name(segment.name)
     own4 = (segment.address, *retiring)
     tables = (("inet", name), ("bridge", name))
     text = "".join(f"add table {family} {name}\ndelete table {family} {name}\n" for family, name in tables)
-    text += _inet(segment, name, own4) + _bridge(segment, name, own4, bridge_mac, ports)
+    text += _inet(segment, name, own4, chains) + _bridge(segment, name, own4, bridge_mac, ports)
     return Firewall(segment.name, tables, text)
 
 
@@ -80,7 +81,7 @@ BRIDGE_META_PROBE = """table bridge vdenet_probe {
 """A script for `nft --check` that passes where the kernel can match the bridge of a frame."""
 
 
-def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface]) -> str:
+def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface], chains: str) -> str:
     bridge = f'"{segment.bridge}"'
     addresses = _set([a.ip for a in own4])
     networks = _set(list(collapse_addresses(a.network for a in own4)))
@@ -135,7 +136,7 @@ def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface]) -> str:
 	chain enter {{{enter}
 		drop
 	}}
-{nat}}}
+{nat}{chains}}}
 """
 
 

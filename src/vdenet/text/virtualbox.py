@@ -10,8 +10,11 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from vdenet.model import tunnel
+
 TOOL = "VBoxManage"
 VDE = "VDE"
+UDP = "UDPTunnel"
 RUNNING = frozenset({
     "running", "paused", "stuck", "starting", "restoring", "saving", "stopping", "teleporting",
     "livesnapshotting", "onlinesnapshotting"})
@@ -109,15 +112,28 @@ def plugged(nic: Nic, switch: str, port: int | None, mac: str) -> Nic:
                    properties={"network": vde_network(switch, port)})
 
 
+def tunnelled(nic: Nic, address: str, ports: tuple[str, str], mac: str) -> Nic:
+    """The adapter at one end of a UDP tunnel: it listens on the first port, and sends to the other at `address`."""
+    return replace(nic, kind="generic", target=UDP, mac=mac, cable=True, driver=UDP,
+                   properties={"dest": address, "sport": ports[0], "dport": ports[1]})
+
+
 def unplugged(nic: Nic, kind: str) -> Nic:
     """The adapter without what a switch or a bridge needed; `kind` is none or null."""
     return replace(nic, kind=kind, target=None, properties={}, driver="")
 
 
+def in_tunnel(nic: Nic, address: str) -> bool:
+    """Whether the adapter sends into a tunnel that ends at this address."""
+    return nic.kind == "generic" and nic.target == UDP and nic.properties.get("dest") == address
+
+
 def on_segment(nic: Nic, bridge: str, switch: str) -> bool:
-    """Whether the adapter is on this bridge or in this switch, at whatever port."""
+    """Whether the adapter is on this bridge, in this switch, or in a tunnel of the segment's, at whatever port."""
     if nic.kind == "bridged":
         return nic.target == bridge
+    if nic.target == UDP:
+        return in_tunnel(nic, tunnel.address(bridge))
     network = nic.properties.get("network", "").removeprefix("vde://").partition("[")[0]
     return nic.kind == "generic" and nic.target == VDE and network.rstrip("/") == switch.rstrip("/")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import vdenet
-from vdenet.daemon import addressing, introspection, joining, operations, reporting
+from vdenet.daemon import addressing, introspection, joining, operations, reporting, tunnels
 from vdenet.daemon.operations import TABLE, Operation, Request, Role
 from vdenet.errors import BadValue, UnknownOperation
 from vdenet.wire.message import Call, Parameters
@@ -20,7 +20,7 @@ each_operation = pytest.mark.parametrize("operation", TABLE.values(), ids=list(T
 
 # What makes a change, wherever it is called.
 CHANGES = {"bring_up", "take_down", "carry_out", "follow_guests", "perform", "write", "enter", "strike", "port_gone",
-           "set_address", "open_tap", "keep_tap", "open_veth", "reserve", "leave", "delete", "kill", "remove"}
+           "set_address", "open_tap", "keep_tap", "open_veth", "keep_tunnel", "reserve", "leave", "delete", "kill", "remove"}
 
 
 def tree(function: object) -> ast.AST:
@@ -89,8 +89,8 @@ def test_reports_only_read(function: Callable[..., object]) -> None:
 
 def test_the_doors_behind_the_table_are_all_in_it() -> None:
     """Each public function of the modules behind it that takes a caller or changes is used by one operation."""
-    doors = {"open_tap", "keep_tap", "open_veth", "reserve", "leave"} | {"set_address"}
-    public = {name for module in (joining, addressing) for name, value in vars(module).items()
+    doors = {"open_tap", "keep_tap", "open_veth", "keep_tunnel", "reserve", "leave"} | {"set_address"}
+    public = {name for module in (joining, tunnels, addressing) for name, value in vars(module).items()
               if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")}
     assert doors <= public
     used = set().union(*(names_called(operation.do) for operation in TABLE.values()))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from vdenet.model import tunnel
 from vdenet.text import virtualbox
 from vdenet.text.virtualbox import Machine, Nic
 
@@ -201,6 +204,29 @@ def test_a_running_machine_loses_the_driver_before_the_properties() -> None:
     assert [do for do, _undo in live(after, before)] == [
         "nic1 nat", "nicproperty1 network=", "nicproperty1 dest=192.0.2.1", "nicproperty1 sport=10001",
         "setlinkstate1 off"]
+
+
+def test_a_tunnel_of_the_segment_is_told_from_others() -> None:
+    here = tunnel.address("vdenet0")
+    nic = virtualbox.tunnelled(Nic(2, "none"), here, ("29201", "513"), MAC)
+    assert virtualbox.on_segment(nic, "vdenet0", SWITCH)
+    assert not virtualbox.on_segment(nic, "vdenet1", SWITCH)
+    for other in ({"dest": "192.0.2.1"}, {}):
+        assert not virtualbox.on_segment(replace(nic, properties=other), "vdenet0", SWITCH)
+    assert not virtualbox.on_segment(replace(nic, kind="null", target=None), "vdenet0", SWITCH)
+
+
+def test_a_running_machine_goes_from_a_tunnel_to_the_switch_and_back() -> None:
+    """Both drivers refuse the other's properties, so the adapter is unplugged in between."""
+    before = virtualbox.tunnelled(Nic(2, "none"), "127.83.0.1", ("29201", "513"), MAC)
+    after = virtualbox.plugged(before, SWITCH, None, MAC)
+    done, undone = zip(*virtualbox.control("vm", before, after), strict=True)
+    assert [argv[3:] for argv in done] == [
+        ("nic2", "null"), ("nicproperty2", "dest="), ("nicproperty2", "sport="), ("nicproperty2", "dport="),
+        ("nicproperty2", f"network={SWITCH}"), ("nic2", "generic", "VDE")]
+    assert [argv[3:] for argv in reversed(undone)] == [
+        ("nic2", "null"), ("nicproperty2", "network="), ("nicproperty2", "dport=513"), ("nicproperty2", "sport=29201"),
+        ("nicproperty2", "dest=127.83.0.1"), ("nic2", "generic", "UDPTunnel")]
 
 
 def test_another_port_of_the_switch_is_taken_by_unplugging() -> None:

@@ -1,8 +1,9 @@
 """VirtualBox: an adapter of the caller's machine, bridged onto the segment or plugged into its switch.
 
-Two ways. `bridge`: the kernel module vboxnetflt puts the adapter on the bridge; quick, and in every build.
+Three ways. `bridge`: the kernel module vboxnetflt puts the adapter on the bridge; quick, and in every build.
 `vde`: VirtualBox speaks to the switch itself, in builds that have the driver (Debian's; Oracle's packages
-leave it out). The better one of this host is taken unless the user names one.
+leave it out). `udp`: a tunnel on this host, in every build and without that module. The best one of this host
+is taken unless the user names one.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from typing import Any
 from vdenet.cli import tools
 from vdenet.errors import BadValue, NoGuest, Refused, ToolFailed
 from vdenet.i18n import _
+from vdenet.model import tunnel
 from vdenet.model.joining import Action, Found, Joining, Leaving, Place, RunTool, Wish
 from vdenet.text import qemu, virtualbox
 from vdenet.text.virtualbox import TOOL, Machine, Nic
 
-BRIDGE, SWITCH = "bridge", "vde"
-WAYS = (BRIDGE, SWITCH)
+BRIDGE, SWITCH, TUNNEL = "bridge", "vde", "udp"
+WAYS = (BRIDGE, SWITCH, TUNNEL)
 LIBRARIES = (Path("/usr/lib/virtualbox/VBoxDD.so"), Path("/opt/VirtualBox/VBoxDD.so"))
 FILTER = Path("/sys/module/vboxnetflt")
 _SECONDS = 60
@@ -41,28 +43,30 @@ class VirtualBox:
         if wish.via is not None and wish.via not in WAYS:
             raise BadValue(what=_("way to join"), value=wish.via,
                            why=_("expected one of {ways}").format(ways=", ".join(WAYS)))
-        if wish.port is not None and wish.via == BRIDGE:
+        if wish.port is not None and wish.via not in (None, SWITCH):
             raise BadValue(what=_("port"), value=wish.port, why=_("only the VDE switch has ports: --via vde"))
         on = self._on(bridge, switch)
         nic = self._choose(wish, on)
-        return Found(qemu.label(self._vm.name) or "vm", nic.mac, self._vm.running, joined=on is not None)
+        via, _why = _chosen(wish, on)
+        return Found(qemu.label(self._vm.name) or "vm", nic.mac, self._vm.running, joined=on is not None,
+                     tunnel=via == TUNNEL, tunnelled=on is not None and on.target == virtualbox.UDP)
 
     def join(self, wish: Wish, place: Place) -> Joining:
         """An adapter on the segment. Raises `BadValue`, `Refused`."""
         on = self._on(place.bridge, place.switch)
         nic = self._choose(wish, on)
-        if on is not None and wish.via is None and wish.port is None:
-            via, why = SWITCH if on.kind == "generic" else BRIDGE, _("it is there already")
-        else:
-            via, why = _way(wish)
+        via, why = _chosen(wish, on)
         mac = nic.mac or place.mac
         if via == BRIDGE:
             after = virtualbox.bridged(nic, place.bridge, mac)
-        elif on is not None and on.kind == "generic" and wish.port is None:
+        elif via == TUNNEL:
+            # By hand somebody may have written other ports.
+            after = virtualbox.tunnelled(nic, tunnel.address(place.bridge), place.ports or ("", ""), mac)
+        elif on is not None and on.target == virtualbox.VDE and wish.port is None:
             after = on
         else:
             after = virtualbox.plugged(nic, place.switch, wish.port, mac)
-        if on is not None and (wish.via is None and wish.port is None or _same(on, after)):
+        if on is not None and _same(on, after):
             return Joining((), via, why, live=True, nic=str(on.number))
         return Joining(self._actions(nic, after), via, why, live=True, nic=str(nic.number), group=via == SWITCH,
                        memory={"before": asdict(nic)})
@@ -142,20 +146,32 @@ def _machine(guest: str) -> Machine:
     return vm
 
 
+def _chosen(wish: Wish, on: Nic | None) -> tuple[str, str]:
+    """How to join, and why so: as it is joined already, unless the wish is another. Raises `Refused`."""
+    if on is None or wish.via is not None or wish.port is not None:
+        return _way(wish)
+    if on.kind == "generic":
+        return TUNNEL if on.target == virtualbox.UDP else SWITCH, _("it is there already")
+    return BRIDGE, _("it is there already")
+
+
 def _way(wish: Wish) -> tuple[str, str]:
     """How to join, and why so. Raises `Refused` when it cannot be."""
     if wish.via == SWITCH or (wish.via is None and wish.port is not None):
         if not _speaks_vde():
             raise Refused(what=_("plug VirtualBox into the VDE switch"),
-                          why=_("this build of VirtualBox has no VDE driver"), hint="--via bridge")
+                          why=_("this build of VirtualBox has no VDE driver"),
+                          hint="--via bridge" if FILTER.exists() else "--via udp")
         return SWITCH, _("through the VDE switch, as asked")
     if wish.via == BRIDGE:
         return BRIDGE, _("on the bridge, as asked")
+    if wish.via == TUNNEL:
+        return TUNNEL, _("by a UDP tunnel on this host, as asked")
     if FILTER.exists():
-        return BRIDGE, _("on the bridge, the quicker way")
+        return BRIDGE, _("on the bridge, the quickest way: vboxnetflt is loaded")
     if _speaks_vde():
         return SWITCH, _("through the VDE switch, since vboxnetflt is not loaded")
-    return BRIDGE, _("on the bridge, since this build has no VDE driver")
+    return TUNNEL, _("by a UDP tunnel on this host, since vboxnetflt is not loaded and this build has no VDE driver")
 
 
 def _speaks_vde() -> bool:

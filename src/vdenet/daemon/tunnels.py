@@ -1,0 +1,57 @@
+"""Guests that join by a UDP tunnel of their hypervisor's: a tap that stays, and a relay that holds it."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from vdenet.daemon import joining
+from vdenet.daemon.engine import Engine
+from vdenet.daemon.guests import Guest
+from vdenet.daemon.joining import Wish
+from vdenet.daemon.members import Caller
+from vdenet.errors import Refused
+from vdenet.i18n import _
+from vdenet.model import tunnel
+from vdenet.model.segment import Segment
+
+
+def keep_tunnel(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> dict[str, Any]:
+    """A tunnel for a guest of the caller's, until `leave`; the same guest gets the same one.
+
+    The daemon chooses the ports. Raises as `joining.keep_tap`, and `Refused` when none are left.
+    """
+    opened = joining.keep_tap(engine, segment, caller, wish, lambda mac: _free(engine, segment, mac))
+    return _reply(segment, opened.guest)
+
+
+def _free(engine: Engine, segment: Segment, mac: str) -> int:
+    """A number that no other guest has, and whose ports are no other program's. Raises `Refused`.
+
+    The same guest gets the same one where that can be: a join that fails gives it back.
+    """
+    taken = {guest.tunnel for name in engine.configuration.names() for guest in engine.book(name).all()}
+    first = int(mac.replace(":", ""), 16)
+    for number in ((first + step) % tunnel.TUNNELS for step in range(tunnel.TUNNELS)):
+        # The guest itself may be there already, and shares its port.
+        if number not in taken and _is_free("0.0.0.0", tunnel.guest_port(number), share=True) \
+                and _is_free(tunnel.address(segment.bridge), tunnel.segment_port(number)):
+            return number
+    raise Refused(what=_("join"), why=_("there is no UDP tunnel left"))
+
+
+def _is_free(address: str, port: int, share: bool = False) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, share)
+        try:
+            sock.bind((address, port))
+        except OSError:
+            return False
+    return True
+
+
+def _reply(segment: Segment, guest: Guest) -> dict[str, Any]:
+    assert guest.tunnel is not None
+    return {"segment": segment.name, "mac": guest.mac, "name": guest.name, "port": guest.port,
+            "fqdn": f"{guest.name}.{segment.domain}", "address": tunnel.address(segment.bridge),
+            "guest_port": tunnel.guest_port(guest.tunnel), "segment_port": tunnel.segment_port(guest.tunnel)}
