@@ -189,6 +189,10 @@ class Ground:
         printed = self.tarr("join", "qemu", "--print", "--name", name, user=user).stdout
         return self._guest(name, [*self._qemu(name, name), *shlex.split(printed)], user)
 
+    def qemu(self, name: str, *more: str, user: str = "alice") -> Guest:
+        """A QEMU machine that nobody joins, with more options; it tells the DHCP server its name."""
+        return self._guest(name, [*self._qemu(name, name), *more], user)
+
     def run(self, name: str, user: str = "alice") -> Guest:
         """A shell by `join run`, which has an address before it starts."""
         guest = self._guest(name, ["tarr-steps", "join", "run", "--name", name, "--",

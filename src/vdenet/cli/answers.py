@@ -62,7 +62,8 @@ def _guest(item: Mapping[str, Any]) -> GuestReport:
     return GuestReport(
         name=maybe(item, "name"), mac=text(item, "mac"), address=maybe(item, "address"),
         fqdn=maybe(item, "fqdn"), via=text(item, "via"), port=maybe(item, "port"), vlan=vlan,
-        owner=maybe(item, "owner"), kind=maybe(item, "kind"))
+        owner=maybe(item, "owner"), kind=maybe(item, "kind"), guest=maybe(item, "guest"),
+        joined=item.get("joined") is True)
 
 
 def _severity(item: Mapping[str, Any]) -> Severity:

@@ -39,6 +39,14 @@ def account_name(uid: int) -> str | None:
         return None
 
 
+def uid_of(name: str) -> int | None:
+    """The number of an account, or None when there is none of that name."""
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
 def authorise(caller: Caller) -> None:
     """Raises `NotPermitted` unless the caller is root or in the group now.
 

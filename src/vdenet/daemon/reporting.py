@@ -6,10 +6,11 @@ import time
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from vdenet.daemon import console, retiring
+from vdenet.daemon import console, recognising, retiring
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, label
-from vdenet.daemon.members import account_name
+from vdenet.daemon.members import account_name, uid_of
+from vdenet.daemon.recognising import Row
 from vdenet.effect import firewall
 from vdenet.errors import VdenetError
 from vdenet.i18n import _
@@ -20,6 +21,7 @@ from vdenet.model.segment import Segment
 from vdenet.probe import conflicts, links, neighbours, routes
 from vdenet.text import conflicts as conflict_text
 from vdenet.text import vde
+from vdenet.text.recognition import Sighting
 
 _PASSING = (steps.WriteFile, steps.ReloadService, steps.RestoreSysctls)
 """Steps that a running segment may owe for a moment without anything being wrong."""
@@ -36,18 +38,19 @@ def report(engine: Engine, segment: Segment) -> SegmentReport:
                 state = State.DEGRADED if wrong else State.UP
             except VdenetError:
                 state = State.DEGRADED
-        return SegmentReport(
-            name=segment.name, state=state, address=str(segment.address),
-            address6=None if segment.address6 is None else str(segment.address6), mode=segment.mode.value,
-            domain=segment.domain, bridge=segment.bridge, tap=segment.tap,
-            switch=str(engine.places.switch(segment.name)), guests=tuple(_guests(engine, segment)))
+        rows = _guests(engine, segment)
+    return SegmentReport(
+        name=segment.name, state=state, address=str(segment.address),
+        address6=None if segment.address6 is None else str(segment.address6), mode=segment.mode.value,
+        domain=segment.domain, bridge=segment.bridge, tap=segment.tap,
+        switch=str(engine.places.switch(segment.name)), guests=recognising.recognise(rows))
 
 
 def _broken(plan: Plan) -> list[steps.Step]:
     return [change.step for change in plan if not isinstance(change.step, _PASSING)]
 
 
-def _guests(engine: Engine, segment: Segment) -> list[GuestReport]:
+def _guests(engine: Engine, segment: Segment) -> list[Row]:
     there = links.links()
     bridge = there.get(segment.bridge)
     own = {link.mac for link in there.values() if link.master == segment.bridge}
@@ -63,9 +66,9 @@ def _guests(engine: Engine, segment: Segment) -> list[GuestReport]:
               and any(IPv4Address(lease.address) in network for network in networks)}
     neighbour = neighbours.on(segment.bridge)
     book = engine.book(segment.name)
-    users: dict[str, str | None] = {}
-    if segment.tap in heard.values() and (plugged := _switch_users(engine, segment)) is not None:
-        users = plugged
+    clients: dict[str, vde.Client | None] = {}
+    if segment.tap in heard.values() and (plugged := _switch_clients(engine, segment)) is not None:
+        clients = plugged
         # The bridge remembers a MAC for minutes after the switch has seen its port close.
         heard = {mac: port for mac, port in heard.items() if port != segment.tap or mac in plugged}
     fixed = {host.mac: host for host in segment.hosts}
@@ -74,7 +77,7 @@ def _guests(engine: Engine, segment: Segment) -> list[GuestReport]:
     macs |= {mac for mac, lease in leases.items() if not engine.is_departed(lease)
              and ((known := book.by_mac(mac)) is None or known.kind == CLAIMED or known.by_itself
              or known.port in there)}
-    reports = []
+    rows = []
     for mac in macs:
         guest, lease, host = book.by_mac(mac), leases.get(mac), fixed.get(mac)
         name = (host.name if host else None) or (guest.name if guest else None) or label(lease.name if lease else None)
@@ -83,19 +86,26 @@ def _guests(engine: Engine, segment: Segment) -> list[GuestReport]:
         via = "unknown"
         if link is not None:
             via = "vde" if link.name == segment.tap else link.kind if link.kind != "other" else "unknown"
-        owner = account_name(guest.uid) if guest and guest.uid is not None else users.get(mac)
-        reports.append(GuestReport(
-            name=name, mac=mac, address=lease.address if lease else neighbour.get(mac),
-            fqdn=None if name is None else f"{name}.{segment.domain}", via=via, port=port, vlan=None, owner=owner,
-            kind=guest.kind if guest and guest.kind != CLAIMED else None))
-    return sorted(reports, key=lambda one: (one.name is None, one.name or "", one.mac))
+        client = clients.get(mac)
+        uid = guest.uid if guest and guest.uid is not None else uid_of(client.user) if client is not None \
+            else link.owner if link is not None and link.name != segment.tap else None
+        joined = guest is not None and guest.kind != CLAIMED
+        rows.append(Row(
+            GuestReport(
+                name=name, mac=mac, address=lease.address if lease else neighbour.get(mac),
+                fqdn=None if name is None else f"{name}.{segment.domain}", via=via, port=port, vlan=None,
+                owner=None if uid is None else account_name(uid),
+                kind=guest.kind if guest and joined else None, joined=joined),
+            Sighting(mac, port, via, uid, client=client.pid if client is not None else None),
+            link.ifindex if link is not None else None))
+    return sorted(rows, key=lambda row: (row.report.name is None, row.report.name or "", row.report.mac))
 
 
-def _switch_users(engine: Engine, segment: Segment) -> dict[str, str | None] | None:
-    """The MACs behind the VDE switch, with the account that each belongs to; None when it cannot be asked."""
+def _switch_clients(engine: Engine, segment: Segment) -> dict[str, vde.Client | None] | None:
+    """The MACs behind the VDE switch, with who is on the port of each; None when it cannot be asked."""
     try:
         with console.Console(Path(engine.places.console(segment.name))) as switch:
-            by_port = vde.port_users(switch.ask("port/allprint"))
+            by_port = vde.clients(switch.ask("port/allprint"))
             heard = vde.addresses(switch.ask("hash/print"))
     except (OSError, VdenetError):
         return None

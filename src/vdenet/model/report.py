@@ -48,6 +48,10 @@ class GuestReport:
     vlan: int | None = None
     owner: str | None = None
     kind: str | None = None
+    guest: str | None = None
+    """Its name as its hypervisor has it, when its program was found."""
+    joined: bool = False
+    """By `join`: it has its name from the segment, and not from what it told the DHCP server."""
 
 
 @dataclass(frozen=True, slots=True)

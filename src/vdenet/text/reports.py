@@ -130,7 +130,7 @@ def _guest(guest: GuestReport) -> list[str]:
     via = guest.via if guest.kind in (None, guest.via) else f"{guest.via} ({guest.kind})"
     vlan = None if guest.vlan is None else str(guest.vlan)
     return [cell or _NONE for cell in
-            (guest.name, guest.mac, guest.address, guest.fqdn, via, vlan, guest.owner)]
+            (guest.name or guest.guest, guest.mac, guest.address, guest.fqdn, via, vlan, guest.owner)]
 
 
 def _next(segments: Sequence[SegmentReport]) -> list[str]:

@@ -6,6 +6,7 @@ Facts: vde_switch(1) and src/vde_switch of vde-2 r586, the version of Debian 12 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from vdenet.model.places import GROUP, SWITCH_ACCOUNT, Places
 from vdenet.model.segment import Segment
@@ -39,17 +40,27 @@ def service(segment: Segment, places: Places) -> Service:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who is connected on a port: the account, which the switch takes from the owner of the client's socket, and
+    the process that the client says it is."""
+
+    user: str
+    pid: int | None
+
+
 _PORT = re.compile(r"Port\s+(\d+)\s")
 _USER = re.compile(r"\s*Current User:\s+(\S+)\s")
+_PID = re.compile(r"  -- endpoint ID .* : .* pid=(\d{1,9})\b", re.IGNORECASE)
 
 
-def port_users(text: str) -> dict[int, str]:
+def clients(text: str) -> dict[int, Client]:
     """What `port/allprint` says of who is connected on each port.
 
-    The switch takes it from the owner of the client's socket. The `user=` of an endpoint is not used: that is
-    what the client says of itself.
+    The `user=` of an endpoint is not used: that is what the client says of itself, as its `pid=` is.
     """
     said: dict[int, list[str]] = {}
+    pids: dict[int, int | None] = {}
     port = 0
     for line in text.splitlines():
         if matched := _PORT.match(line):
@@ -57,8 +68,10 @@ def port_users(text: str) -> dict[int, str]:
             said.setdefault(port, []).append("")
         elif matched := _USER.match(line):
             said.setdefault(port, []).append(matched[1])
+        elif matched := _PID.match(line):
+            pids[port] = None if port in pids else int(matched[1])
     # A client's description may have lines like these in it: who is spoken of twice is nobody.
-    return {port: words[1] for port, words in said.items()
+    return {port: Client(words[1], pids.get(port)) for port, words in said.items()
             if len(words) == 2 and words[0] == "" and words[1] != "NONE"}
 
 

@@ -139,7 +139,8 @@ def tarr_steps(capsys: pytest.CaptureFixture[str]) -> TarrSteps:
 
 GUEST: dict[str, Any] = {
     "name": "web", "mac": "52:54:00:12:34:56", "address": "10.83.14.23", "fqdn": "web.vdenet.internal",
-    "via": "tap", "port": "vd0-web", "vlan": None, "owner": "alice", "kind": "qemu"}
+    "via": "tap", "port": "vd0-web", "vlan": None, "owner": "alice", "kind": "qemu",
+    "guest": None, "joined": True}
 SEGMENT: dict[str, Any] = {
     "name": "vdenet0", "state": "up", "address": "10.83.14.1/24", "address6": "fd5e:1::1/64",
     "mode": "nat", "domain": "vdenet.internal", "bridge": "vdenet0", "tap": "vdenet0-vde",

@@ -140,6 +140,13 @@ def test_another_guest_of_ones_own_keeps_its_name(daemon: Daemon, tarr_steps: Ta
     assert box.read_text() == "off, as it was\n"
 
 
+def test_a_name_that_a_guest_has_by_dhcp_only_is_taken(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
+    """Also where the guest is recognised."""
+    by_hand = {**GUEST, "name": "box", "kind": "lxc", "guest": "box", "joined": False}
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [by_hand]}]}
+    assert tarr_steps("join", "lxc", "box").status == 0
+
+
 def test_a_segment_that_is_down(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
     tarr_steps("join", "lxc", "box")
     daemon.answers["List"] = {"segments": [{**SEGMENT, "state": "down", "guests": []}]}

@@ -141,7 +141,7 @@ def test_list_json_is_the_contract(daemon: Daemon, tarr_steps: TarrSteps) -> Non
     assert set(segment) >= {"name", "state", "address", "mode", "domain", "bridge", "tap", "switch", "guests"}
     full, empty = segment["guests"]
     assert full == GUEST
-    assert empty == {**dict.fromkeys(GUEST), **bare}
+    assert empty == {**dict.fromkeys(GUEST), "joined": False, **bare}
 
 
 def test_no_verb_says_what_helps_next(daemon: Daemon, tarr_steps: TarrSteps) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from unit.samples import PLACES, PLAIN
 from vdenet.text import vde
+from vdenet.text.vde import Client
 
 # As printed by vde_switch of Debian 12, two guests on ports 1 and 2.
 PORTS = """\
@@ -33,15 +34,21 @@ def test_the_command_line_is_in_the_foreground_with_every_permission_said() -> N
 
 
 def test_users_are_those_whom_the_switch_saw() -> None:
-    assert vde.port_users(PORTS) == {2: "alice"}
+    assert vde.clients(PORTS) == {2: Client("alice", 4711)}
 
 
 def test_a_description_makes_nobody_another() -> None:
     fake = "x\nPort 0003 untagged_vlan=0000 ACTIVE - Unnamed Allocatable\n Current User: root Access Control: \n"
     bob = "Port 0003 untagged_vlan=0000 ACTIVE - Unnamed Allocatable\n Current User: bob Access Control: (\n"
-    assert vde.port_users(PORTS + bob) == {2: "alice", 3: "bob"}
-    assert vde.port_users(PORTS + fake + bob) == {2: "alice"}, "rather nobody than the wrong one"
-    assert vde.port_users(PORTS + " Current User: root Access Control: \n") == {}
+    assert vde.clients(PORTS + bob) == {2: Client("alice", 4711), 3: Client("bob", None)}
+    assert set(vde.clients(PORTS + fake + bob)) == {2}, "rather nobody than the wrong one"
+    assert vde.clients(PORTS + " Current User: root Access Control: \n") == {}
+
+
+def test_who_says_two_numbers_has_none() -> None:
+    more = "  -- endpoint ID 0009 module unix prog   : vdeplug: user=root pid=19\n"
+    assert vde.clients(PORTS + more) == {2: Client("alice", None)}
+    assert vde.clients(PORTS.replace("QEMU", "pid=1 QEMU pid=2")) == {2: Client("alice", 4711)}
 
 
 def test_addresses() -> None:
@@ -59,7 +66,7 @@ def test_answers() -> None:
 @given(st.text() | st.lists(st.sampled_from((PORTS, HASH, "Port", "0000 DATA END WITH '.'\n", ".", "\n", "1000 ",
                                              "1022", "-- endpoint ID", "user="))).map("".join))
 def test_whatever_the_console_says(text: str) -> None:
-    assert all(user.isprintable() for user in vde.port_users(text).values())
+    assert all(client.user.isprintable() for client in vde.clients(text).values())
     assert all(len(mac) == 17 for mac in vde.addresses(text))
     code, data = vde.answer(text)
     assert -1 <= code <= 999 and len(data) <= len(text)

@@ -1,0 +1,39 @@
+"""Who the guests are that were not joined through us: evidence of this host, put beside what `list` has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from vdenet.daemon.members import account_name
+from vdenet.model.report import GuestReport
+from vdenet.probe import namespaces, programs
+from vdenet.text.recognition import Sighting, identify
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A guest as far as the segment itself knows it; `ifindex` is its port's."""
+
+    report: GuestReport
+    seen: Sighting
+    ifindex: int | None
+
+
+def recognise(rows: Sequence[Row]) -> tuple[GuestReport, ...]:
+    """The reports with kind, name and account of each guest that is recognised; nothing known is overruled.
+
+    Takes a look at every process of the host, so not for one who holds the engine's lock.
+    """
+    if not rows:
+        return ()
+    running = programs.running()
+    peers = namespaces.peers({row.ifindex for row in rows if row.ifindex is not None and row.seen.via == "veth"})
+    reports = []
+    for row in rows:
+        known = row.report
+        found = identify(replace(row.seen, namespace=peers.get(row.ifindex or 0)), running)
+        reports.append(replace(
+            known, kind=known.kind or found.kind, guest=found.guest if known.kind in (None, found.kind) else None,
+            owner=known.owner or (None if found.uid is None else account_name(found.uid))))
+    return tuple(reports)
