@@ -95,4 +95,6 @@ def _directory(kind: str) -> Path:
 
 
 def _path(kind: str, segment: str, id: str) -> Path:
-    return _directory(kind) / f"{hashlib.sha256(f'{segment}/{id}'.encode()).hexdigest()[:24]}.json"
+    # A path may hold bytes that are no UTF-8.
+    digest = hashlib.sha256(f"{segment}/{id}".encode(errors="surrogateescape")).hexdigest()
+    return _directory(kind) / f"{digest[:24]}.json"

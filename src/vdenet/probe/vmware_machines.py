@@ -6,6 +6,7 @@ VMware keeps no list that is complete: the library and the recently used ones of
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,10 @@ _REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "9p", "afs"
 
 def text(path: Path) -> str:
     """A file of VMware's; bytes that are no UTF-8 stand as surrogates. Raises OSError."""
-    return regular.data(path, _LIMIT).decode(errors="surrogateescape")
+    raw = regular.data(path, _LIMIT + 1)
+    if len(raw) > _LIMIT:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return raw.decode(errors="surrogateescape")
 
 
 def called(name: str, home: Path) -> list[Path]:
