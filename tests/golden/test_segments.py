@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from unit.samples import HOST, PLACES, PLAIN, segments, surroundings
 from vdenet.model import plan
 from vdenet.model.observed import Observed
+from vdenet.model.record import Record, RecordType
 from vdenet.model.segment import Host, Mode, OpenPort, Retiring, Segment
 from vdenet.model.wanted import Tap, Wanted
 from vdenet.text import blueprint, nftables
@@ -29,8 +30,19 @@ HERE = Path(__file__).parent / "segments"
 FULL = replace(
     PLAIN, name="lab", mode=Mode.ROUTED, domain="lab.example", lease_seconds=7200,
     dhcp_range=(IPv4Address("10.83.14.100"), IPv4Address("10.83.14.199")),
-    hosts=(Host("52:54:00:00:00:01", "web", IPv4Address("10.83.14.10")), Host("52:54:00:00:00:02", None,
-           IPv4Address("10.83.14.11")), Host("52:54:00:00:00:03", "db")),
+    hosts=(Host("52:54:00:00:00:01", "web", IPv4Address("10.83.14.10"), ("www", "tower")),
+           Host("52:54:00:00:00:02", None, IPv4Address("10.83.14.11"), ("files",)),
+           Host("52:54:00:00:00:03", "db", None, ("sql",)), Host(None, "debian", IPv4Address("10.83.14.12")),
+           Host(None, "mail", IPv4Address("10.83.14.13"))),
+    records=(
+        Record(RecordType.A, "printer.lab.example", "10.83.14.77"),
+        Record(RecordType.AAAA, "printer.lab.example", "fd5e:8a01:22c4:1::77"),
+        Record(RecordType.A, "tower.lab.example", "10.83.14.66"),
+        Record(RecordType.CNAME, "print.lab.example", "printer.lab.example"),
+        Record(RecordType.TXT, "lab.example", ("v=spf1 -all", "a, b; c")),
+        Record(RecordType.SRV, "_ipp._tcp.lab.example", "printer.lab.example", 5, 10, 631),
+        Record(RecordType.MX, "lab.example", "mail.lab.example", 10),
+        Record(RecordType.PTR, "10.83.14.78", "printer.lab.example")),
     open_ports=(OpenPort("tcp", 22), OpenPort("udp", 514)), guard=False, switch_ports=128)
 GUESTS = Guests(
     joined=(Reservation("52:54:00:00:00:04", "alice-1"), Reservation("52:54:00:00:00:05", "web")),
@@ -86,7 +98,7 @@ def ran(argv: list[str], text: str = "") -> str:
 
 
 def dnsmasq_says(wanted: Wanted, place: Path) -> str:
-    config, hosts = (file.text for file in wanted.files)
+    config, hosts, _addresses = (file.text for file in wanted.files)
     place.write_text(config + "".join(f"dhcp-host={line}\n" for line in hosts.splitlines()))
     return ran(["dnsmasq", "--test", f"--conf-file={place}"])
 
@@ -114,7 +126,7 @@ def test_nft_takes_it(name: str) -> None:
 
 def test_a_mistake_would_show(tmp_path: Path) -> None:
     plain = CASES["plain"]
-    spoilt = replace(plain, files=(replace(plain.files[0], text=plain.files[0].text + "bogus\n"), plain.files[1]))
+    spoilt = replace(plain, files=(replace(plain.files[0], text=plain.files[0].text + "bogus\n"), *plain.files[1:]))
     assert "bad option" in dnsmasq_says(spoilt, tmp_path / "dnsmasq.conf")
     assert "rror" in nft_says(plain.firewall.text.replace("accept", "acept", 1))
 

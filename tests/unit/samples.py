@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
 from unit.examples import st
 from vdenet.model import names
 from vdenet.model.places import Places
+from vdenet.model.record import Record, RecordType
 from vdenet.model.segment import Host, Mode, OpenPort, Retiring, Segment
 from vdenet.text import blueprint
 from vdenet.text.blueprint import Guests, HostFacts
@@ -48,22 +49,51 @@ def segments(draw: st.DrawFn, name: str = "vdenet0") -> Segment:
     address = draw(addresses())
     network = address.network
     inside = st.integers(1, network.num_addresses - 2).map(lambda n: network.network_address + n)
-    hosts, seen = [], set[object]()
-    for mac, label, fixed in draw(st.lists(st.tuples(macs, st.none() | labels, st.none() | inside), max_size=4)):
-        if fixed != address.ip and not seen & ({mac, label, fixed} - {None}):
-            seen |= {mac, label, fixed}
-            hosts.append(Host(mac, label, fixed))
+    hosts, seen = [], set[object]({name})
+    for mac, label, fixed, aliases in draw(st.lists(st.tuples(
+            st.none() | macs, st.none() | labels, st.none() | inside, st.lists(labels, max_size=2, unique=True)),
+            max_size=4)):
+        parts = {mac, label, fixed, *aliases} - {None}
+        if fixed != address.ip and not seen & parts and (mac or label) and label not in aliases:
+            seen |= parts
+            hosts.append(Host(mac, label, fixed, tuple(aliases) if label or fixed else ()))
     first, last = sorted((draw(inside), draw(inside)))
     pool: tuple[IPv4Address, IPv4Address] | None = (first, last)
     if first <= address.ip <= last or draw(st.booleans()):
         pool = None
     subnet = draw(st.integers(0, 2**56 - 1))
     six = IPv6Interface(((0xFD << 120) + (subnet << 64) + 1, 64))
+    domain = f"{draw(labels)}.internal"
     return Segment(
-        name, address, draw(st.none() | st.just(six)), draw(st.sampled_from(Mode)), f"{draw(labels)}.internal",
+        name, address, draw(st.none() | st.just(six)), draw(st.sampled_from(Mode)), domain,
         draw(st.integers(120, 604800)), draw(st.booleans()), pool, tuple(hosts),
         tuple(draw(st.lists(st.builds(OpenPort, st.sampled_from(("tcp", "udp")), st.integers(1, 65535)), max_size=3))),
-        draw(st.booleans()), draw(st.integers(2, 1024)), draw(st.none() | st.sampled_from(("alice", "b.o-b@example"))))
+        draw(st.booleans()), draw(st.integers(2, 1024)), draw(st.none() | st.sampled_from(("alice", "b.o-b@example"))),
+        records=draw(records(domain, address, seen)))
+
+
+texts = st.text(st.characters(min_codepoint=32, max_codepoint=126, blacklist_characters='"\\'), min_size=1, max_size=255)
+
+
+@st.composite
+def records(draw: st.DrawFn, domain: str, address: IPv4Interface, taken: set[object]) -> tuple[Record, ...]:
+    """Records of a segment, none of whose names a host has."""
+    free = labels.filter(lambda label: label not in taken)
+    below = free.map(lambda label: f"{label}.{domain}")
+    numbers = st.integers(0, 65535)
+    inside = st.integers(1, address.network.num_addresses - 2).map(lambda n: address.network.network_address + n)
+    kinds = st.one_of(
+        st.builds(Record, st.just(RecordType.A), below, inside.map(str)),
+        st.builds(Record, st.just(RecordType.AAAA), below, st.just("fd5e::7")),
+        st.builds(Record, st.just(RecordType.CNAME), below, st.just(f"target.{domain}")),
+        st.builds(Record, st.just(RecordType.TXT), below | st.just(domain),
+                  texts | st.lists(texts, min_size=2, max_size=3).map(lambda some: tuple(some))),
+        st.builds(Record, st.just(RecordType.SRV), free.map(lambda label: f"_{label}._tcp.{domain}"),
+                  below | st.just("mail.example.org."), numbers, numbers, st.integers(1, 65535)),
+        st.builds(Record, st.just(RecordType.MX), below | st.just(domain), st.just("mail.example.org."), numbers),
+        st.builds(Record, st.just(RecordType.PTR), inside.filter(lambda a: a != address.ip).map(str), below))
+    found = draw(st.lists(kinds, max_size=3, unique_by=lambda record: record.name))
+    return tuple(record for record in found if record.name != f"target.{domain}")
 
 
 reservations = st.builds(Reservation, macs, labels)

@@ -224,8 +224,7 @@ class Engine:
                 if guest.port is not None and guest.port not in there and not guest.kept:
                     book.port_gone(guest.port)
                     logger.info("port %s of guest %s is gone", guest.port, guest.name)
-            fixed = {h.name for h in segment.hosts if h.name is not None}
-            book.follow(self.leases(segment), self.labels(segment) | fixed)
+            book.follow(self.leases(segment), dnsmasq.owners(segment.hosts, self.labels(segment) | segment.labels))
 
     def labels(self, segment: Segment) -> frozenset[str]:
         """Names of the host itself in the segment's domain."""

@@ -7,6 +7,7 @@ guest's port does not: it lives as long as somebody holds its descriptor, and th
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -121,11 +122,12 @@ class GuestBook:
         if guest is not None:
             self._replace({**self._guests, guest.name: replace(guest, port=None)})
 
-    def follow(self, leases: list[Lease], taken: frozenset[str]) -> bool:
+    def follow(self, leases: list[Lease], taken: Mapping[str, str | None]) -> bool:
         """Take over names that guests claimed by DHCP, and let those of ended leases go.
 
         The first to claim a name has it: dnsmasq alone would give it to the last. `taken` are names that
-        are not for guests. True when the book changed.
+        are not to be claimed, each with the MAC of the guest that has it anyway. Who has a name that has become
+        another's gets one from its MAC, as dnsmasq would leave it the old one. True when the book changed.
         """
         book = {name: guest for name, guest in self._guests.items() if guest.kind != CLAIMED}
         macs = {guest.mac for guest in book.values()}
@@ -136,8 +138,12 @@ class GuestBook:
                 continue
             claim = before.get(lease.mac)
             name = claim.name if claim is not None else label(lease.name)
-            if name is None or name in book or name in taken:
+            if name is None or taken.get(name) == lease.mac:
                 continue
+            if name in book or name in taken:
+                name = f"guest-{lease.mac.replace(':', '')}"
+                if name in book:
+                    continue
             book[name] = Guest(name, lease.mac, CLAIMED)
             macs.add(lease.mac)
         if book == self._guests:

@@ -26,7 +26,7 @@ from vdenet.model.segment import MTU, Segment
 from vdenet.model.tunnel import Tunnel, address
 from vdenet.model.wanted import guest_alias
 from vdenet.probe import links
-from vdenet.text import relay
+from vdenet.text import dnsmasq, relay
 
 KINDS = ("qemu", "virtualbox", "vmware", "lxc", "libvirt", "incus", "nspawn", "podman", "run")
 INNER_NAME = "eth0"
@@ -274,7 +274,8 @@ def _settle(engine: Engine, segment: Segment, guest: Guest) -> None:
 
 
 def _enter(engine: Engine, segment: Segment, guest: Guest) -> None:
-    if any(host.name == guest.name and host.mac != guest.mac for host in segment.hosts):
+    given = dnsmasq.owners(segment.hosts, segment.labels)
+    if guest.name in given and given[guest.name] != guest.mac:
         raise NameTaken(name=guest.name, why=_("the segment's configuration gives it to another guest"))
     engine.book(segment.name).enter(guest)
 

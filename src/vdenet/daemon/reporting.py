@@ -71,7 +71,7 @@ def _guests(engine: Engine, segment: Segment) -> list[Row]:
         clients = plugged
         # The bridge remembers a MAC for minutes after the switch has seen its port close.
         heard = {mac: port for mac, port in heard.items() if port != segment.tap or mac in plugged}
-    fixed = {host.mac: host for host in segment.hosts}
+    fixed = {host.mac: host for host in segment.hosts if host.mac is not None}
     macs = set(heard) | {guest.mac for guest in book.all() if guest.port in there}
     # A lease says that a guest is about, though it may be silent; a guest of ours whose port is gone is not.
     macs |= {mac for mac, lease in leases.items() if not engine.is_departed(lease)

@@ -155,7 +155,7 @@ class Watch:
         """Whether dnsmasq gave a lease, a member left, or somebody touched a file of ours, since the last call."""
         places = self._engine.places
         now = [_stamp(path) for path in (places.leases(segment), places.dnsmasq_config(segment),
-                                         places.dnsmasq_hosts(segment), _GROUPS)]
+                                         places.dnsmasq_hosts(segment), places.dnsmasq_addresses(segment), _GROUPS)]
         changed = self._files.get(segment) != now
         self._files[segment] = now
         return changed

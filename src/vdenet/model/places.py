@@ -55,6 +55,10 @@ class Places:
         """dhcp-hostsfile: which MAC has which name and address."""
         return self.dns(segment) / "hosts"
 
+    def dnsmasq_addresses(self, segment: str) -> Path:
+        """addn-hosts: names of fixed addresses."""
+        return self.dns(segment) / "addresses"
+
     def records(self, segment: str) -> Path:
         """The daemon's own volatile records: what a restarted daemon has to know again."""
         return self.run / "state" / segment

@@ -7,6 +7,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 
 from vdenet.model.names import DEFAULT_SEGMENT
+from vdenet.model.record import Record, RecordType
 
 DEFAULT_DOMAIN = "vdenet.internal"
 """Of the first segment; any other has one of its own, see `default_domain`."""
@@ -26,11 +27,13 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A guest known beforehand: a MAC, with a name, a fixed address, or both."""
+    """A guest known beforehand, by its MAC, or by the name under which it joins or asks for an address."""
 
-    mac: str
+    mac: str | None = None
     name: str | None = None
     address: IPv4Address | None = None
+    aliases: tuple[str, ...] = ()
+    """Further labels for it in the segment's domain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Segment:
     switch_ports: int = DEFAULT_SWITCH_PORTS
     owner: str | None = None
     """The account that may change it beside root; None where it is the admin's."""
+    records: tuple[Record, ...] = field(default=())
 
     @property
     def bridge(self) -> str:
@@ -69,6 +73,17 @@ class Segment:
     def tap(self) -> str:
         """Name of the tap between the bridge and the VDE switch."""
         return f"{self.name}-vde"
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """Labels in the domain that the file gives to addresses or aliases, and so to no other guest."""
+        found = {alias for host in self.hosts for alias in host.aliases}
+        for record in self.records:
+            if record.type in (RecordType.A, RecordType.AAAA, RecordType.CNAME):
+                label, dot, rest = record.name.partition(".")
+                if rest == self.domain:
+                    found.add(label)
+        return frozenset(found)
 
     @property
     def pool(self) -> tuple[IPv4Address, IPv4Address]:

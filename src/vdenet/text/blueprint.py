@@ -67,7 +67,8 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
     labels = host_labels(host.hostname, segment.name)
     config = dnsmasq.config(segment, labels, places,
                             [name for name in host.search if name != segment.domain])
-    hosts = dnsmasq.hosts(dnsmasq.reservations(segment.hosts, guests.joined, guests.pinned))
+    hosts = dnsmasq.hosts(dnsmasq.reservations(segment.hosts, guests.joined, guests.pinned), segment.labels)
+    addresses_text = dnsmasq.addresses(segment, labels)
     old = [retiring.address for retiring in guests.retiring if retiring.address != segment.address]
     taps = (*guests.taps, *(Tap(tunnel.tap, host.switch_uid, MTU) for tunnel in guests.tunnels))
     ports = tuple(sorted({*guests.ports, *(tap.name for tap in taps)}))
@@ -82,8 +83,9 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
         sysctls=_sysctls(segment, host, use6),
         directories=_directories(segment.name, places),
         files=(File(places.dnsmasq_config(segment.name), config, 0o640, DNS_ACCOUNT),
-               File(places.dnsmasq_hosts(segment.name), hosts, 0o640, DNS_ACCOUNT)),
-        services=(vde.service(segment, places), dnsmasq.service(segment, config, hosts, places),
+               File(places.dnsmasq_hosts(segment.name), hosts, 0o640, DNS_ACCOUNT),
+               File(places.dnsmasq_addresses(segment.name), addresses_text, 0o640, DNS_ACCOUNT)),
+        services=(vde.service(segment, places), dnsmasq.service(segment, config, hosts + addresses_text, places),
                   *(relay.service(tunnel) for tunnel in guests.tunnels)),
         firewall=nftables.firewall(segment, old, mac, present, relay.rules(guests.tunnels, host.switch_uid)),
         server=str(segment.address.ip),

@@ -15,7 +15,7 @@ from vdenet.model.places import Places
 from vdenet.text.dnsmasq import Lease, Reservation
 
 ALICE, BOB = 1000, 1001
-NOBODY: frozenset[str] = frozenset()
+NOBODY: dict[str, str | None] = {}
 
 
 def mac(number: int) -> str:
@@ -116,8 +116,9 @@ def test_first_come_first_served(places: Places) -> None:
     assert book.follow([lease(1, "web")], NOBODY)
     assert not book.follow([lease(1, "web")], NOBODY), "nothing new"
     # dnsmasq writes the newest lease first: the thief.
-    assert not book.follow([lease(2, "web"), lease(1, "web")], NOBODY)
-    assert book.claimed() == (Reservation(mac(1), "web"),)
+    assert book.follow([lease(2, "web"), lease(1, "web")], NOBODY)
+    assert book.claimed() == (Reservation(mac(2), "guest-525400000002"), Reservation(mac(1), "web"))
+    assert not book.follow([lease(2, "guest-525400000002"), lease(1, "web")], NOBODY)
 
 
 def test_who_has_a_name_keeps_it_whatever_he_says_next(places: Places) -> None:
@@ -150,26 +151,42 @@ def test_join_beats_a_claim(places: Places) -> None:
     book.follow([lease(1, "web")], NOBODY)
     book.enter(guest("web", 2))
     assert book.find("web") == guest("web", 2)
-    assert not book.follow([lease(1, "web")], NOBODY), "and no claim beats a join"
+    assert book.follow([lease(1, "web")], NOBODY), "and no claim beats a join"
+    assert book.claimed() == (Reservation(mac(1), "guest-525400000001"),)
     book.follow([lease(3, "db")], NOBODY)
     book.enter(guest("shop", 3))
     assert book.find("db") is None, "the name that was given takes the place of the one that was claimed"
     assert not book.follow([lease(3, "db")], NOBODY)
 
 
-@pytest.mark.parametrize("name", ("localhost", "WPAD", "gateway", "tower", "vdenet0", "a_b", "a.b", "x" * 64, "-a", "",
+@pytest.mark.parametrize("name", ("localhost", "WPAD", "gateway", "a_b", "a.b", "x" * 64, "-a", "",
                                   "infinite", "60", "a\nb", "é", None))
 def test_what_no_guest_can_be_called(places: Places, name: str | None) -> None:
     book = GuestBook("vdenet0", places)
-    assert not book.follow([lease(1, name)], frozenset({"tower", "vdenet0"}))
+    assert not book.follow([lease(1, name)], NOBODY)
     assert book.all() == []
 
 
 def test_a_claim_ends_when_the_name_is_given_to_another(places: Places) -> None:
     book = GuestBook("vdenet0", places)
     book.follow([lease(1, "web")], NOBODY)
-    assert book.follow([lease(1, "web")], frozenset({"web"}))
-    assert book.claimed() == ()
+    assert book.follow([lease(1, "web")], {"web": mac(2), "tower": None})
+    assert book.claimed() == (Reservation(mac(1), "guest-525400000001"),)
+    assert book.follow([lease(1, "guest-525400000001"), lease(3, "tower")], {"web": mac(2), "tower": None})
+    assert book.claimed() == (Reservation(mac(1), "guest-525400000001"), Reservation(mac(3), "guest-525400000003"))
+
+
+def test_what_the_file_gives_to_a_guest_is_no_claim(places: Places) -> None:
+    book = GuestBook("vdenet0", places)
+    assert not book.follow([lease(1, "web")], {"web": mac(1)})
+    assert book.all() == []
+
+
+def test_a_name_made_from_a_mac_displaces_nobody(places: Places) -> None:
+    book = GuestBook("vdenet0", places)
+    book.enter(guest("guest-525400000002", 9))
+    book.follow([lease(2, "web")], {"web": None})
+    assert book.find("guest-525400000002") == guest("guest-525400000002", 9)
 
 
 # --- damage --------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from unit.samples import NOT_WORDS, addresses, segments
 from vdenet.errors import BadConfig, BadValue, Refused, VdenetError
+from vdenet.model.record import Record, RecordType
 from vdenet.model.segment import Host, Mode, OpenPort, Segment
 from vdenet.text import config
 
@@ -150,7 +151,6 @@ MISTAKES = [
     ("[[host]]\nmac", "[host]\nmac", "22:7"),
     ('mac = "52:54:00:12:34:57"', 'mac = "52:54:00:12:34:57"\n[[host.more]]', "22"),
     ('mac = "52-54-00-12-34-56"', 'mac = "52-54-00-12-34"', "18"),
-    ('mac = "52-54-00-12-34-56"\n', "", "17"),
     ('mac = "52:54:00:12:34:57"\n', "", "22"),
     ('mac = "52:54:00:12:34:57"', 'mac = "01:54:00:12:34:57"', "23"),
     ('mac = "52:54:00:12:34:57"', 'mac = "52:54:00:12:34:56"', "23"),
@@ -289,6 +289,10 @@ def test_a_host_moves_into_a_smaller_network_where_it_fits(host: int, place: boo
             config.with_address(text, parse(text), IPv4Interface("192.168.7.1/25"))
 
 
+def said(key: str, value: object) -> str:
+    return f"{key} = {value}" if isinstance(value, list) else f'{key} = "{value}"'
+
+
 def as_file(segment: Segment, style: int) -> str:
     """The segment as somebody would write it, in one of several ways."""
     lines = ["# top", f'address="{segment.address}" # this', f'domain = "{segment.domain}"', ""]
@@ -296,13 +300,14 @@ def as_file(segment: Segment, style: int) -> str:
         first, last = segment.dhcp_range
         lines += [f'dhcp.range = ["{first}", "{last}"]' if style & 1 else
                   f"[dhcp] # here\nrange = [\n  '{first}', # first\n  '{last}',\n]"]
-    hosts = [{"mac": host.mac, "name": host.name, "address": host.address} for host in segment.hosts]
+    hosts = [{"mac": host.mac, "name": host.name, "address": host.address, "aliases": list(host.aliases)}
+             for host in segment.hosts]
     if style & 2 and style & 1 and hosts:
-        inner = ",\n".join("  {" + ", ".join(f'{k} = "{v}"' for k, v in host.items() if v) + "}" for host in hosts)
+        inner = ",\n".join("  {" + ", ".join(said(k, v) for k, v in host.items() if v) + "}" for host in hosts)
         lines += [f"host = [\n{inner}\n]"]
     else:
         for host in hosts:
-            lines += ["", "[[host]] # a host", *(f'{k} = "{v}"  # its {k}' for k, v in host.items() if v)]
+            lines += ["", "[[host]] # a host", *(f"{said(k, v)}  # its {k}" for k, v in host.items() if v)]
     return ("\r\n" if style & 4 else "\n").join("\n".join(lines).split("\n"))
 
 
@@ -320,3 +325,109 @@ def test_any_file_with_any_address(segment: Segment, address: IPv4Interface, sty
     assert [(host.mac, host.name) for host in moved.hosts] == [(host.mac, host.name) for host in segment.hosts]
     assert after.count("#") == text.count("#"), "every comment is there"
     assert config.with_address(after, moved, address) == after
+
+
+# --- hosts and records -----------------------------------------------------------------------------------
+
+def test_a_host_by_name() -> None:
+    text = f'{MINIMAL}[[host]]\nname = "Db"\naddress = "10.83.14.11"\naliases = ["SQL", "store"]\n'
+    assert parse(text).hosts == (Host(None, "db", IPv4Address("10.83.14.11"), ("sql", "store")),)
+
+
+@pytest.mark.parametrize(("text", "place", "why"), (
+    ('address = "10.83.14.11"', "2:1", "needs a mac or a name"),
+    ('mac = "52:54:00:12:34:56"\naliases = ["www"]', "4:1", "a name or an address to stand for"),
+    ('name = "web"\naliases = "www"', "4:1", "a list of names"),
+    ('name = "web"\naliases = [7]', "4:1", "a list of names"),
+    ('name = "web"\naliases = ["wpad"]', "4:1", "reserved"),
+    ('name = "web"\naliases = ["a.b"]', "4:1", "no hyphen"),
+    ('name = "web"\naliases = ["Web"]', "4:1", "is its name"),
+    ('name = "web"\naliases = ["lab"]', "4:1", "the host's own"),
+    ('name = "web"\naliases = ["www", "www"]', "4:1", "twice"),
+    ('name = "web"\n[[host]]\nname = "db"\naliases = ["web"]', "5:1", "another host already"),
+    ('name = "web"\naddress = "10.83.14.11"\n[[host]]\nname = "db"\naddress = "10.83.14.11"', "6:1", "another host"),
+))
+def test_what_a_host_cannot_have(text: str, place: str, why: str) -> None:
+    with pytest.raises(BadConfig, match=why) as caught:
+        parse(f"{MINIMAL}[[host]]\n{text}\n")
+    assert caught.value.data["where"] == f"lab.toml:{place}"
+
+
+def record(text: str) -> Record:
+    found, = parse(f'{MINIMAL}address6 = "fd5e:1::1/64"\n[[record]]\n{text}\n').records
+    return found
+
+
+def test_records() -> None:
+    a = RecordType.A
+    assert record('name = "Printer"\ntype = "A"\nvalue = "6.6.6.6"') == Record(a, "printer.lab.internal", "6.6.6.6")
+    # As in a zone file: what has no final dot is relative, and the domain itself is not taken twice.
+    assert record('name = "debian.org"\ntype = "A"\nvalue = "6.6.6.6"').name == "debian.org.lab.internal"
+    for name in ("@", "lab.internal", "lab.internal.", "LAB.internal"):
+        assert record(f'name = "{name}"\ntype = "A"\nvalue = "6.6.6.6"').name == "lab.internal"
+    for name in ("www", "www.lab.internal", "www.lab.internal."):
+        assert record(f'name = "{name}"\ntype = "CNAME"\nvalue = "web"') == Record(
+            RecordType.CNAME, "www.lab.internal", "web.lab.internal")
+    assert record('name = "x"\ntype = "AAAA"\nvalue = "FD5E:1:0::7"').value == "fd5e:1::7"
+    assert record('name = "x"\ntype = "TXT"\nvalue = ["a, b"]').value == "a, b"
+    assert record('name = "x"\ntype = "TXT"\nvalue = ["a", "b"]').values == ("a", "b")
+    assert record('name = "_http._tcp"\ntype = "SRV"\nvalue = "web"\nport = 80') == Record(
+        RecordType.SRV, "_http._tcp.lab.internal", "web.lab.internal", 0, 0, 80)
+    assert record('name = "@"\ntype = "MX"\nvalue = "mail.example.org."\npriority = 5') == Record(
+        RecordType.MX, "lab.internal", "mail.example.org.", 5)
+    assert record('name = "10.83.14.7"\ntype = "PTR"\nvalue = "web"').name == "10.83.14.7"
+    assert record('name = "fd5e:1::07"\ntype = "PTR"\nvalue = "web"').name == "fd5e:1::7"
+
+
+A = 'type = "A"\nvalue = "6.6.6.6"'
+
+
+@pytest.mark.parametrize(("text", "place", "why"), (
+    (f'name = "debian.org."\n{A}', "4:1", "expected a name within lab.internal"),
+    (f'name = "evillab.internal."\n{A}', "4:1", "expected a name within"),
+    (f'name = "."\n{A}', "4:1", "expected a name"),
+    (f'name = ""\n{A}', "4:1", "expected a name"),
+    (f'name = "*"\n{A}', "4:1", "expected a name"),
+    (f'name = "a b"\n{A}', "4:1", "expected a name"),
+    (f'name = "a\\nserver=6.6.6.6"\n{A}', "4:1", "expected a name"),
+    (f'name = "a,b"\n{A}', "4:1", "expected a name"),
+    (f'name = "gateway"\n{A}', "4:1", "reserved"),
+    (f'name = "wpad.lab.internal."\n{A}', "4:1", "reserved"),
+    (f'name = "lab"\n{A}', "4:1", "reserved"),
+    (f'{A}', "3:1", "needs a name"),
+    ('name = "x"\nvalue = "6.6.6.6"', "3:1", "expected one of A, AAAA"),
+    ('name = "x"\ntype = "NS"\nvalue = "y"', "5:1", "expected one of A, AAAA"),
+    ('name = "x"\ntype = "A"', "3:1", "needs a value"),
+    ('name = "x"\ntype = "A"\nvalue = "fd5e::1"', "6:1", "an address such as"),
+    ('name = "x"\ntype = "A"\nvalue = "127.0.0.1"', "6:1", "an address such as"),
+    ('name = "x"\ntype = "AAAA"\nvalue = "6.6.6.6"', "6:1", "an address such as"),
+    ('name = "x"\ntype = "AAAA"\nvalue = "fe80::1%eth0"', "6:1", "an address such as"),
+    ('name = "x"\ntype = "CNAME"\nvalue = "debian.org."', "6:1", "a name within"),
+    ('name = "x"\ntype = "CNAME"\nvalue = "x"', "6:1", "own name"),
+    ('name = "x"\ntype = "TXT"\nvalue = "a\\nb"', "6:1", "printable"),
+    ("name = 'x'\ntype = 'TXT'\nvalue = 'a\"b'", "6:1", "printable"),
+    ('name = "x"\ntype = "TXT"\nvalue = []', "6:1", "printable"),
+    ('name = "x"\ntype = "TXT"\nvalue = ["a", 1]', "6:1", "printable"),
+    ('name = "x"\ntype = "SRV"\nvalue = "y"', "3:1", "SRV needs one"),
+    ('name = "x"\ntype = "SRV"\nvalue = "y"\nport = 0', "7:1", "from 1 to 65535"),
+    ('name = "x"\ntype = "MX"\nvalue = "y"\npriority = 65536', "7:1", "from 0 to 65535"),
+    ('name = "x"\ntype = "MX"\nvalue = "y"\nport = 25', "7:1", "type MX has none"),
+    ('name = "10.83.15.7"\ntype = "PTR"\nvalue = "y"', "4:1", "an address of"),
+    ('name = "10.83.14.1"\ntype = "PTR"\nvalue = "y"', "4:1", "not the host's own"),
+    ('name = "web"\ntype = "PTR"\nvalue = "y"', "4:1", "an address of"),
+    (f'name = "x"\n{A}\n[[record]]\nname = "x"\n{A}', "8:1", "stands there already"),
+    (f'name = "x"\n{A}\n[[record]]\nname = "x"\ntype = "CNAME"\nvalue = "y"', "8:1", "no other records"),
+    (f'name = "x"\n{A}\n[[host]]\nname = "x"', "4:1", "has this name already"),
+    (f'name = "x"\n{A}\nttl = 7', "7:1", "no such key"),
+))
+def test_what_a_record_cannot_be(text: str, place: str, why: str) -> None:
+    with pytest.raises(BadConfig, match=why) as caught:
+        record(text)
+    assert caught.value.data["where"] == f"lab.toml:{place}"
+
+
+def test_records_move_with_the_network() -> None:
+    text = (f'{MINIMAL}[[record]]\nname = "x"\ntype = "A"\nvalue = "10.83.14.7"\n[[record]]\nname = "y"\ntype = "A"\n'
+            'value = "6.6.6.6"\n[[record]]\nname = "10.83.14.8"\ntype = "PTR"\nvalue = "x"\n')
+    after = config.with_address(text, parse(text), IPv4Interface("192.168.7.1/24"))
+    assert after == text.replace("10.83.14.", "192.168.7.")

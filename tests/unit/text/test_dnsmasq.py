@@ -21,7 +21,8 @@ from vdenet.text.dnsmasq import Lease, Reservation
 
 WEB = "52:54:00:00:00:01"
 DB = "52:54:00:00:00:02"
-LINE = re.compile(r"(#.*|[a-z0-9-]+(=[A-Za-z0-9._:/\[\],*-]*)?)", re.ASCII)
+LINE = re.compile(r"(#.*|[a-z0-9-]+(=[A-Za-z0-9._:/\[\],*!~%+@&?=-]*)?"
+                  r'|txt-record=[a-z0-9_.-]+(,"[^"\\\n]+")+)', re.ASCII)
 
 
 def lines(segment: Segment, *host_names: str) -> list[str]:
@@ -38,7 +39,7 @@ def test_every_line_is_one_plain_directive(
     assert text.endswith("\n")
     assert [line for line in text.splitlines() if not LINE.fullmatch(line)] == []
     keys = {line.partition("=")[0] for line in text.splitlines()}
-    assert not keys & {"server", "addn-hosts", "conf-file", "conf-dir", "dhcp-script", "enable-tftp", "user",
+    assert not keys & {"server", "conf-file", "conf-dir", "dhcp-script", "enable-tftp", "user",
                        "port", "log-facility"}
     assert "bind-dynamic" in keys and f"interface={segment.bridge}" in text.splitlines()
 
@@ -79,7 +80,10 @@ def test_injection_into_the_configuration(word: str) -> None:
 def test_hosts() -> None:
     assert dnsmasq.hosts([Reservation(DB, "db", IPv4Address("10.83.14.9")), Reservation(WEB, "web"),
                           Reservation("52:54:00:00:00:00", None, IPv4Address("10.83.14.8"))]) == (
-        "52:54:00:00:00:00,10.83.14.8\n52:54:00:00:00:01,web\n52:54:00:00:00:02,10.83.14.9,db\n")
+        "52:54:00:00:00:00,10.83.14.8\n52:54:00:00:00:01,web\n52:54:00:00:00:02,10.83.14.9,db\n"
+        "set:reserved,db\nset:reserved,web\n")
+    assert dnsmasq.hosts([Reservation(None, "db", IPv4Address("10.83.14.9")), Reservation(None, "shop")], ["www"]) == (
+        "10.83.14.9,db\nset:reserved,www\n")
     assert dnsmasq.hosts([]) == ""
 
 
@@ -101,11 +105,30 @@ def test_whatever_gets_into_the_hosts_file_is_a_mac_and_a_name(wanted: list[Rese
         text = dnsmasq.hosts(wanted)
     except BadValue:
         return
-    assert all(re.fullmatch(r"[0-9a-f:]{17}(,[a-z0-9-]+)?", line, re.ASCII) for line in text.splitlines())
-    assert len(text.splitlines()) == len(wanted)
+    lines = text.splitlines()
+    assert all(re.fullmatch(r"([0-9a-f:]{17}|set:reserved)(,[a-z0-9-]+)?", line, re.ASCII) for line in lines)
+    assert len([line for line in lines if not line.startswith("set:")]) == len(wanted)
 
 
 # --- who has a name -------------------------------------------------------------------------------------
+
+def test_a_host_by_name_is_the_guest_that_joined_or_claimed_it() -> None:
+    fixed = Host(None, "web", IPv4Address("10.83.14.9"))
+    assert dnsmasq.reservations([fixed], [], []) == [Reservation(None, "web", fixed.address)]
+    assert dnsmasq.reservations([fixed], [Reservation(DB, "web")], [Reservation(WEB, "web")]) == [
+        Reservation(DB, "web", fixed.address)]
+    assert dnsmasq.reservations([fixed], [], [Reservation(WEB, "web")]) == [Reservation(WEB, "web", fixed.address)]
+    # What a MAC says is more: one guest has one address.
+    both = [Host(WEB, None, IPv4Address("10.83.14.8")), fixed]
+    assert dnsmasq.reservations(both, [Reservation(WEB, "web")], []) == [
+        Reservation(WEB, None, IPv4Address("10.83.14.8")), Reservation(None, "web", fixed.address)]
+
+
+def test_a_host_without_a_name_keeps_the_one_it_joined_with() -> None:
+    fixed = Host(WEB, None, IPv4Address("10.83.14.9"))
+    assert dnsmasq.reservations([fixed], [Reservation(WEB, "web")], []) == [Reservation(WEB, "web", fixed.address)]
+    assert dnsmasq.reservations([fixed], [], [Reservation(WEB, "web")]) == [Reservation(WEB, "web", fixed.address)]
+
 
 def test_the_admin_wins_over_join_and_join_over_a_claim() -> None:
     static = [Host(WEB, "web", IPv4Address("10.83.14.9"))]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
 
 from vdenet.i18n import _
 from vdenet.model import names
 from vdenet.model.segment import DEFAULT_SWITCH_PORTS, Mode, OpenPort, Segment, default_domain
-from vdenet.text.config import dhcp, hosts
+from vdenet.text.config import dhcp, hosts, records
 from vdenet.text.config.editing import initial, with_address
 from vdenet.text.config.emitting import emit
 from vdenet.text.config.reader import Reader, load
@@ -26,6 +27,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "[dhcp]": dhcp.KEYS,
     "[switch]": ("ports",),
     "[[host]]": hosts.KEYS,
+    "[[record]]": records.KEYS,
 }
 """What may stand in each table; vdenet.toml(5) has a section for each."""
 
@@ -61,13 +63,14 @@ def _segment(reader: Reader, name: str, table: Mapping[str, Any]) -> Segment:
     reader.known(serving, dhcp.KEYS, "dhcp.")
     switch = reader.table(table, "switch")
     reader.known(switch, KEYS["[switch]"], "switch.")
-    return Segment(
+    segment = Segment(
         name=name, address=address, address6=address6, mode=_mode(reader, table), domain=domain,
         lease_seconds=dhcp.lease(reader, serving), dhcp=reader.boolean(serving, "enabled", True, "dhcp."),
-        dhcp_range=dhcp.pool(reader, serving, address), hosts=hosts.read(reader, table, address),
+        dhcp_range=dhcp.pool(reader, serving, address), hosts=hosts.read(reader, table, name, address),
         open_ports=_open(reader, table), guard=reader.boolean(table, "guard", True),
         switch_ports=reader.number(switch.get("ports", DEFAULT_SWITCH_PORTS), "switch.ports", 2, MAX_SWITCH_PORTS),
         owner=owner)
+    return replace(segment, records=records.read(reader, table, segment))
 
 
 def _mode(reader: Reader, table: Mapping[str, Any]) -> Mode:

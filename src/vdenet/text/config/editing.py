@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address
 from typing import Any
 
 from vdenet.errors import Refused
 from vdenet.i18n import _
+from vdenet.model.record import RecordType
 from vdenet.model.segment import DEFAULT_DOMAIN, Mode, Segment
 
 
@@ -32,7 +33,7 @@ domain = "{DEFAULT_DOMAIN}"
 
 
 def with_address(text: str, segment: Segment, address: IPv4Interface) -> str:
-    """`text` with another address; a DHCP range and fixed addresses move along by their host part.
+    """`text` with another address; a DHCP range, fixed addresses and records move along by their host part.
 
     Raises `Refused` where the new network is too small for them.
     """
@@ -51,6 +52,11 @@ def with_address(text: str, segment: Segment, address: IPv4Interface) -> str:
     for entry in document.get("host", []):
         if "address" in entry:
             entry["address"] = str(_moved(IPv4Address(str(entry["address"])), segment.address, address))
+    for entry in document.get("record", []):
+        key = {RecordType.A: "value", RecordType.PTR: "name"}.get(entry["type"])
+        one = ip_address(str(entry[key])) if key is not None else None
+        if isinstance(one, IPv4Address) and one in segment.address.network:
+            entry[key] = str(_moved(one, segment.address, address))
     return tomlkit.dumps(document)
 
 

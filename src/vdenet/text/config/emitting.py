@@ -23,6 +23,7 @@ _ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "switch_ports": ("[switch]", "ports"),
     "open_ports": ("", "open"),
     "hosts": ("[[host]]", ""),
+    "records": ("[[record]]", ""),
 }
 """Field to table and key, where that is not the segment's own key of the same name."""
 

@@ -11,29 +11,58 @@ from vdenet.model import names
 from vdenet.model.segment import Host
 from vdenet.text.config.reader import Reader
 
-KEYS = ("mac", "name", "address")
+KEYS = ("mac", "name", "address", "aliases")
 
 
-def read(reader: Reader, table: Mapping[str, Any], address: IPv4Interface) -> tuple[Host, ...]:
-    """The hosts, in the order of the file; no two share a MAC, a name or an address."""
+def read(reader: Reader, table: Mapping[str, Any], segment: str, address: IPv4Interface) -> tuple[Host, ...]:
+    """The hosts, in the order of the file; no two share a MAC, a name, an alias or an address."""
     hosts: list[Host] = []
     for nth, entry in enumerate(reader.tables(table, "host")):
         reader.known(entry, KEYS, "host.", nth)
-        mac_text = reader.text(entry, "mac", "host.", nth)
-        if mac_text is None:
-            raise reader.bad("host", _("every [[host]] needs a mac"), nth)
-        mac = reader.checked("host.mac", mac_text, names.mac_address, nth)
-        name_text = reader.text(entry, "name", "host.", nth)
-        name = None if name_text is None else reader.checked("host.name", name_text, names.guest_name, nth)
-        fixed_text = reader.text(entry, "address", "host.", nth)
-        fixed = None if fixed_text is None else _fixed(reader, fixed_text, address, nth)
+        host = _host(reader, entry, segment, address, nth)
         for other in hosts:
-            if mac == other.mac or (name is not None and name == other.name) \
-                    or (fixed is not None and fixed == other.address):
-                raise reader.bad("host.mac", _("{mac}: MAC, name or address is given to another host already")
-                               .format(mac=mac), nth)
-        hosts.append(Host(mac, name, fixed))
+            if _shared(host, other):
+                raise reader.bad("host.mac" if host.mac is not None else "host.name", _(
+                    "{host}: MAC, name or address is given to another host already").format(
+                        host=host.mac or host.name), nth)
+        hosts.append(host)
     return tuple(hosts)
+
+
+def _host(reader: Reader, entry: Mapping[str, Any], segment: str, address: IPv4Interface, nth: int) -> Host:
+    mac_text = reader.text(entry, "mac", "host.", nth)
+    mac = None if mac_text is None else reader.checked("host.mac", mac_text, names.mac_address, nth)
+    name_text = reader.text(entry, "name", "host.", nth)
+    name = None if name_text is None else reader.checked("host.name", name_text, names.guest_name, nth)
+    if mac is None and name is None:
+        raise reader.bad("host", _("every [[host]] needs a mac or a name"), nth)
+    fixed_text = reader.text(entry, "address", "host.", nth)
+    fixed = None if fixed_text is None else _fixed(reader, fixed_text, address, nth)
+    aliases = _aliases(reader, entry, segment, nth)
+    if aliases and name is None and fixed is None:
+        raise reader.bad("host.aliases", _("they need a name or an address to stand for"), nth)
+    if name is not None and name in aliases:
+        raise reader.bad("host.aliases", _("{name!r} is its name").format(name=name), nth)
+    return Host(mac, name, fixed, aliases)
+
+
+def _aliases(reader: Reader, entry: Mapping[str, Any], segment: str, nth: int) -> tuple[str, ...]:
+    value = entry.get("aliases", [])
+    if not isinstance(value, list) or not all(isinstance(alias, str) for alias in value):
+        raise reader.bad("host.aliases", _("expected a list of names, such as [\"www\"]"), nth)
+    aliases = tuple(reader.checked("host.aliases", alias, names.guest_name, nth) for alias in value)
+    if segment in aliases:
+        raise reader.bad("host.aliases", _("{name!r} is the host's own name").format(name=segment), nth)
+    if len(set(aliases)) != len(aliases):
+        raise reader.bad("host.aliases", _("one stands there twice"), nth)
+    return aliases
+
+
+def _shared(one: Host, other: Host) -> bool:
+    """Whether both have something that only one can have."""
+    labels, taken = ({host.name, *host.aliases} - {None} for host in (one, other))
+    return bool(labels & taken) or (one.mac is not None and one.mac == other.mac) \
+        or (one.address is not None and one.address == other.address)
 
 
 def _fixed(reader: Reader, text: str, address: IPv4Interface, nth: int) -> IPv4Address:

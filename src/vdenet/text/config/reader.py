@@ -93,11 +93,11 @@ class Reader:
             raise self.bad(prefix + key, _("expected a string in quotes"), nth)
         return value
 
-    def boolean(self, table: Mapping[str, Any], key: str, default: bool, prefix: str = "") -> bool:
+    def boolean(self, table: Mapping[str, Any], key: str, default: bool, prefix: str = "", nth: int = 0) -> bool:
         """True or false."""
         value = table.get(key, default)
         if not isinstance(value, bool):
-            raise self.bad(prefix + key, _("expected true or false"))
+            raise self.bad(prefix + key, _("expected true or false"), nth)
         return value
 
     def table(self, table: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -8,7 +8,8 @@ from vdenet.model.names import RESERVED_LABELS, domain_name, guest_name, segment
 from vdenet.model.places import DNS_ACCOUNT, GROUP, Places
 from vdenet.model.segment import Mode, Segment
 from vdenet.model.wanted import Service
-from vdenet.text.dnsmasq import ranges
+from vdenet.text.dnsmasq import ranges, records
+from vdenet.text.dnsmasq.hosts import RESERVED
 from vdenet.text.dnsmasq.words import word
 
 MAX_LEASES = 4096
@@ -50,6 +51,7 @@ def config(segment: Segment, host_names: Sequence[str], places: Places,
         f"host-record=gateway.{domain},{address.ip}",
         f"host-record={segment.name}.{domain},{address.ip}",
         f"ptr-record={address.ip.reverse_pointer},gateway.{domain}",
+        f"addn-hosts={word(places.dnsmasq_addresses(segment.name))}",
     ]
     if segment.mode is Mode.ISOLATED:
         lines.append("no-resolv")  # nobody gets out, not by questions to the DNS either
@@ -57,6 +59,7 @@ def config(segment: Segment, host_names: Sequence[str], places: Places,
         lines.append(f"host-record={guest_name(name)}.{domain},{address.ip}")
     if segment.address6 is not None:
         lines.append(f"host-record=gateway.{domain},{segment.address6.ip}")
+    lines += records.directives(segment, host_names)
     lines += _dhcp(segment, host_names, places) if segment.dhcp else []
     if segment.address6 is not None:
         lines += _router_advertisement(segment)
@@ -76,8 +79,8 @@ def _dhcp(segment: Segment, host_names: Sequence[str], places: Places) -> list[s
         "dhcp-no-override",
         "dhcp-option=option:mtu,1500",
         # A guest's own name, once accepted, is its own: vdenetd pins it to its MAC in the hosts file.
-        *(f"dhcp-name-match=set:reserved,{word(name)}" for name in reserved),
-        "dhcp-ignore-names=tag:reserved",
+        *(f"dhcp-name-match=set:{RESERVED},{word(name)}" for name in reserved),
+        f"dhcp-ignore-names=tag:{RESERVED}",
     ]
     if segment.mode is Mode.ISOLATED:
         lines.append("dhcp-option=option:router")
@@ -98,8 +101,8 @@ def _router_advertisement(segment: Segment) -> list[str]:
     return lines
 
 
-def service(segment: Segment, config_text: str, hosts_text: str, places: Places) -> Service:
-    """The program, as the supervisor runs it."""
+def service(segment: Segment, config_text: str, reread: str, places: Places) -> Service:
+    """The program, as the supervisor runs it; `reread` is the text of the files that SIGHUP has it read again."""
     return Service(
         name="dnsmasq",
         argv=("dnsmasq", f"--conf-file={places.dnsmasq_config(segment.name)}"),
@@ -107,7 +110,7 @@ def service(segment: Segment, config_text: str, hosts_text: str, places: Places)
         groups=(GROUP,),
         capabilities=CAPABILITIES,
         restart_text=config_text,
-        reload_text=hosts_text,
+        reload_text=reread,
         ready_udp=(str(segment.address.ip), 53),
     )
 
