@@ -32,7 +32,7 @@ _tarr_steps()
         words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
     fi
 
-    local verbs="start stop reload check list ip join leave plan apply segment"
+    local verbs="start stop reload check list ip join leave plan apply segment export"
     local old="--start --stop --reload --check --list --ip"
     local common="--segment --json --quiet --help"
     local kinds="qemu run virtualbox lxc incus vmware"
@@ -47,7 +47,7 @@ _tarr_steps()
                 fi
                 return
                 ;;
-            --segment | --name | --mac | --model | --tap | --via | --nic | --port) ((at++)) ;;
+            --segment | --name | --mac | --model | --tap | --via | --nic | --port | --address | --mode | --confirm) ((at++)) ;;
             --start | -st | --stop | -sp | --reload | -r | --check | -c) verb=start ;;
             --list | --liste | -l) verb=list ;;
             --ip | -ip) verb=ip ;;
@@ -76,7 +76,11 @@ _tarr_steps()
             mapfile -t COMPREPLY < <(compgen -W "bridge vde udp" -- "$cur")
             return
             ;;
-        --name | --mac | --nic | --port | --tap) return ;;
+        --mode)
+            mapfile -t COMPREPLY < <(compgen -W "nat routed isolated" -- "$cur")
+            return
+            ;;
+        --address | --confirm | --name | --mac | --nic | --port | --tap) return ;;
     esac
 
     local choice=""
@@ -105,9 +109,33 @@ _tarr_steps()
                 *:1) choice+=" $(__tarr_steps_guests "$word")" ;;
             esac
             ;;
+        plan | apply)
+            choice=$common
+            [[ $verb == plan ]] || choice+=" --check --confirm --confirmed --rollback"
+            if [[ $cur != -* ]]; then
+                mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+                compopt -o filenames 2>/dev/null
+                return
+            fi
+            ;;
+        export) choice="$common --canonical" ;;
         segment)
             choice=$common
-            ((values)) || choice+=" list"
+            case $word in
+                "") choice+=" list create delete" ;;
+                create)
+                    choice="--json --quiet --help --address --mode"
+                    if ((values > 1)) && [[ $cur != -* ]]; then
+                        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+                        compopt -o filenames 2>/dev/null
+                        return
+                    fi
+                    ;;
+                delete)
+                    choice="--json --quiet --help --force"
+                    ((values > 1)) || choice+=" $(__tarr_steps_segments)"
+                    ;;
+            esac
             ;;
         *) choice=$common ;;
     esac

@@ -59,6 +59,13 @@ class BadConfig(VdenetError):
     sentence = N_("cannot read {where}: {why}")
 
 
+class BadPolicy(VdenetError):
+    """policy.toml cannot be read, so only root is served; `where` is FILE:LINE[:COLUMN]."""
+
+    code = "bad-policy"
+    sentence = N_("cannot read the policy {where}: {why}")
+
+
 class UnknownSegment(VdenetError):
     """No segment of that name is configured."""
 

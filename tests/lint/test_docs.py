@@ -188,7 +188,7 @@ def test_every_target_of_make_that_is_named_is_documented(text: Path) -> None:
 
 @each_text
 def test_every_verb_that_is_named_exists(text: Path) -> None:
-    named = {found[1] for piece in code(text) if (found := re.match(r"tarr-steps ((join )?[a-z]+)", piece))}
+    named = {found[1] for piece in code(text) if (found := re.match(r"tarr-steps ((join |segment )?[a-z]+)", piece))}
     assert named <= COMMANDS.keys()
 
 

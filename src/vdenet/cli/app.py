@@ -23,6 +23,8 @@ from vdenet.cli import (
     later,
     lifecycle,
     options,
+    planning,
+    segments,
     show,
 )  # noqa: E402
 from vdenet.cli.complain import DONE, PROGRAM  # noqa: E402
@@ -72,18 +74,15 @@ def build() -> typer.Typer:
         ("list", show.list_, _("Show the segments, their addresses and guests.")),
         ("ip", address.ip, _("Show the address of the segment, or change it.")),
         ("leave", joining.leave, _("Take a guest off the segment.")),
+        ("plan", planning.plan, _("Show what apply would change.")),
+        ("apply", planning.apply, _("Make the segment as FILE, or its configuration, wants it.")),
+        ("export", planning.export, _("Print the configuration of the segment.")),
     )
     for name, function, text in verbs:
         app.command(name, help=text)(function)
-    # A FILE behind these two is refused by themselves, as something that is yet to come.
-    app.command("plan", context_settings={"allow_extra_args": True},
-                help=_("Show what apply would change."))(lifecycle.plan)
-    app.command("apply", context_settings={"allow_extra_args": True},
-                help=_("Make the segment as its configuration wants it."))(lifecycle.apply)
     app.add_typer(_join(), name="join", help=_("Put a guest on the segment."))
-    app.add_typer(_segment(), name="segment", help=_("Show the segments."))
-    for name in ("export", "import"):
-        app.command(name, hidden=True, context_settings=_ANYTHING)(later.command(name))
+    app.add_typer(_segment(), name="segment", help=_("Create, delete and show segments."))
+    app.command("import", hidden=True, context_settings=_ANYTHING)(later.command("import"))
     return app
 
 
@@ -104,9 +103,8 @@ def _join() -> typer.Typer:
 def _segment() -> typer.Typer:
     segment = _group()
     segment.command("list", help=_("Show the segments without their guests."))(show.segments)
-    for name in ("create", "delete"):
-        segment.command(name, hidden=True, context_settings=_ANYTHING)(
-            later.command(f"segment {name}"))
+    segment.command("create", help=_("Make one more segment."))(segments.create)
+    segment.command("delete", help=_("Take a segment down and forget it."))(segments.delete)
     return segment
 
 

@@ -1,14 +1,11 @@
-"""start, stop, reload, plan, apply: a segment up, down, and as its configuration wants it."""
+"""start, stop, reload: a segment up, down, and as its configuration wants it."""
 
 from __future__ import annotations
 
 from typing import Optional
 
-import typer
-
 from vdenet.cli import answers, options
 from vdenet.cli.client import connect
-from vdenet.cli.complain import NotAvailable
 from vdenet.cli.output import Output
 from vdenet.i18n import _, ngettext
 from vdenet.text import reports
@@ -45,37 +42,6 @@ def reload(segment: Optional[str] = options.SEGMENT_ARGUMENT, named: Optional[st
     with connect() as daemon:
         done = daemon.call("Reload", segment=name).parameters
     _applied(done, Output(json, quiet))
-
-
-def plan(context: typer.Context, segment: Optional[str] = options.SEGMENT,
-         json: bool = options.JSON, quiet: bool = options.QUIET) -> None:
-    """`plan`: what `apply` would do."""
-    _no_file(context, _("plan for a file"))
-    name = options.chosen(segment)
-    with connect() as daemon:
-        planned = daemon.call("Plan", segment=name).parameters
-    steps = answers.texts(planned, "steps")
-    name = answers.text(planned, "segment")
-    text = reports.steps(steps)
-    if not quiet:
-        text = _("{segment} would change:").format(segment=name) + "\n" + text if steps \
-            else _("{segment} is as it should be").format(segment=name)
-    Output(json, quiet).result(text, {"segment": name, "steps": steps})
-
-
-def apply(context: typer.Context, segment: Optional[str] = options.SEGMENT,
-          json: bool = options.JSON, quiet: bool = options.QUIET) -> None:
-    """`apply`: the same as `reload`, for those who come from `plan`."""
-    _no_file(context, _("apply a file"))
-    name = options.chosen(segment)
-    with connect() as daemon:
-        done = daemon.call("Reload", segment=name).parameters
-    _applied(done, Output(json, quiet))
-
-
-def _no_file(context: typer.Context, what: str) -> None:
-    if context.args:
-        raise NotAvailable(what=what)
 
 
 def _applied(done: dict[str, object], output: Output) -> None:

@@ -29,7 +29,8 @@ OPTION_VERBS = {
 NESTED = frozenset({"join", "leave", "segment"})
 """Verbs that are followed by a word of their own (KIND, or what to do with a segment)."""
 
-VALUED = frozenset({"--segment", "--name", "--mac", "--model", "--tap", "--via", "--nic", "--port"})
+VALUED = frozenset({"--segment", "--name", "--mac", "--model", "--tap", "--via", "--nic", "--port",
+                    "--address", "--mode", "--confirm"})
 """Options that take the next word as their value: that word is never a verb."""
 
 
@@ -42,7 +43,7 @@ def normalise(words: Sequence[str]) -> list[str]:
     rest = iter(ours)
     for word in rest:
         option, equals, value = word.partition("=")
-        if option in OPTION_VERBS:
+        if option in OPTION_VERBS and not (verb == "apply" and option == "--check"):
             if verb not in (None, OPTION_VERBS[option]):
                 raise BadValue(what=_("option"), value=option, why=_(
                     "one verb at a time, and there is {first} already").format(first=written))

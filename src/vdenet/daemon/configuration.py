@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from vdenet.daemon.log import logger
 from vdenet.effect import files
-from vdenet.errors import BadConfig, BadValue, UnknownSegment, VdenetError
+from vdenet.errors import BadConfig, BadPolicy, BadValue, UnknownSegment, VdenetError
+from vdenet.i18n import _
 from vdenet.model.names import segment_name
 from vdenet.model.places import GROUP, Places
+from vdenet.model.policy import DEFAULT, Policy
 from vdenet.model.segment import Segment
-from vdenet.text import config
+from vdenet.text import config, policy
 
 MAX_SIZE = 256 * 1024
 """Bytes of a configuration file."""
@@ -31,7 +33,7 @@ class Configuration:
             try:
                 found.append(segment_name(path.stem))
             except BadValue:
-                continue  # policy files and the admin's copies
+                continue  # the policy and the admin's copies
         return found
 
     def segment(self, name: str) -> Segment:
@@ -54,20 +56,55 @@ class Configuration:
 
     def text(self, name: str) -> str:
         """The file's text. Raises `UnknownSegment`, `BadConfig`."""
-        path = Path(self._places.config(name))
+        text = _read(self._places.config(name))
+        if text is None:
+            raise UnknownSegment(segment=name)
+        return text
+
+    def applied(self, name: str) -> Segment | None:
+        """The segment as it was last brought up since boot, whatever became of its file."""
         try:
-            with open(path, "rb") as file:
-                raw = file.read(MAX_SIZE + 1)
-            if len(raw) > MAX_SIZE:
-                raise BadConfig(where=str(path), why="the file is too large")
-            return raw.decode()
-        except FileNotFoundError:
-            raise UnknownSegment(segment=name) from None
-        except UnicodeDecodeError:
-            raise BadConfig(where=str(path), why="the file is not UTF-8") from None
-        except OSError as error:
-            raise BadConfig(where=str(path), why=error.strerror or str(error)) from None
+            text = _read(self._places.applied(name))
+            return None if text is None else config.parse(text, name, str(self._places.applied(name)))
+        except VdenetError:
+            return None
+
+    def left_behind(self) -> list[Segment]:
+        """Segments that are up, though their file is gone or cannot be read."""
+        found = []
+        for path in sorted(Path(self._places.run / "state").glob("*/segment.toml")):
+            try:
+                self.segment(path.parent.name)
+            except VdenetError:
+                segment = self.applied(path.parent.name)
+                found += [] if segment is None else [segment]
+        return found
+
+    def policy(self) -> Policy:
+        """What members may do; the defaults where the admin says nothing. Raises `BadPolicy`."""
+        try:
+            text = _read(self._places.policy)
+            return DEFAULT if text is None else policy.parse(text, str(self._places.policy))
+        except BadConfig as error:
+            raise BadPolicy(**error.data) from None
 
     def write(self, name: str, text: str) -> None:
         """Replace the file. Raises `Refused`; the old file is then as it was."""
         files.write(self._places.config(name), text, MODE, GROUP)
+
+
+def _read(file: PurePath) -> str | None:
+    """A file's text, None where there is none. Raises `BadConfig`."""
+    path = Path(file)
+    try:
+        with open(path, "rb") as opened:
+            raw = opened.read(MAX_SIZE + 1)
+        if len(raw) > MAX_SIZE:
+            raise BadConfig(where=str(path), why=_("the file is too large"))
+        return raw.decode()
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        raise BadConfig(where=str(path), why=_("the file is not UTF-8")) from None
+    except OSError as error:
+        raise BadConfig(where=str(path), why=error.strerror or str(error)) from None

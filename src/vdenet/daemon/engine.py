@@ -10,8 +10,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vdenet.daemon import host, retiring
@@ -23,17 +23,17 @@ from vdenet.effect import files
 from vdenet.effect.netlink import Netlink
 from vdenet.effect.perform import Hands
 from vdenet.effect.supervisor import Supervisor
-from vdenet.errors import StepFailed, VdenetError
+from vdenet.errors import Refused, StepFailed, VdenetError
 from vdenet.model import plan as planning
 from vdenet.model import tunnel
 from vdenet.model.observed import Link, Observed
 from vdenet.model.places import Places
 from vdenet.model.plan import Plan
-from vdenet.model.segment import MTU, Segment
+from vdenet.model.segment import MTU, Retiring, Segment
 from vdenet.model.tunnel import Tunnel
 from vdenet.model.wanted import Tap, Wanted, guest_alias
 from vdenet.probe import leases, links
-from vdenet.text import blueprint, dnsmasq
+from vdenet.text import blueprint, config, dnsmasq
 from vdenet.text.blueprint import Guests
 
 
@@ -83,13 +83,38 @@ class Engine:
     def bring_up(self, segment: Segment, undo: bool = True) -> Outcome:
         """Start, reload, repair: whatever is missing. Raises what the failing step raised."""
         with self.lock:
-            self._prepare_state(segment)
-            plan, wanted, observed = self.plan_up(segment)
-            self._remember_ports(segment, observed)
-            steps = self.carry_out(plan, undo)
+            plan, _wanted, observed = self.plan_up(segment)
+            steps = self.make(segment, plan, observed, undo)
             if self.stopped(segment.name):
                 files.remove(self.places.stopped(segment.name))
             return Outcome(segment.name, steps)
+
+    def make(self, segment: Segment, plan: Plan, observed: Observed, undo: bool) -> tuple[str, ...]:
+        """Carry out a plan that brings `segment` up; returns its steps in words. Raises as `bring_up`."""
+        self._prepare_state(segment)
+        self._remember_ports(segment, observed)
+        if not Path(self.places.applied(segment.name)).exists():
+            self._note_applied(segment)  # whatever comes of it, there is something to be taken down
+        steps = self.carry_out(plan, undo)
+        try:
+            self._note_applied(segment)
+        except Refused as error:  # the earlier note will do
+            logger.error("%s", error)
+        return steps
+
+    def refresh_others(self, segment: str) -> None:
+        """Have the other segments that are up follow a change of this one: they guard against it, and ask it."""
+        for other in self.configuration.all():
+            if other.name != segment and not self.stopped(other.name) and links.link(other.bridge) is not None:
+                try:
+                    self.bring_up(other, undo=False)
+                except VdenetError as error:  # the watch tries again
+                    logger.error("cannot bring up %s: %s", other.name, error)
+
+    def forget(self, segment: str) -> None:
+        """What is remembered of a segment that is no more."""
+        self._books.pop(segment, None)
+        self._ports.pop(segment, None)
 
     def take_down(self, segment: Segment, keep_stopped: bool = True) -> Outcome:
         """Remove the segment from the machine; guests' own taps stay with the guests."""
@@ -104,22 +129,29 @@ class Engine:
                 # Last: after a crash or a failure before here, the segment was not stopped.
                 self._prepare_state(segment)
                 files.write(self.places.stopped(segment.name), "", 0o600, "root")
+            files.remove(self.places.applied(segment.name))
             return Outcome(segment.name, steps, losing)
 
     def service_pids(self) -> list[int]:
         """The processes whose end somebody should notice, as of the last plan."""
         return list(self._service_pids)
 
-    def plan_up(self, segment: Segment) -> tuple[Plan, Wanted, Observed]:
-        """What `bring_up` would do. Raises `Collision`."""
+    def plan_up(self, segment: Segment, former: Segment | None = None,
+                served: Sequence[Retiring] | None = None) -> tuple[Plan, Wanted, Observed]:
+        """What `bring_up` would do. Raises `Collision`.
+
+        With `former`, the segment as it is now, every step of the plan can be taken back. `served` are the
+        earlier addresses, where they are not those that are served now.
+        """
         with self.lock:
-            wanted = self.wanted(segment)
+            before = None if former is None else self.wanted(former)
+            wanted = self.wanted(segment, served)
             observed = observe(wanted, self.supervisor, self.places)
             self._service_pids = {*self.supervisor.pids(), *(s.pid for s in observed.services.values())}
-            return planning.up(wanted, observed), wanted, observed
+            return planning.up(wanted, observed, before), wanted, observed
 
-    def wanted(self, segment: Segment) -> Wanted:
-        """Everything that has to be there while the segment is up."""
+    def wanted(self, segment: Segment, served: Sequence[Retiring] | None = None) -> Wanted:
+        """Everything that has to be there while the segment is up; `served` as in `plan_up`."""
         with self.lock:
             there = links.links()
             on_bridge = {link.name for link in there.values() if link.master == segment.bridge}
@@ -133,8 +165,13 @@ class Engine:
                 tunnels=tuple(Tunnel(tunnel.address(segment.bridge), guest.tunnel, guest.port, guest.uid)
                               for guest in book.all()
                               if guest.tunnel is not None and guest.port is not None and guest.uid is not None),
-                retiring=retiring.current(segment, self.places, time.time()))
-            return blueprint.wanted(segment, host.facts(self.places), guests, self.places)
+                retiring=tuple(served) if served is not None
+                else retiring.current(segment, self.places, time.time()))
+            facts = host.facts(self.places)
+            others = [other for other in self.configuration.all() if other.name != segment.name]
+            needed = (blueprint.shared_sysctls(other, facts) for other in others if other.bridge in there)
+            return blueprint.wanted(segment, replace(facts, shared_elsewhere=frozenset().union(*needed)), guests,
+                                    self.places)
 
     def carry_out(self, plan: Plan, undo: bool) -> tuple[str, ...]:
         """Do the steps in order; when one fails, take back those before it, if `undo`."""
@@ -237,7 +274,15 @@ class Engine:
         for directory in (self.places.records(segment.name), self.places.state(segment.name)):
             Path(directory).mkdir(parents=True, exist_ok=True)
 
+    def _note_applied(self, segment: Segment) -> None:
+        """Keep what takes the segment down, when its file is gone by then."""
+        path = self.places.applied(segment.name)
+        text = config.emit(segment)
+        if not Path(path).exists() or Path(path).read_text() != text:
+            files.write(path, text, 0o600, "root")
+
     def _is_last(self, segment: Segment) -> bool:
         there = links.links()
-        return not any(other.bridge in there for other in self.configuration.all()
-                       if other.name != segment.name)
+        others = {other.bridge for other in self.configuration.all()}
+        others |= {link.name for link in there.values() if link.kind == "bridge" and link.ours}
+        return not (others - {segment.bridge}) & there.keys()

@@ -11,6 +11,10 @@ from vdenet.i18n import _
 from vdenet.wire.message import INTERFACE, Call
 
 
+KINDS = {"confirm": "int", "force": "bool", "canonical": "bool"}
+"""Parameters that are no strings."""
+
+
 def answer(call: Call) -> dict[str, Any]:
     """The reply to GetInfo or GetInterfaceDescription. Raises `UnknownOperation`, `BadValue`."""
     if call.method == "org.varlink.service.GetInfo":
@@ -30,7 +34,7 @@ def description() -> str:
     for operation in TABLE.values():
         changes = "changes the segment" if operation.changes else "reads only"
         lines.append(f"# For the role {operation.role}; {changes}.")
-        arguments = ", ".join(f"{name}: ?string" for name in operation.parameters)
+        arguments = ", ".join(f"{name}: ?{KINDS.get(name, 'string')}" for name in operation.parameters)
         lines.append(f"method {operation.name}({arguments}) -> (reply: object)")
         lines.append("")
     lines.append("error Error (code: string, data: object)")

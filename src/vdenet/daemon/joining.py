@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from vdenet.daemon import authority
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, Guest, GuestBook
 from vdenet.daemon.members import Caller
@@ -166,6 +167,7 @@ def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> dic
         if links.link(segment.bridge) is None:
             raise SegmentDown(what=_("join"), segment=segment.name)
         name = _name(engine, segment, caller, wish.name)
+        authority.require_room_for_guest(engine, caller, segment.name, name)
         guest = Guest(name, _mac(segment, caller, name, wish.mac), _kind(wish.kind, "qemu"), caller.uid,
                       by_itself=True)
         before = engine.book(segment.name).by_mac(guest.mac)
@@ -245,6 +247,7 @@ def _admit(engine: Engine, segment: Segment, caller: Caller, wish: Wish, kind: s
     if caller.uid != 0 and taken >= MAX_TAPS:
         raise QuotaExceeded(what=_("join"), limit=MAX_TAPS, unit=_("ports"))
     name = _name(engine, segment, caller, wish.name)
+    authority.require_room_for_guest(engine, caller, segment.name, name)
     mac = _mac(segment, caller, name, wish.mac)
     guest = Guest(name, mac, _kind(wish.kind, kind), caller.uid)
     book = engine.book(segment.name)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import vdenet
-from vdenet.daemon import host, log, notify
+from vdenet.daemon import confirming, host, log, notify, segments
 from vdenet.daemon.configuration import Configuration
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.log import logger
@@ -64,7 +64,7 @@ def _init(places: Places) -> int:
     """Write the default segment's file, with a network that nothing else on this host uses."""
     from vdenet.probe import configured, routes
 
-    if any(Path(places.etc).glob("*.toml")):
+    if any(path.name != places.policy.name for path in Path(places.etc).glob("*.toml")):
         print(_("vdenetd: a segment is configured already"))
         return 0
     taken = [network for networks in (*routes.networks().values(), *configured.configured_networks().values())
@@ -82,7 +82,7 @@ def _down(places: Places) -> int:
         _sweep(places)
         engine = Engine(places)
         status = 0
-        for segment in engine.configuration.all():
+        for segment in (*engine.configuration.all(), *engine.configuration.left_behind()):
             try:
                 engine.take_down(segment, keep_stopped=False)
             except VdenetError as error:
@@ -144,8 +144,11 @@ def _told_to_end() -> int:
 def _boot(engine: Engine) -> None:
     """Bring up what is configured; one that cannot be is said and left for the watch to try again.
 
-    A stop that a crash cut short is finished.
+    A stop that a crash cut short is finished, so is a deletion; and what nobody confirmed before a reboot is
+    taken back first.
     """
+    segments.finish_deletions(engine)
+    confirming.expire(engine)
     for segment in engine.configuration.all():
         try:
             if engine.stopped(segment.name):

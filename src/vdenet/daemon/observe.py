@@ -37,7 +37,7 @@ def observe(wanted: Wanted, supervisor: Supervisor, places: Places) -> Observed:
         firewall_present=wall_present,
         offload={wanted.bridge.name: ethtool.transmit_checksum(wanted.bridge.name)}
         if wanted.bridge.name in there else {},
-        sysctls_kept=bool(sysctl.recorded(places)),
+        sysctls_kept={key: ours for key, (_before, ours) in sysctl.recorded(places).items()},
         stale_resolvers=resolver.stale(wanted.bridge.name, wanted.server, wanted.domain,
                                        wanted.resolver.kind if wanted.resolver else ""),
         resolver=resolver.observed(wanted.resolver) if wanted.resolver is not None else None,

@@ -10,17 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import vdenet
-from vdenet.daemon import addressing, joining, reporting, tunnels
+from vdenet.daemon import addressing, applying, authority, confirming, joining, reporting, segments, tunnels
+from vdenet.daemon.configuration import MAX_SIZE
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.members import Caller
-from vdenet.errors import UnknownOperation
+from vdenet.errors import BadConfig, BadValue, UnknownOperation, UnknownSegment
+from vdenet.i18n import _
 from vdenet.model.names import DEFAULT_SEGMENT, segment_name
 from vdenet.model.plan import sentences
 from vdenet.model.report import is_ok
 from vdenet.model.segment import Segment
+from vdenet.text import config
 from vdenet.wire.message import Parameters
 
 
@@ -42,8 +46,11 @@ class Request:
 
     def segment(self) -> Segment:
         """The segment that the call is about, `vdenet0` when it names none."""
-        return self.engine.configuration.segment(
-            segment_name(self.parameters.text("segment") or DEFAULT_SEGMENT))
+        return self.engine.configuration.segment(self.name())
+
+    def name(self) -> str:
+        """Its name, whether it exists or not."""
+        return segment_name(self.parameters.text("segment") or DEFAULT_SEGMENT)
 
 
 @dataclass(slots=True)
@@ -84,13 +91,74 @@ def _plan(request: Request) -> Answer:
     return Answer({"segment": segment.name, "steps": sentences(plan)})
 
 
+def _plan_config(request: Request) -> Answer:
+    with request.engine.lock:
+        plan, _observed, _old = applying.plan(request.engine, _wished(request))
+    return Answer({"segment": request.name(), "steps": sentences(plan)})
+
+
+def _apply_config(request: Request) -> Answer:
+    seconds = request.parameters.number("confirm", confirming.LEAST, confirming.MOST)
+    done = confirming.apply(request.engine, request.caller, _wished(request), seconds)
+    waits = confirming.pending(request.engine.places, done.segment) is not None
+    return Answer({"segment": done.segment, "changed": done.changed, "steps": list(done.steps),
+                   "confirm": seconds if waits else None})
+
+
+def _confirm(request: Request) -> Answer:
+    confirming.confirm(request.engine, request.caller, request.name())
+    return Answer({"segment": request.name()})
+
+
+def _roll_back(request: Request) -> Answer:
+    confirming.take_back(request.engine, request.caller, request.name())
+    return Answer({"segment": request.name()})
+
+
+def _export(request: Request) -> Answer:
+    segment = request.segment()
+    canonical = request.parameters.flag("canonical")
+    text = config.emit(segment) if canonical else request.engine.configuration.text(segment.name)
+    return Answer({"segment": segment.name, "text": text})
+
+
+def _create_segment(request: Request) -> Answer:
+    created, steps = segments.create(
+        request.engine, request.caller, request.name(), request.parameters.document("text", MAX_SIZE),
+        request.parameters.text("address"), request.parameters.text("mode"))
+    return Answer({"segment": created.name, "address": str(created.address), "domain": created.domain,
+                   "owner": created.owner, "steps": list(steps)})
+
+
+def _delete_segment(request: Request) -> Answer:
+    deleted = segments.delete(request.engine, request.caller, request.name(), request.parameters.flag("force"))
+    return Answer({"segment": deleted.segment, "steps": list(deleted.steps), "guests": list(deleted.guests)})
+
+
+def _wished(request: Request) -> applying.Wish:
+    text = request.parameters.document("text", MAX_SIZE)
+    if text is None:
+        raise BadValue(what="text", value="", why=_("it is missing"))
+    return applying.wish(request.engine, request.caller, request.name(), text)
+
+
 def _start(request: Request) -> Answer:
+    authority.require_owner(request.caller, request.segment(), _("start {segment}").format(segment=request.name()))
     outcome = request.engine.bring_up(request.segment())
     return Answer({"segment": outcome.segment, "changed": outcome.changed, "steps": list(outcome.steps)})
 
 
 def _stop(request: Request) -> Answer:
-    outcome = request.engine.take_down(request.segment())
+    try:
+        segment, configured = request.segment(), True
+    except (UnknownSegment, BadConfig):
+        # One whose file is gone or cannot be read is taken down as it was brought up.
+        left = request.engine.configuration.applied(request.name())
+        if left is None:
+            raise
+        segment, configured = left, Path(request.engine.places.config(left.name)).exists()
+    authority.require_owner(request.caller, segment, _("stop {segment}").format(segment=segment.name))
+    outcome = request.engine.take_down(segment, keep_stopped=configured)
     return Answer({"segment": outcome.segment, "changed": outcome.changed, "steps": list(outcome.steps),
                    "guests": list(outcome.guests)})
 
@@ -101,8 +169,9 @@ def _get_address(request: Request) -> Answer:
 
 
 def _set_address(request: Request) -> Answer:
-    moved = addressing.set_address(request.engine, request.segment(), request.parameters.required("address"))
-    return Answer({"segment": moved.segment, "address": str(moved.address), "changed": moved.changed,
+    moved = addressing.set_address(request.engine, request.caller, request.segment(),
+                                   request.parameters.required("address"))
+    return Answer({"segment": moved.segment, "address": str(request.segment().address), "changed": moved.changed,
                    "steps": list(moved.steps),
                    "retiring": None if moved.retiring is None else str(moved.retiring)})
 
@@ -154,6 +223,13 @@ TABLE: Mapping[str, Operation] = {operation.name: operation for operation in (
     Operation("Plan", Role.MEMBER, False, ("segment",), _plan),
     Operation("GetAddress", Role.MEMBER, False, ("segment",), _get_address),
     Operation("Version", Role.MEMBER, False, (), _version),
+    Operation("PlanConfig", Role.MEMBER, False, ("segment", "text"), _plan_config),
+    Operation("Export", Role.MEMBER, False, ("segment", "canonical"), _export),
+    Operation("ApplyConfig", Role.MEMBER, True, ("segment", "text", "confirm"), _apply_config),
+    Operation("Confirm", Role.MEMBER, True, ("segment",), _confirm),
+    Operation("RollBack", Role.MEMBER, True, ("segment",), _roll_back),
+    Operation("CreateSegment", Role.MEMBER, True, ("segment", "text", "address", "mode"), _create_segment),
+    Operation("DeleteSegment", Role.MEMBER, True, ("segment", "force"), _delete_segment),
     Operation("Start", Role.MEMBER, True, ("segment",), _start),
     Operation("Stop", Role.MEMBER, True, ("segment",), _stop),
     Operation("Reload", Role.MEMBER, True, ("segment",), _start),

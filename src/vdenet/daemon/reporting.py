@@ -6,13 +6,13 @@ import time
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from vdenet.daemon import console, recognising, retiring
+from vdenet.daemon import applying, confirming, console, recognising, retiring
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, label
 from vdenet.daemon.members import account_name, uid_of
 from vdenet.daemon.recognising import Row
 from vdenet.effect import firewall
-from vdenet.errors import VdenetError
+from vdenet.errors import BadPolicy, VdenetError
 from vdenet.i18n import _
 from vdenet.model import steps
 from vdenet.model.plan import Plan
@@ -23,7 +23,7 @@ from vdenet.text import conflicts as conflict_text
 from vdenet.text import vde
 from vdenet.text.recognition import Sighting
 
-_PASSING = (steps.WriteFile, steps.ReloadService, steps.RestoreSysctls)
+_PASSING = (steps.WriteFile, steps.ReloadService, steps.RestoreSysctl, steps.RestoreSysctls)
 """Steps that a running segment may owe for a moment without anything being wrong."""
 
 
@@ -43,7 +43,8 @@ def report(engine: Engine, segment: Segment) -> SegmentReport:
         name=segment.name, state=state, address=str(segment.address),
         address6=None if segment.address6 is None else str(segment.address6), mode=segment.mode.value,
         domain=segment.domain, bridge=segment.bridge, tap=segment.tap,
-        switch=str(engine.places.switch(segment.name)), guests=recognising.recognise(rows))
+        switch=str(engine.places.switch(segment.name)), guests=recognising.recognise(rows),
+        owner=segment.owner)
 
 
 def _broken(plan: Plan) -> list[steps.Step]:
@@ -116,14 +117,35 @@ def _severity(step: steps.Step) -> Severity:
     return Severity.WARNING if isinstance(step, steps.RegisterResolver) else Severity.ERROR
 
 
+def _of_the_configuration(engine: Engine, segment: Segment) -> list[Finding]:
+    """What is wrong with the files, whether the segment is up or not."""
+    found = []
+    try:
+        engine.configuration.policy()
+    except BadPolicy as error:
+        found.append(Finding(error.code, Severity.ERROR, None, str(error), _(
+            "until it is mended, members can change nothing; man vdenet-policy.toml")))
+    for other in engine.configuration.all():
+        if other.name != segment.name and applying.same_domain(segment.domain, other.domain):
+            found.append(Finding("domain-clash", Severity.ERROR, segment.name, _(
+                "{domain} is the domain of {other}, too").format(domain=segment.domain, other=other.name),
+                _("give one of them a domain of its own")))
+    waiting = confirming.pending(engine.places, segment.name)
+    if waiting is not None:
+        found.append(Finding("unconfirmed", Severity.INFO, segment.name, _(
+            "a change of {segment} is taken back in {seconds} s").format(
+                segment=segment.name, seconds=round(waiting.left())), "tarr-steps apply --confirmed"))
+    return found
+
+
 def check(engine: Engine, segment: Segment) -> list[Finding]:
     """What is not as it should be on the segment, and what on this host gets in its way."""
-    findings: list[Finding] = []
+    findings = _of_the_configuration(engine, segment)
     with engine.lock:
         if engine.stopped(segment.name) or links.link(segment.bridge) is None:
-            return [Finding("segment-down", Severity.ERROR, segment.name,
-                            _("the segment {name} is down").format(name=segment.name),
-                            f"tarr-steps start {segment.name}")]
+            return [*findings, Finding("segment-down", Severity.ERROR, segment.name,
+                                       _("the segment {name} is down").format(name=segment.name),
+                                       f"tarr-steps start {segment.name}")]
         try:
             plan, _wanted, _observed = engine.plan_up(segment)
             findings += [Finding("drift", _severity(step), segment.name,

@@ -153,7 +153,8 @@ class Server:
 
 
 def _about(parameters: Any) -> str:
-    return printable(" ".join(f"{key}={value}" for key, value in parameters.items()), limit=200) or "-"
+    shown = (f"{key}={value if key != 'text' else '…'}" for key, value in parameters.items())
+    return printable(" ".join(shown), limit=200) or "-"
 
 
 def _refuse(sock: socket.socket, error: VdenetError) -> None:

@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import PurePath
 
-from vdenet.daemon import reaper
+from vdenet.daemon import confirming, reaper
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.log import logger
 from vdenet.errors import VdenetError
@@ -68,6 +68,7 @@ class Watch:
                 due = changed or now >= next_full or any(now >= when for when, _delay in self._retry.values())
                 if due:
                     next_full = now + FULL_SECONDS
+                confirming.expire(self._engine)
                 self._look(due)
             except Exception:
                 logger.exception("watch")

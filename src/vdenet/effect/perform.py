@@ -50,13 +50,15 @@ class Hands:
                 sysctl.change_kept(step.key, step.value, self.places)
             case steps.SetSysctl():
                 sysctl.write(step.key, step.value)
+            case steps.RestoreSysctl():
+                self.notes += [f"left as it is: {what}" for what in sysctl.restore(self.places, step.key)]
             case steps.RestoreSysctls():
                 self.notes += [f"left as it is: {what}" for what in sysctl.restore(self.places)]
             case steps.MakeDirectory():
                 files.make_directory(step.directory)
             case steps.RemoveTree():
                 files.remove_tree(step.directory)
-            case steps.WriteFile():
+            case steps.WriteFile() | steps.ServeLonger():
                 files.write(step.file.path, step.file.text, step.file.mode, step.file.group)
             case steps.RemoveFile():
                 files.remove(step.path)

@@ -30,22 +30,30 @@ def change_kept(key: str, value: str, places: Places) -> None:
     write(key, value)
 
 
-def restore(places: Places) -> list[str]:
-    """Put back what `change_kept` changed; returns the settings that were left alone and why not.
+def restore(places: Places, only: str | None = None) -> list[str]:
+    """Put back what `change_kept` changed, or `only` one; returns the settings that were left alone and why.
 
     A setting that somebody changed since is theirs. Forwarding stays on while another bridge with an
     address is there: a program that came up after us relies on it without saying so.
     """
     left = []
     others = _other_routers()
-    for key, (before, ours) in reversed(recorded(places).items()):
-        if sysctls.read(key) != ours:
+    record = recorded(places)
+    for key, (before, ours) in reversed(list(record.items())):
+        if only not in (None, key) or sysctls.read(key) != ours:
             continue
         if others and key.endswith("forward") or others and key.endswith("forwarding"):
             left.append(f"{key} (needed by {', '.join(others)})")
             continue
+        if key.endswith("/accept_ra") and sysctls.read("net/ipv6/conf/all/forwarding") == "1":
+            left.append(f"{key} (needed while IPv6 is forwarded)")
+            continue
         write(key, before)
-    files.remove(places.sysctls)
+    rest = {key: values for key, values in record.items() if only not in (None, key)}
+    if rest:
+        _save(rest, places)
+    else:
+        files.remove(places.sysctls)
     return left
 
 

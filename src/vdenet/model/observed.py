@@ -53,8 +53,9 @@ class Observed:
     """Digest of the rule set that is loaded unaltered; None when there is none or it was altered."""
     firewall_present: bool = False
     offload: Mapping[str, bool] = field(default_factory=dict)
-    sysctls_kept: bool = False
-    """There is a record of shared kernel settings as they were before."""
+    sysctls_kept: Mapping[str, str] = field(default_factory=dict)
+    """Shared kernel settings of which there is a record as they were before, in the order of the changes, with
+    the values that we gave them."""
     stale_resolvers: tuple[Resolver, ...] = ()
     """Registrations with resolvers that the host has ceased to use."""
     resolver: str | None = None

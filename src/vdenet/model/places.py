@@ -31,6 +31,23 @@ class Places:
         """Exists while a segment was stopped on purpose; gone after a reboot."""
         return self.records(segment) / "stopped"
 
+    @property
+    def policy(self) -> Path:
+        """What members may do."""
+        return self.etc / "policy.toml"
+
+    def applied(self, segment: str) -> Path:
+        """The configuration by which the segment is up: what takes it down when the admin's file is gone."""
+        return self.records(segment) / "segment.toml"
+
+    def pending(self, segment: str) -> Path:
+        """The configuration that comes back unless a change is confirmed."""
+        return self.state(segment) / "pending.json"
+
+    def deleting(self, segment: str) -> Path:
+        """A mark: the segment is being deleted."""
+        return self.state(segment) / "deleting"
+
     def runtime(self, segment: str) -> Path:
         """The home of vde_switch's account: all below it is made and removed as that account."""
         return self.run / segment

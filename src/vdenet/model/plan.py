@@ -28,6 +28,7 @@ from vdenet.model.steps import (
     RemoveAddress,
     RemoveFile,
     RemoveTree,
+    RestoreSysctl,
     RestoreSysctls,
     SetLink,
     SetOffload,
@@ -39,7 +40,7 @@ from vdenet.model.steps import (
     UnregisterResolver,
     WriteFile,
 )
-from vdenet.model.wanted import File, Service, Wanted, alias, guest_alias
+from vdenet.model.wanted import File, Resolver, Service, Wanted, alias, guest_alias
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,23 @@ def reload_digest(service: Service) -> str:
     return digest(service.reload_text)
 
 
-def up(wanted: Wanted, observed: Observed) -> Plan:
-    """What makes the segment what it should be. Raises `Collision` before anything is planned."""
+def up(wanted: Wanted, observed: Observed, former: Wanted | None = None) -> Plan:
+    """What makes the segment what it should be. Raises `Collision` before anything is planned.
+
+    `former` is what was wanted until now. What is there says of a rule set and of a service only by a
+    fingerprint what it was made of, so without `former` their replacement cannot be taken back.
+    """
     _refuse_collisions(wanted, observed)
     plan, observed = _without_the_stale(wanted, observed)
-    for part in (_directories, _bridge, _tap, _guest_taps, _own_sysctls, _addresses, _shared_sysctls, _firewall,
-                 _links_up, _services, _ports, _resolver):
+    plan.extend(_services_that_stop(wanted, observed, former))
+    for part in (_directories, _bridge, _tap, _guest_taps, _own_sysctls, _addresses, _shared_sysctls):
         plan.extend(part(wanted, observed))
+    plan.extend(_firewall(wanted, observed, former))
+    plan.extend(_links_up(wanted, observed))
+    plan.extend(_services(wanted, observed, former))
+    plan.extend(_ports(wanted, observed))
+    plan.extend(_resolver(wanted, observed, former))
+    plan.extend(_needless_sysctls(wanted, observed))
     return tuple(plan)
 
 
@@ -210,7 +221,11 @@ def _sysctls(wanted: Wanted, observed: Observed, shared: bool) -> Iterable[Chang
             continue
         before = observed.sysctls.get(sysctl.key)
         if before != sysctl.value:
-            undo = (SetSysctl(sysctl.key, before),) if before is not None else ()
+            undo: tuple[Step, ...] = ()
+            if shared and before is not None and sysctl.key not in observed.sysctls_kept:
+                undo = (RestoreSysctl(sysctl.key),)
+            elif before is not None:
+                undo = (SetSysctl(sysctl.key, before),)
             yield Change(SetSysctl(sysctl.key, sysctl.value, keep=shared), undo)
 
 
@@ -220,6 +235,14 @@ def _own_sysctls(wanted: Wanted, observed: Observed) -> Iterable[Change]:
 
 def _shared_sysctls(wanted: Wanted, observed: Observed) -> Iterable[Change]:
     return _sysctls(wanted, observed, shared=True)
+
+
+def _needless_sysctls(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    """What this segment changed on the host as a whole and needs no longer, last first."""
+    needed = {sysctl.key for sysctl in wanted.sysctls if sysctl.shared} | wanted.shared_elsewhere
+    for key in reversed(list(observed.sysctls_kept)):
+        if key not in needed:
+            yield Change(RestoreSysctl(key), (SetSysctl(key, observed.sysctls_kept[key], keep=True),))
 
 
 def _tap(wanted: Wanted, observed: Observed) -> Iterable[Change]:
@@ -250,11 +273,13 @@ def _addresses(wanted: Wanted, observed: Observed) -> Iterable[Change]:
         yield Change(RemoveAddress(bridge, address), (AddAddress(bridge, address),))
 
 
-def _firewall(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+def _firewall(wanted: Wanted, observed: Observed, former: Wanted | None) -> Iterable[Change]:
     if observed.firewall != digest(wanted.firewall.text):
         undo: tuple[Step, ...] = ()
         if not observed.firewall_present:
             undo = (UnloadFirewall(wanted.firewall),)
+        elif former is not None and observed.firewall == digest(former.firewall.text):
+            undo = (LoadFirewall(former.firewall),)
         yield Change(LoadFirewall(wanted.firewall), undo)
 
 
@@ -265,26 +290,50 @@ def _links_up(wanted: Wanted, observed: Observed) -> Iterable[Change]:
             yield Change(SetLink(name, up=True), (SetLink(name, up=False),) if link else ())
 
 
-def _services(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+def _services_that_stop(wanted: Wanted, observed: Observed, former: Wanted | None) -> Iterable[Change]:
+    """Those that start anew, first: so when the change is taken back, they start when all else is as it was."""
+    for service in wanted.services:
+        running = observed.services.get(service.name)
+        if running is not None and running.restart_digest != restart_digest(service):
+            before = _former_service(former, service.name, running)
+            yield Change(StopService(wanted.segment, service),
+                         () if before is None else (StartService(wanted.segment, before),))
+
+
+def _former_service(former: Wanted | None, name: str, running: RunningService) -> Service | None:
+    """The service as it was started, if that is known."""
+    for service in former.services if former is not None else ():
+        if service.name == name and running.restart_digest == restart_digest(service):
+            return service
+    return None
+
+
+def _services(wanted: Wanted, observed: Observed, former: Wanted | None) -> Iterable[Change]:
+    told: list[Step] = []
+    for service in wanted.services:
+        running = observed.services.get(service.name)
+        before = None if running is None else _former_service(former, service.name, running)
+        if before is not None and running is not None and running.restart_digest == restart_digest(service) \
+                and running.reload_digest != reload_digest(service):
+            told.append(ReloadService(wanted.segment, before))
     for file in wanted.files:
-        before = observed.files.get(file.path)
-        if before != file.text:
+        there = observed.files.get(file.path)
+        if there != file.text:
             undo: Step = RemoveFile(file.path)
-            if before is not None:
-                undo = WriteFile(File(file.path, before, file.mode, file.group))
-            yield Change(WriteFile(file), (undo,))
+            if there is not None:
+                undo = WriteFile(File(file.path, there, file.mode, file.group))
+            # With the first file, so after the last one when they are taken back.
+            yield Change(WriteFile(file), (undo, *told))
+            told = []
     for service in wanted.services:
         yield from _service(wanted.segment, service, observed.services.get(service.name))
 
 
 def _service(segment: str, service: Service, running: RunningService | None) -> Iterable[Change]:
-    if running is None:
-        yield Change(StartService(segment, service), (StopService(segment, service),))
-    elif running.restart_digest != restart_digest(service):
-        yield Change(StopService(segment, service))
+    if running is None or running.restart_digest != restart_digest(service):
         yield Change(StartService(segment, service), (StopService(segment, service),))
     elif running.reload_digest != reload_digest(service):
-        yield Change(ReloadService(segment, service), (ReloadService(segment, service),))
+        yield Change(ReloadService(segment, service))
 
 
 def _ports(wanted: Wanted, observed: Observed) -> Iterable[Change]:
@@ -305,13 +354,20 @@ def _stale_resolvers(observed: Observed) -> Iterable[Change]:
         yield Change(UnregisterResolver(resolver), (RegisterResolver(resolver),))
 
 
-def _resolver(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+def _resolver(wanted: Wanted, observed: Observed, former: Wanted | None) -> Iterable[Change]:
     yield from _stale_resolvers(observed)
     if wanted.resolver is None:
         return
     resolver = wanted.resolver
-    if observed.resolver != resolver_mark(resolver.kind, resolver.server, resolver.domain):
-        yield Change(RegisterResolver(resolver), (UnregisterResolver(resolver),))
+    if observed.resolver != _mark(resolver):
+        undo: Step = UnregisterResolver(resolver)
+        if former is not None and former.resolver is not None and observed.resolver == _mark(former.resolver):
+            undo = RegisterResolver(former.resolver)
+        yield Change(RegisterResolver(resolver), (undo,))
+
+
+def _mark(resolver: Resolver) -> str:
+    return resolver_mark(resolver.kind, resolver.server, resolver.domain)
 
 
 def resolver_mark(kind: str, server: str, domain: str) -> str:

@@ -68,6 +68,7 @@ class SegmentReport:
     tap: str
     switch: str
     guests: tuple[GuestReport, ...] = field(default=())
+    owner: str | None = None
 
     def json(self) -> dict[str, Any]:
         """As one member of `segments` of `list --json`."""

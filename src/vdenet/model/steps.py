@@ -130,6 +130,16 @@ class SetSysctl:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreSysctl:
+    """As `RestoreSysctls`, for one that no segment needs any more."""
+
+    key: str
+
+    def __str__(self) -> str:
+        return _("~ sysctl {key} as it was before").format(key=self.key)
+
+
+@dataclass(frozen=True, slots=True)
 class RestoreSysctls:
     """Put back what `SetSysctl(keep=True)` changed, where nobody changed it since."""
 
@@ -159,6 +169,17 @@ class WriteFile:
 
     def __str__(self) -> str:
         return _("~ file {path}").format(path=self.file.path)
+
+
+@dataclass(frozen=True, slots=True)
+class ServeLonger:
+    """Writes the record of addresses that the segment had before."""
+
+    address: Address
+    file: File
+
+    def __str__(self) -> str:
+        return _("~ {address} is served until the guests have renewed").format(address=self.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +253,8 @@ class UnregisterResolver:
 
 Step = (
     CreateBridge | CreateTap | DeleteLink | SetLink | AttachPort | DetachPort
-    | AddAddress | RemoveAddress | SetOffload | SetSysctl | RestoreSysctls
-    | MakeDirectory | RemoveTree | WriteFile | RemoveFile
+    | AddAddress | RemoveAddress | SetOffload | SetSysctl | RestoreSysctl | RestoreSysctls
+    | MakeDirectory | RemoveTree | WriteFile | ServeLonger | RemoveFile
     | LoadFirewall | UnloadFirewall
     | StartService | ReloadService | StopService
     | RegisterResolver | UnregisterResolver

@@ -146,5 +146,7 @@ class Wanted:
     resolver: Resolver | None = None
     ports: tuple[str, ...] = field(default=())
     """Ports that belong on the bridge and are there already."""
+    shared_elsewhere: frozenset[str] = frozenset()
+    """Kernel settings of the whole host that other segments need."""
     guest_taps: tuple[Tap, ...] = field(default=())
     """Persistent taps that members hold by name, for hypervisors that open a tap themselves."""

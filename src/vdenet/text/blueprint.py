@@ -40,6 +40,8 @@ class HostFacts:
     ipv6: bool
     search: tuple[str, ...] = ()
     """Domains that the host's resolver searches: those of the networks that it is in."""
+    shared_elsewhere: frozenset[str] = frozenset()
+    """Kernel settings of the whole host that other segments need."""
     uplinks_ra: tuple[str, ...] = ()
     """Interfaces that take routes from router advertisements, and would stop when IPv6 forwarding goes on."""
 
@@ -92,6 +94,7 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
         domain=segment.domain,
         resolver=_resolver(segment, host),
         ports=ports,
+        shared_elsewhere=host.shared_elsewhere,
         guest_taps=taps,
     )
 
@@ -116,6 +119,12 @@ def _directories(segment: str, places: Places) -> tuple[Directory, ...]:
         Directory(places.state(segment), 0o750, DNS_ACCOUNT, kept=True),
         Directory(places.lease_home(segment), 0o770, DNS_ACCOUNT, writer=DNS_ACCOUNT, kept=True),
     )
+
+
+def shared_sysctls(segment: Segment, host: HostFacts) -> frozenset[str]:
+    """Kernel settings of the whole host that `segment` needs while it is up."""
+    use6 = segment.address6 is not None and host.ipv6
+    return frozenset(sysctl.key for sysctl in _sysctls(segment, host, use6) if sysctl.shared)
 
 
 def _sysctls(segment: Segment, host: HostFacts, use6: bool) -> tuple[Sysctl, ...]:

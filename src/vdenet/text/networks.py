@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
 from vdenet.errors import Refused
@@ -129,22 +129,31 @@ def _networks(words: Iterable[str]) -> Iterator[IPv4Network]:
             yield network
 
 
-def choose_network(taken: Iterable[IPv4Network], seed: str) -> IPv4Interface:
+def choose_network(taken: Iterable[IPv4Network], seed: str,
+                   pools: Sequence[IPv4Network] = (POOL, *FALLBACKS)) -> IPv4Interface:
     """The host's address `.1` on a /24 that overlaps none of `taken`, always the same for a seed.
 
-    First where no other program has its defaults, then anywhere private. Raises `Refused` when nothing
+    First where no other program has its defaults, then anywhere in the pools. Raises `Refused` when nothing
     is left.
     """
     occupied = sorted(set(taken))
     for avoided in ([*occupied, *WELL_KNOWN], occupied):
-        for pool in (POOL, *FALLBACKS):
+        for pool in pools:
             for network in _free(pool, avoided, seed):
-                return IPv4Interface(f"{network.network_address + 1}/24")
-    raise Refused(what=_("choose a network"), why=_("every private network overlaps one in use"))
+                return IPv4Interface(f"{network.network_address + 1}/{network.prefixlen}")
+    raise Refused(what=_("choose a network"), why=_("every network of {pools} overlaps one in use").format(
+        pools=", ".join(map(str, pools))))
 
 
 def _free(pool: IPv4Network, avoided: Iterable[IPv4Network], seed: str) -> Iterator[IPv4Network]:
-    """Each /24 of `pool` that overlaps none of `avoided`, once, in an order that depends on the seed."""
+    """Each /24 of `pool` that overlaps none of `avoided`, once, in an order that depends on the seed.
+
+    A pool that is smaller is taken whole.
+    """
+    if pool.prefixlen > 24:  # less than one: taken whole
+        if pool.prefixlen <= 30 and not any(net.overlaps(pool) for net in avoided):
+            yield pool
+        return
     # Numbers of /24s: tens of thousands of candidates are too many for objects.
     spans = [(int(net.network_address) >> 8, int(net.broadcast_address) >> 8)
              for net in avoided if net.overlaps(pool)]

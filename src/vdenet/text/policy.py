@@ -10,7 +10,8 @@ from vdenet.errors import BadValue
 from vdenet.i18n import _
 from vdenet.model import names
 from vdenet.model.policy import DEFAULT, Policy
-from vdenet.model.segment import Mode, OpenPort
+from vdenet.model.segment import OpenPort
+from vdenet.text.config import mode
 from vdenet.text.config.reader import Reader, load
 
 KEYS = ("pools", "modes", "domains", "open", "change", "segments", "guests", "uplinks", "adopt", "plugs", "netboot",
@@ -32,7 +33,7 @@ def parse(text: str, where: str) -> Policy:
     reader.known(table, KEYS)
     return Policy(
         pools=_list(reader, table, "pools", _pool, DEFAULT.pools),
-        modes=_list(reader, table, "modes", _mode, DEFAULT.modes),
+        modes=_list(reader, table, "modes", mode, DEFAULT.modes),
         domains=_list(reader, table, "domains", names.domain_name, DEFAULT.domains),
         open=_list(reader, table, "open", _port, DEFAULT.open),
         change=reader.boolean(table, "change", DEFAULT.change),
@@ -67,12 +68,6 @@ def _pool(text: str) -> IPv4Network:
     if network is None or "/" not in text or not any(network.subnet_of(p) for p in names.PRIVATE_NETWORKS):
         raise _bad(_("pool"), text, _("expected a private network, such as 10.83.0.0/16"))
     return network
-
-
-def _mode(text: str) -> Mode:
-    if text not in set(Mode):
-        raise _bad(_("mode"), text, _("expected one of {modes}").format(modes=", ".join(Mode)))
-    return Mode(text)
 
 
 def _port(text: str) -> OpenPort:

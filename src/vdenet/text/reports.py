@@ -65,8 +65,8 @@ def summary(segments: Sequence[SegmentReport], style: Style = PLAIN) -> str:
 
 def segment_names(segments: Sequence[SegmentReport], style: Style = PLAIN) -> str:
     """`segment list`: one line for each segment."""
-    rows = [[s.name, _state(s.state), s.address, s.mode, s.domain] for s in segments]
-    heading = [_("SEGMENT"), _("STATE"), _("ADDRESS"), _("MODE"), _("DOMAIN")]
+    rows = [[s.name, _state(s.state), s.address, s.mode, s.domain, s.owner or _NONE] for s in segments]
+    heading = [_("SEGMENT"), _("STATE"), _("ADDRESS"), _("MODE"), _("DOMAIN"), _("OWNER")]
     return _table(heading, rows, style, dispensable=(4, 3))
 
 

@@ -16,8 +16,9 @@ from typing import Any
 from vdenet.errors import ProtocolError
 from vdenet.i18n import _
 
-MAX_MESSAGE = 64 * 1024
-"""Bytes of one request. Replies of the daemon may be longer (a list of many guests)."""
+MAX_MESSAGE = 640 * 1024
+"""Bytes of one request: a whole configuration file, with what JSON makes of its quotes. Replies of the daemon may
+be longer (a list of many guests)."""
 MAX_REPLY = 16 * 1024 * 1024
 MAX_DEPTH = 8
 MAX_FDS = 4

@@ -40,6 +40,37 @@ class Parameters:
             raise BadValue(what=key, value="", why=_("it is missing"))
         return value
 
+    def document(self, key: str, most: int) -> str | None:
+        """A text of many lines, at most `most` characters long, or None when it is absent or null.
+
+        What is in it is for its own parser to judge.
+        """
+        value = self.untrusted.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise BadValue(what=key, value=str(value)[:40], why=_("expected a string"))
+        if len(value) > most:
+            raise BadValue(what=key, value=value[:40] + "…", why=_("it is too long"))
+        return value
+
+    def number(self, key: str, least: int, most: int) -> int | None:
+        """A whole number within bounds, or None when it is absent or null."""
+        value = self.untrusted.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise BadValue(what=key, value=str(value)[:40], why=_("expected a number from {least} to {most}").format(
+                least=least, most=most))
+        return value
+
+    def flag(self, key: str) -> bool:
+        """True or false; false when it is absent or null."""
+        value = self.untrusted.get(key)
+        if value is not None and not isinstance(value, bool):
+            raise BadValue(what=key, value=str(value)[:40], why=_("expected true or false"))
+        return bool(value)
+
     def only(self, *known: str) -> None:
         """Refuse parameters with other keys than `known`."""
         for key in self.untrusted:

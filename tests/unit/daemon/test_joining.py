@@ -18,6 +18,7 @@ from vdenet.daemon.members import Caller
 from vdenet.errors import BadValue, NameTaken, QuotaExceeded, Refused
 from vdenet.model.observed import Link
 from vdenet.model.places import Places
+from vdenet.model.policy import DEFAULT, Policy
 
 ALICE, BOB = Caller(1000, "alice"), Caller(1001, "bob")
 ANY = Wish(None, None, None)
@@ -35,6 +36,9 @@ class Machine:
 
     def names(self) -> list[str]:
         return [PLAIN.name]
+
+    def policy(self) -> Policy:
+        return DEFAULT
 
     def book(self, _segment: str) -> GuestBook:
         return self._book

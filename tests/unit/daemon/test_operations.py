@@ -11,7 +11,16 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import vdenet
-from vdenet.daemon import addressing, introspection, joining, operations, reporting, tunnels
+from vdenet.daemon import (
+    addressing,
+    confirming,
+    introspection,
+    joining,
+    operations,
+    reporting,
+    segments,
+    tunnels,
+)
 from vdenet.daemon.operations import TABLE, Operation, Request, Role
 from vdenet.errors import BadValue, UnknownOperation
 from vdenet.wire.message import Call, Parameters
@@ -20,7 +29,8 @@ each_operation = pytest.mark.parametrize("operation", TABLE.values(), ids=list(T
 
 # What makes a change, wherever it is called.
 CHANGES = {"bring_up", "take_down", "carry_out", "follow_guests", "perform", "write", "enter", "strike", "port_gone",
-           "set_address", "open_tap", "keep_tap", "open_veth", "keep_tunnel", "reserve", "leave", "delete", "kill", "remove"}
+           "set_address", "apply", "confirm", "take_back", "create",
+           "open_tap", "keep_tap", "open_veth", "keep_tunnel", "reserve", "leave", "delete", "kill", "remove"}
 
 
 def tree(function: object) -> ast.AST:
@@ -36,16 +46,16 @@ def called(function: object) -> Iterator[ast.Call]:
             if inspect.isfunction(helper) and any(
                     isinstance(word, ast.Name) and word.id == "request" for word in node.args):
                 yield from called(helper)
-            if ast.unparse(node.func) == "request.segment":
-                yield from called(Request.segment)
+            if ast.unparse(node.func) in ("request.segment", "request.name", "self.name"):
+                yield from called(getattr(Request, ast.unparse(node.func).rpartition(".")[2]))
 
 
 def read(function: object) -> set[str]:
     """The parameters that a handler looks at."""
     keys = set()
     for call in called(function):
-        if re.fullmatch(r"(request|self)\.parameters\.(text|required)", ast.unparse(call.func)):
-            key, = call.args
+        if re.fullmatch(r"(request|self)\.parameters\.(text|required|document|number|flag)", ast.unparse(call.func)):
+            key = call.args[0]
             assert isinstance(key, ast.Constant), "a name that a test can see"
             keys.add(str(key.value))
     return keys
@@ -89,8 +99,9 @@ def test_reports_only_read(function: Callable[..., object]) -> None:
 
 def test_the_doors_behind_the_table_are_all_in_it() -> None:
     """Each public function of the modules behind it that takes a caller or changes is used by one operation."""
-    doors = {"open_tap", "keep_tap", "open_veth", "keep_tunnel", "reserve", "leave"} | {"set_address"}
-    public = {name for module in (joining, tunnels, addressing) for name, value in vars(module).items()
+    doors = {"open_tap", "keep_tap", "open_veth", "keep_tunnel", "reserve", "leave"} | {"set_address"} \
+        | {"apply", "confirm", "take_back"} | {"create"}
+    public = {name for module in (joining, tunnels, addressing, confirming, segments) for name, value in vars(module).items()
               if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")}
     assert doors <= public
     used = set().union(*(names_called(operation.do) for operation in TABLE.values()))
@@ -115,7 +126,7 @@ def test_the_service_says_what_it_is() -> None:
 def test_every_operation_is_described(operation: Operation) -> None:
     asked = Call("org.varlink.service.GetInterfaceDescription", Parameters({"interface": "org.vdenet.Control"}))
     described = introspection.answer(asked)["description"]
-    arguments = ", ".join(f"{name}: ?string" for name in operation.parameters)
+    arguments = ", ".join(f"{name}: ?{introspection.KINDS.get(name, 'string')}" for name in operation.parameters)
     assert f"\nmethod {operation.name}({arguments}) -> (" in described
     assert described.startswith("#") and "\ninterface org.vdenet.Control\n" in described
 

@@ -62,9 +62,14 @@ class Machine:
             services={name: running for name, running in self.services.items() if name in names},
             firewall=self.firewall, firewall_present=self.firewall_present,
             offload={bridge: self.offload.get(bridge, True)} if bridge in self.links else {},
-            sysctls_kept=bool(self.record), resolver=self.resolvers.get(kind),
+            sysctls_kept={key: self.shared[key] for key in self.record}, resolver=self.resolvers.get(kind),
             stale_resolvers=tuple(Resolver(other, bridge, wanted.server, wanted.domain)
                                   for other in sorted(self.resolvers) if other not in (kind, FORGETFUL)))
+
+    def state(self) -> dict[str, Any]:
+        """Everything, as far as it can be seen: two interfaces of one name are the same."""
+        return {name: {key: replace(link, ifindex=0) for key, link in value.items()} if name == "links" else value
+                for name, value in vars(self).items() if name not in ("next_index", "held")}
 
     def perform(self, done: Iterable[Step]) -> None:
         for step in done:
@@ -123,6 +128,8 @@ class Machine:
                 else:
                     assert key.split("/")[3] in self.links and not keep
                     self.own[key] = value
+            case steps.RestoreSysctl(key):
+                self.shared[key] = self.record.pop(key)
             case steps.RestoreSysctls():
                 self.shared.update(self.record)
                 self.record.clear()
@@ -132,7 +139,7 @@ class Machine:
                 self.directories[directory.path] = directory.mode, directory.group
             case steps.RemoveTree(directory):
                 self._remove(directory)
-            case steps.WriteFile(file):
+            case steps.WriteFile(file) | steps.ServeLonger(file=file):
                 assert file.path.parent in self.directories
                 self.files[file.path] = file.text
             case steps.RemoveFile(path):

@@ -12,6 +12,7 @@ from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
 
+from vdenet.errors import BadValue
 from vdenet.i18n import _
 from vdenet.model import names
 from vdenet.model.segment import DEFAULT_SWITCH_PORTS, Mode, OpenPort, Segment, default_domain
@@ -20,7 +21,7 @@ from vdenet.text.config.editing import initial, with_address
 from vdenet.text.config.emitting import emit
 from vdenet.text.config.reader import Reader, load
 
-__all__ = ["KEYS", "emit", "parse", "initial", "with_address"]
+__all__ = ["KEYS", "emit", "load", "mode", "parse", "initial", "with_address"]
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "": ("address", "address6", "mode", "domain", "guard", "open", "owner"),
@@ -73,14 +74,17 @@ def _segment(reader: Reader, name: str, table: Mapping[str, Any]) -> Segment:
     return replace(segment, records=records.read(reader, table, segment))
 
 
+def mode(text: str) -> Mode:
+    """A mode by its name. Raises `BadValue`."""
+    if text not in set(Mode):
+        raise BadValue(what=_("mode"), value=text, why=_("expected one of {modes}").format(modes=", ".join(Mode)))
+    return Mode(text)
+
+
 def _mode(reader: Reader, table: Mapping[str, Any]) -> Mode:
     text = reader.text(table, "mode")
-    if text is None:
-        return Mode.NAT
-    if text not in set(Mode):
-        raise reader.bad("mode", _("{value!r}: expected one of {modes}").format(
-            value=text, modes=", ".join(Mode)))
-    return Mode(text)
+    found: Mode = Mode.NAT if text is None else reader.checked("mode", text, mode)
+    return found
 
 
 def _open(reader: Reader, table: Mapping[str, Any]) -> tuple[OpenPort, ...]:

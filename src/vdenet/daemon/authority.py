@@ -1,0 +1,51 @@
+"""Whether a member may change a segment: whose it is, and what the policy says. Root may all."""
+
+from __future__ import annotations
+
+from vdenet.daemon.engine import Engine
+from vdenet.daemon.guests import CLAIMED
+from vdenet.daemon.members import Caller
+from vdenet.errors import NotPermitted, QuotaExceeded
+from vdenet.i18n import _
+from vdenet.model.policy import may_change, refusals
+from vdenet.model.segment import Segment
+
+
+def require_owner(caller: Caller, segment: Segment, what: str) -> None:
+    """That the segment is the admin's, or the caller's own. Raises `NotPermitted`."""
+    if caller.uid != 0 and segment.owner not in (None, caller.name):
+        raise NotPermitted(what=what, why=_("it belongs to {owner}").format(owner=segment.owner))
+
+
+def require_change(engine: Engine, caller: Caller, before: Segment | None, after: Segment) -> None:
+    """That the caller may turn one into the other. Raises `NotPermitted`, `BadPolicy`."""
+    if caller.uid == 0:
+        return
+    what = _("change {segment}") if before is not None else _("create {segment}")
+    why = refusals(engine.configuration.policy(), caller.name, before, after)
+    if before is None or may_change(engine.configuration.policy(), caller.name, before):
+        why += _others_guests(engine, caller, before, after)
+    if why:
+        raise NotPermitted(what=what.format(segment=after.name), why="; ".join(why),
+                           policy=str(engine.places.policy))
+
+
+def require_room_for_guest(engine: Engine, caller: Caller, segment: str, name: str) -> None:
+    """That the caller may have one guest more. Raises `QuotaExceeded`, `BadPolicy`."""
+    if caller.uid == 0:
+        return
+    most = engine.configuration.policy().guests
+    mine = {(other, guest.name) for other in engine.configuration.names() for guest in engine.book(other).all()
+            if guest.uid == caller.uid and guest.holds_name}
+    if len(mine - {(segment, name)}) >= most:
+        raise QuotaExceeded(what=_("join"), limit=most, unit=_("guests"))
+
+
+def _others_guests(engine: Engine, caller: Caller, before: Segment | None, after: Segment) -> list[str]:
+    """A fixed host is stronger than `join`: so no member makes one of another's guest."""
+    known = set() if before is None else {*before.hosts}
+    theirs = [guest for guest in engine.book(after.name).all()
+              if guest.kind != CLAIMED and guest.holds_name and guest.uid != caller.uid]
+    return [_("host: {name} is a guest of another user").format(name=guest.name)
+            for guest in theirs for host in after.hosts if host not in known
+            and (host.mac == guest.mac or guest.name in (host.name, *host.aliases))]
