@@ -42,10 +42,12 @@ def require_room_for_guest(engine: Engine, caller: Caller, segment: str, name: s
 
 
 def _others_guests(engine: Engine, caller: Caller, before: Segment | None, after: Segment) -> list[str]:
-    """A fixed host is stronger than `join`: so no member makes one of another's guest."""
-    known = set() if before is None else {*before.hosts}
-    theirs = [guest for guest in engine.book(after.name).all()
-              if guest.kind != CLAIMED and guest.holds_name and guest.uid != caller.uid]
-    return [_("host: {name} is a guest of another user").format(name=guest.name)
-            for guest in theirs for host in after.hosts if host not in known
-            and (host.mac == guest.mac or guest.name in (host.name, *host.aliases))]
+    """Fixed hosts and records are stronger than `join`: no member makes one of another's guest."""
+    hosts = set(after.hosts) - set(before.hosts if before is not None else ())
+    records = set(after.records) - set(before.records if before is not None else ())
+    taken = {name for host in hosts for name in (host.name, *host.aliases)}
+    taken |= {record.name.removesuffix(f".{after.domain}") for record in records}
+    macs = {host.mac for host in hosts}
+    return [_("{name} is a guest of another user").format(name=guest.name) for guest in engine.book(after.name).all()
+            if guest.kind != CLAIMED and guest.holds_name and guest.uid != caller.uid
+            and (guest.name in taken or guest.mac in macs)]
