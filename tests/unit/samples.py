@@ -21,6 +21,9 @@ HOST = HostFacts(machine_id="0123456789abcdef0123456789abcdef", hostname="tower.
                  uplinks_ra=("eth0",))
 WANTED = blueprint.wanted(PLAIN, HOST, Guests(), PLACES)
 
+ADDRESSED = tuple(mode for mode in Mode if mode is not Mode.BRIDGED)
+"""Modes of segments with an address of their own."""
+
 NOT_WORDS = (
     "", " ", "two words", "comma,comma", "a\nb", "a\r\nb", "a\tb", "a\0b", "tail\n", "\nhead", "'", '"', "#", "a=b",
     "a;b", "a}b", "${x}", "`id`", "../up", "/etc/passwd", "a\\b", "é", "漢字", "\u2028", "\u202e", "\ud800", "a\x85b",
@@ -63,13 +66,14 @@ def segments(draw: st.DrawFn, name: str = "vdenet0") -> Segment:
         pool = None
     subnet = draw(st.integers(0, 2**56 - 1))
     six = IPv6Interface(((0xFD << 120) + (subnet << 64) + 1, 64))
+    mode = draw(st.sampled_from(ADDRESSED))
     domain = f"{draw(labels)}.internal"
     return Segment(
-        name, address, draw(st.none() | st.just(six)), draw(st.sampled_from(Mode)), domain,
+        name, address, draw(st.none() | st.just(six)), mode, domain,
         draw(st.integers(120, 604800)), draw(st.booleans()), pool, tuple(hosts),
         tuple(draw(st.lists(st.builds(OpenPort, st.sampled_from(("tcp", "udp")), st.integers(1, 65535)), max_size=3))),
         draw(st.booleans()), draw(st.integers(2, 1024)), draw(st.none() | st.sampled_from(("alice", "b.o-b@example"))),
-        records=draw(records(domain, address, seen)))
+        records=draw(records(domain, address, seen)), host_access=mode is not Mode.ISOLATED or draw(st.booleans()))
 
 
 texts = st.text(st.characters(min_codepoint=32, max_codepoint=126, blacklist_characters='"\\'), min_size=1, max_size=255)
@@ -94,6 +98,16 @@ def records(draw: st.DrawFn, domain: str, address: IPv4Interface, taken: set[obj
         st.builds(Record, st.just(RecordType.PTR), inside.filter(lambda a: a != address.ip).map(str), below))
     found = draw(st.lists(kinds, max_size=3, unique_by=lambda record: record.name))
     return tuple(record for record in found if record.name != f"target.{domain}")
+
+
+@st.composite
+def bridged_segments(draw: st.DrawFn, name: str = "vdenet0") -> Segment:
+    """Any segment that has no address of its own."""
+    key = draw(st.sampled_from(("uplink", "adopt", "openvswitch")))
+    outside = {key: draw(st.sampled_from(("eth0", "br-lan", "enp0s31f6.42")))}
+    plain = Segment(name, None, mode=Mode.BRIDGED, domain=f"{draw(labels)}.internal", guard=draw(st.booleans()),
+                    switch_ports=draw(st.integers(2, 1024)), owner=draw(st.none() | st.just("alice")))
+    return replace(plain, **outside)
 
 
 reservations = st.builds(Reservation, macs, labels)

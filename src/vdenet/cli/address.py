@@ -23,8 +23,9 @@ def ip(address: Optional[str] = ADDRESS, segment: Optional[str] = options.SEGMEN
     if address is None:
         with connect() as daemon:
             shown = daemon.call("GetAddress", segment=name).parameters
-        text = answers.text(shown, "address")
-        output.result(text, {"segment": answers.text(shown, "segment"), "address": text})
+        text = answers.maybe(shown, "address")
+        none = _("none: a bridged segment has no address of its own")
+        output.result(text or none, {"segment": answers.text(shown, "segment"), "address": text})
         return
     wanted = str(segment_address(address))
     with connect() as daemon:

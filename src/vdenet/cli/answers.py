@@ -49,7 +49,7 @@ def _segment(item: Mapping[str, Any]) -> SegmentReport:
     except ValueError:
         raise _bad("state") from None
     return SegmentReport(
-        name=text(item, "name"), state=state, address=text(item, "address"),
+        name=text(item, "name"), state=state, address=maybe(item, "address"),
         address6=maybe(item, "address6"), mode=text(item, "mode"), domain=text(item, "domain"),
         bridge=text(item, "bridge"), tap=text(item, "tap"), switch=text(item, "switch"),
         guests=tuple(_guest(guest) for guest in _objects(item, "guests")), owner=maybe(item, "owner"))

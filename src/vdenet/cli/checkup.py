@@ -144,7 +144,7 @@ class Checkup:
                 down = os.path.exists(self._places.stopped(segment.name))
                 found.append(SegmentReport(
                     name=segment.name, state=State.DOWN if down else State.UP,
-                    address=str(segment.address),
+                    address=str(segment.address) if segment.address else None,
                     address6=str(segment.address6) if segment.address6 else None,
                     mode=segment.mode, domain=segment.domain, bridge=segment.bridge,
                     tap=segment.tap, switch=str(self._places.switch(segment.name))))
@@ -158,9 +158,11 @@ class Checkup:
         self._address(segment)
         self._tap(segment)
         self._switch(segment)
-        self._leases(segment)
-        if self._name_server(segment):
-            self._resolver(segment)
+        if segment.address is not None:
+            self._leases(segment)
+            server = segment.address.partition("/")[0]
+            if self._name_server(segment, server):
+                self._resolver(segment, server)
 
     def _interface(self, bridge: str, segment: SegmentReport | None = None) -> bool:
         found = links.link(bridge)
@@ -248,8 +250,8 @@ class Checkup:
         else:
             self._right("leases", segment, _("DHCP keeps its leases in {path}").format(path=path))
 
-    def _name_server(self, segment: SegmentReport) -> bool:
-        server, name = segment.address.partition("/")[0], _known_name(segment)
+    def _name_server(self, segment: SegmentReport, server: str) -> bool:
+        name = _known_name(segment)
         try:
             found = [str(one) for one in nameserver.addresses(server, name)]
         except nameserver.NoAnswer as error:
@@ -266,8 +268,8 @@ class Checkup:
             server=server, domain=segment.domain))
         return True
 
-    def _resolver(self, segment: SegmentReport) -> None:
-        server, name = segment.address.partition("/")[0], _known_name(segment)
+    def _resolver(self, segment: SegmentReport, server: str) -> None:
+        name = _known_name(segment)
         try:
             found = tools.ask(["getent", "ahostsv4", name], seconds=8.0).split()
         except (ToolMissing, ToolFailed):

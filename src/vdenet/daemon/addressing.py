@@ -10,6 +10,8 @@ from vdenet.daemon import applying, confirming
 from vdenet.daemon.applying import Applied
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.members import Caller
+from vdenet.errors import Refused
+from vdenet.i18n import _
 from vdenet.model.names import segment_address
 from vdenet.model.segment import Segment
 from vdenet.text import config
@@ -20,6 +22,8 @@ def set_address(engine: Engine, caller: Caller, segment: Segment, text: str) -> 
     as it was before."""
     address = segment_address(text)
     with engine.lock:
+        if segment.address is None:
+            raise Refused(what=_("change the address"), why=_("a bridged segment has none of its own"))
         if address == segment.address:
             return Applied(segment.name, ())
         confirming.refuse_pending(engine, segment.name)

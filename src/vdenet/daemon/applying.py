@@ -17,9 +17,9 @@ from vdenet.daemon.engine import Engine
 from vdenet.daemon.members import Caller
 from vdenet.errors import BadConfig, Overlap, Refused
 from vdenet.i18n import _
+from vdenet.model.change import Change, Plan
 from vdenet.model.observed import Observed
 from vdenet.model.places import GROUP
-from vdenet.model.plan import Change, Plan
 from vdenet.model.segment import Retiring, Segment
 from vdenet.model.steps import RemoveFile, ServeLonger, Step, WriteFile
 from vdenet.model.wanted import File
@@ -78,7 +78,7 @@ def wish(engine: Engine, caller: Caller, name: str, text: str) -> Wish:
 def refuse_conflicts(engine: Engine, before: Segment | None, after: Segment) -> None:
     """That a new address or domain is nobody else's. Raises `Overlap`, `Refused`."""
     others = [other for other in engine.configuration.all() if other.name != after.name]
-    if before is None or before.address != after.address:
+    if after.address is not None and (before is None or before.address != after.address):
         refuse_overlap(engine, after, after.address.network)
     six = after.address6
     for other in others:
@@ -94,7 +94,7 @@ def refuse_overlap(engine: Engine, segment: Segment, network: IPv4Network) -> No
     """Raises `Overlap` when a route, an interface or another segment uses part of the network."""
     used = routes.networks(without=segment.bridge)
     for other in engine.configuration.all():
-        if other.name != segment.name:
+        if other.name != segment.name and other.address is not None:
             used.setdefault(f"segment {other.name}", []).append(other.address.network)
     clash = routes.first_overlap(network, used)
     if clash is not None:
@@ -140,8 +140,8 @@ def carry_out(engine: Engine, what: Wish, undo: bool = True) -> Applied:
 def _served(engine: Engine, what: Wish) -> tuple[tuple[Retiring, ...] | None, IPv4Interface | None]:
     """Earlier addresses that are served after the change of an address; None where it does not change."""
     before, after = what.before, what.after
-    if before is None or before.address == after.address or engine.stopped(what.name) \
-            or links.link(before.bridge) is None:
+    if before is None or before.address is None or after.address is None or before.address == after.address \
+            or engine.stopped(what.name) or links.link(before.sign) is None:
         return None, None
     now = time.time()
     served = retiring.after(before, after.address, engine.places, now)

@@ -26,9 +26,9 @@ from vdenet.effect.supervisor import Supervisor
 from vdenet.errors import Refused, StepFailed, VdenetError
 from vdenet.model import plan as planning
 from vdenet.model import tunnel
+from vdenet.model.change import Change, Plan
 from vdenet.model.observed import Link, Observed
 from vdenet.model.places import Places
-from vdenet.model.plan import Plan
 from vdenet.model.segment import MTU, Retiring, Segment
 from vdenet.model.tunnel import Tunnel
 from vdenet.model.wanted import Tap, Wanted, guest_alias
@@ -105,7 +105,7 @@ class Engine:
     def refresh_others(self, segment: str) -> None:
         """Have the other segments that are up follow a change of this one: they guard against it, and ask it."""
         for other in self.configuration.all():
-            if other.name != segment and not self.stopped(other.name) and links.link(other.bridge) is not None:
+            if other.name != segment and not self.stopped(other.name) and links.link(other.sign) is not None:
                 try:
                     self.bring_up(other, undo=False)
                 except VdenetError as error:  # the watch tries again
@@ -167,15 +167,15 @@ class Engine:
                               if guest.tunnel is not None and guest.port is not None and guest.uid is not None),
                 retiring=tuple(served) if served is not None
                 else retiring.current(segment, self.places, time.time()))
-            facts = host.facts(self.places)
+            facts = host.facts(self.places, segment)
             others = [other for other in self.configuration.all() if other.name != segment.name]
-            needed = (blueprint.shared_sysctls(other, facts) for other in others if other.bridge in there)
+            needed = (blueprint.shared_sysctls(other, facts) for other in others if other.sign in there)
             return blueprint.wanted(segment, replace(facts, shared_elsewhere=frozenset().union(*needed)), guests,
                                     self.places)
 
     def carry_out(self, plan: Plan, undo: bool) -> tuple[str, ...]:
         """Do the steps in order; when one fails, take back those before it, if `undo`."""
-        done: list[planning.Change] = []
+        done: list[Change] = []
         for change in plan:
             words = str(change.step)
             if self.on_step is not None:
@@ -196,7 +196,7 @@ class Engine:
         self.hands.notes.clear()
         return tuple(str(change.step) for change in done)
 
-    def _take_back(self, done: list[planning.Change]) -> None:
+    def _take_back(self, done: list[Change]) -> None:
         for step in planning.undo_of(done):
             try:
                 self.hands.perform(step)
@@ -283,6 +283,6 @@ class Engine:
 
     def _is_last(self, segment: Segment) -> bool:
         there = links.links()
-        others = {other.bridge for other in self.configuration.all()}
+        others = {other.sign for other in self.configuration.all()}
         others |= {link.name for link in there.values() if link.kind == "bridge" and link.ours}
-        return not (others - {segment.bridge}) & there.keys()
+        return not (others - {segment.sign}) & there.keys()

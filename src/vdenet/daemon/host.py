@@ -9,11 +9,13 @@ from pathlib import Path
 
 from vdenet.effect import firewall, sysctl
 from vdenet.model.places import SWITCH_ACCOUNT, Places
-from vdenet.probe import links, resolvers, routes, sysctls
+from vdenet.model.segment import Mode, Segment
+from vdenet.probe import addresses, links, resolvers, routes, sysctls
 from vdenet.text.blueprint import HostFacts
+from vdenet.text.bridged import Outside
 
 
-def facts(places: Places) -> HostFacts:
+def facts(places: Places, segment: Segment) -> HostFacts:
     """What is true now; only what cannot change while the machine runs is remembered."""
     return HostFacts(
         machine_id=machine_id(), hostname=socket.gethostname(),
@@ -22,7 +24,28 @@ def facts(places: Places) -> HostFacts:
         resolver=resolvers.kind(),
         search=resolvers.search_domains(),
         ipv6=sysctls.read("net/ipv6/conf/all/disable_ipv6") == "0",
+        outside=_outside(segment),
         uplinks_ra=_uplinks(places))
+
+
+_GUESTS_PORTS = ("tap", "veth")
+
+
+def _outside(segment: Segment) -> Outside:
+    """What a bridged segment is one Ethernet with, as far as it is there."""
+    there = links.links()
+    name = segment.adopt or segment.uplink
+    if segment.mode is not Mode.BRIDGED or name not in there:
+        return Outside(None)
+    held = [address for one in (segment.bridge, name) for address in addresses.of(one)
+            if not address.ip.is_link_local]
+    return Outside(
+        there[name].mac, advertised=sysctls.read(f"net/ipv6/conf/{name}/accept_ra") in ("1", "2"),
+        addresses=tuple(sorted(set(held), key=str)),
+        # What other programs put on a bridge of theirs for guests are taps and ends of pairs.
+        ports=tuple(sorted(link.name for link in there.values()
+                           if link.master == segment.adopt and link.kind not in _GUESTS_PORTS))
+        if segment.adopt else ())
 
 
 def machine_id() -> str:

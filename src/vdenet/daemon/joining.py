@@ -101,7 +101,7 @@ def keep_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish,
     """
     with engine.lock:
         book = engine.book(segment.name)
-        known = None if links.link(segment.bridge) is None else _kept(book, caller, wish)
+        known = None if links.link(segment.sign) is None else _kept(book, caller, wish)
         if known is not None and (known.tunnel is None) is not (tunnel is None):
             known = None
         if known is None:
@@ -164,7 +164,7 @@ def open_veth(engine: Engine, segment: Segment, caller: Caller, wish: Wish, netn
 def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> dict[str, Any]:
     """A name and a MAC for a guest that joins by itself, over VDE. Raises `NameTaken`, `BadValue`."""
     with engine.lock:
-        if links.link(segment.bridge) is None:
+        if links.link(segment.sign) is None:
             raise SegmentDown(what=_("join"), segment=segment.name)
         name = _name(engine, segment, caller, wish.name)
         authority.require_room_for_guest(engine, caller, segment.name, name)
@@ -197,7 +197,7 @@ def leave(engine: Engine, segment: Segment, caller: Caller, name: str, kind: str
         engine.book(segment.name).strike(guest.name)
         engine.departed(segment, guest.mac)
         _close(engine, segment, guest)
-        if links.link(segment.bridge) is not None:
+        if links.link(segment.sign) is not None:
             engine.bring_up(segment)
         return True
 
@@ -239,7 +239,7 @@ def require_own_namespace(netns: int, caller: Caller) -> None:
 
 def _admit(engine: Engine, segment: Segment, caller: Caller, wish: Wish, kind: str) -> Guest:
     """The guest as it will be written down, with a port's name that is free."""
-    if links.link(segment.bridge) is None:
+    if links.link(segment.sign) is None:
         raise SegmentDown(what=_("join"), segment=segment.name)
     there = links.links()
     taken = sum(1 for other in engine.configuration.names() for guest in engine.book(other).all()

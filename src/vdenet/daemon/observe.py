@@ -7,12 +7,12 @@ import os
 import stat
 from pathlib import Path
 
-from vdenet.effect import firewall, resolver, sysctl
+from vdenet.effect import firewall, openvswitch, resolver, sysctl, uplink
 from vdenet.effect.supervisor import Supervisor
 from vdenet.model.observed import Observed, RunningService
 from vdenet.model.places import Places
 from vdenet.model.wanted import Directory, Wanted
-from vdenet.probe import addresses, ethtool, links, sysctls
+from vdenet.probe import addresses, ethtool, links, managers, sysctls
 
 
 def observe(wanted: Wanted, supervisor: Supervisor, places: Places) -> Observed:
@@ -20,13 +20,14 @@ def observe(wanted: Wanted, supervisor: Supervisor, places: Places) -> Observed:
     there = links.links()
     wall, wall_present = firewall.observed(wanted.firewall, places)
     services: dict[str, RunningService] = {}
-    for service in wanted.services:
+    for service in (*wanted.services, *wanted.unwanted):
         running = supervisor.running(wanted.segment, service)
         if running is not None:
             services[service.name] = running
     return Observed(
         links=there,
-        addresses={wanted.bridge.name: addresses.of(wanted.bridge.name)},
+        addresses={name: addresses.of(name)
+                   for name in {wanted.bridge.name, wanted.segment, wanted.uplink or wanted.segment}},
         sysctls=sysctls.read_all(sysctl.key for sysctl in wanted.sysctls),
         directories={directory.path: seen for directory in wanted.directories
                      if (seen := _directory(directory)) is not None},
@@ -37,8 +38,14 @@ def observe(wanted: Wanted, supervisor: Supervisor, places: Places) -> Observed:
         firewall_present=wall_present,
         offload={wanted.bridge.name: ethtool.transmit_checksum(wanted.bridge.name)}
         if wanted.bridge.name in there else {},
+        manager=managers.manager(there[wanted.uplink].ifindex) if wanted.uplink in there else None,
+        adopted=_text(Path(places.adopted(wanted.segment))),
+        taken_uplink=uplink.taken(wanted.segment, places),
+        patched=_text(Path(places.patch(wanted.segment))),
+        patch_plugged=wanted.patch is not None
+        and openvswitch.bridge_of(wanted.patch.outer) == wanted.patch.switch,
         sysctls_kept={key: ours for key, (_before, ours) in sysctl.recorded(places).items()},
-        stale_resolvers=resolver.stale(wanted.bridge.name, wanted.server, wanted.domain,
+        stale_resolvers=resolver.stale(wanted.segment, wanted.server, wanted.domain,
                                        wanted.resolver.kind if wanted.resolver else ""),
         resolver=resolver.observed(wanted.resolver) if wanted.resolver is not None else None,
     )

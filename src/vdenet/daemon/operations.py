@@ -165,7 +165,7 @@ def _stop(request: Request) -> Answer:
 
 def _get_address(request: Request) -> Answer:
     segment = request.segment()
-    return Answer({"segment": segment.name, "address": str(segment.address)})
+    return Answer({"segment": segment.name, "address": None if segment.address is None else str(segment.address)})
 
 
 def _set_address(request: Request) -> Answer:

@@ -15,7 +15,7 @@ from vdenet.effect import firewall
 from vdenet.errors import BadPolicy, VdenetError
 from vdenet.i18n import _
 from vdenet.model import steps
-from vdenet.model.plan import Plan
+from vdenet.model.change import Plan
 from vdenet.model.report import Finding, GuestReport, SegmentReport, Severity, State
 from vdenet.model.segment import Segment
 from vdenet.probe import conflicts, links, neighbours, routes
@@ -31,7 +31,7 @@ def report(engine: Engine, segment: Segment) -> SegmentReport:
     """The segment with its guests."""
     with engine.lock:
         state = State.DOWN
-        if links.link(segment.bridge) is not None:
+        if links.link(segment.sign) is not None:
             try:
                 plan, _wanted, _observed = engine.plan_up(segment)
                 wrong = any(_severity(step) is Severity.ERROR for step in _broken(plan))
@@ -40,7 +40,7 @@ def report(engine: Engine, segment: Segment) -> SegmentReport:
                 state = State.DEGRADED
         rows = _guests(engine, segment)
     return SegmentReport(
-        name=segment.name, state=state, address=str(segment.address),
+        name=segment.name, state=state, address=None if segment.address is None else str(segment.address),
         address6=None if segment.address6 is None else str(segment.address6), mode=segment.mode.value,
         domain=segment.domain, bridge=segment.bridge, tap=segment.tap,
         switch=str(engine.places.switch(segment.name)), guests=recognising.recognise(rows),
@@ -60,7 +60,7 @@ def _guests(engine: Engine, segment: Segment) -> list[Row]:
     heard = {mac: port for mac, port in links.heard(segment.bridge).items()
              if mac not in own and port in there}
     now = time.time()
-    networks = [segment.address.network,
+    networks = [*([segment.address.network] if segment.address is not None else []),
                 *(old.address.network for old in retiring.current(segment, engine.places, now))]
     leases = {lease.mac: lease for lease in engine.leases(segment)
               if (lease.expires == 0 or lease.expires > now)
@@ -94,7 +94,8 @@ def _guests(engine: Engine, segment: Segment) -> list[Row]:
         rows.append(Row(
             GuestReport(
                 name=name, mac=mac, address=lease.address if lease else neighbour.get(mac),
-                fqdn=None if name is None else f"{name}.{segment.domain}", via=via, port=port, vlan=None,
+                fqdn=None if name is None or segment.address is None else f"{name}.{segment.domain}",
+                via=via, port=port, vlan=None,
                 owner=None if uid is None else account_name(uid),
                 kind=guest.kind if guest and joined else None, joined=joined),
             Sighting(mac, port, via, uid, client=client.pid if client is not None else None),
@@ -142,7 +143,7 @@ def check(engine: Engine, segment: Segment) -> list[Finding]:
     """What is not as it should be on the segment, and what on this host gets in its way."""
     findings = _of_the_configuration(engine, segment)
     with engine.lock:
-        if engine.stopped(segment.name) or links.link(segment.bridge) is None:
+        if engine.stopped(segment.name) or links.link(segment.sign) is None:
             return [*findings, Finding("segment-down", Severity.ERROR, segment.name,
                                        _("the segment {name} is down").format(name=segment.name),
                                        f"tarr-steps start {segment.name}")]

@@ -28,7 +28,7 @@ def fitting(served: Iterable[Retiring], segment: Segment, now: float) -> tuple[R
     """
     return tuple(one for one in served
                  if now < one.until <= now + MAX_LEASE + 60
-                 and one.address.ip != segment.address.ip
+                 and segment.address is not None and one.address.ip != segment.address.ip
                  and not (one.address.network.prefixlen < 32
                           and one.address.network.overlaps(segment.address.network)))
 
@@ -39,7 +39,7 @@ def after(segment: Segment, new: IPv4Interface, places: Places, now: float) -> t
 
     Inside the new network it is kept as a single address, without a network of its own.
     """
-    old = segment.address
+    old = segment.own
     if old.network.overlaps(new.network):
         old = IPv4Interface(f"{old.ip}/32")
     kept = [one for one in current(segment, places, now) if one.address.ip not in (old.ip, new.ip)]

@@ -149,7 +149,7 @@ class Watch:
             outcome = self._engine.bring_up(segment, undo=False)
             if outcome.changed:
                 logger.info("repaired %s in %s steps", segment.name, len(outcome.steps))
-            if links.link(segment.bridge) is not None:
+            if links.link(segment.sign) is not None:
                 reaper.reap(self._engine, segment)
 
     def _files_changed(self, segment: str) -> bool:

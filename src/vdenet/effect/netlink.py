@@ -17,7 +17,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from vdenet.effect import tun
 from vdenet.errors import ToolFailed
 from vdenet.model.names import tap_mac
-from vdenet.model.wanted import ALIAS, Address, Bridge, Tap
+from vdenet.model.wanted import ALIAS, Address, Bridge, Patch, Tap
 from vdenet.probe import ethtool, links
 
 _ETHTOOL_STXCSUM = 0x00000017
@@ -31,16 +31,16 @@ class Netlink:
 
     def create_bridge(self, bridge: Bridge, alias: str) -> None:
         """A bridge with a MAC of its own, without spanning tree, down and without an address."""
-        with _explained(f"make the bridge {bridge.name}"):
+        with explained(f"make the bridge {bridge.name}"):
             self._route.link("add", ifname=bridge.name, kind="bridge", mtu=bridge.mtu, address=bridge.mac)
-            self._route.link("set", index=_index(bridge.name), ifalias=alias)
+            self._route.link("set", index=index(bridge.name), ifalias=alias)
 
     def create_tap(self, tap: Tap, alias: str) -> None:
         """A persistent tap that its owner may open by name."""
         fd = tun.open_tap(tap.name, tap.owner, vnet_hdr=False)
         try:
-            with _explained(f"make the tap {tap.name}"):
-                self._route.link("set", index=_index(tap.name), ifalias=alias, mtu=tap.mtu,
+            with explained(f"make the tap {tap.name}"):
+                self._route.link("set", index=index(tap.name), ifalias=alias, mtu=tap.mtu,
                                  address=tap_mac(tap.name))
                 tun.make_persistent(fd)  # last: until here a crash leaves nothing behind
         finally:
@@ -54,8 +54,17 @@ class Netlink:
         for link in links.links().values():
             if (link.ifindex == ifindex or (ifindex == 0 and link.name == name)) \
                     and link.alias.startswith(ALIAS):
-                with _explained(f"delete {name}"):
+                with explained(f"delete {name}"):
                     self._route.link("del", index=link.ifindex)
+
+    def create_patch(self, patch: Patch, alias: str) -> None:
+        """A pair of interfaces, both marked and up. Half of one from a crash is made anew."""
+        self.delete(patch.inner, 0)
+        with explained(f"make the patch {patch.inner}"):
+            self._route.link("add", ifname=patch.inner, kind="veth", mtu=patch.mtu,
+                             peer={"ifname": patch.outer, "mtu": patch.mtu})
+            for name in (patch.inner, patch.outer):
+                self._route.link("set", index=index(name), ifalias=alias, state="up")
 
     def set(self, name: str, *, up: bool | None = None, mac: str | None = None, mtu: int | None = None,
             alias: str | None = None) -> None:
@@ -69,26 +78,26 @@ class Netlink:
             values["ifalias"] = alias
         if up is not None:
             values["state"] = "up" if up else "down"
-        with _explained(f"change {name}"):
-            self._route.link("set", index=_index(name), **values)
+        with explained(f"change {name}"):
+            self._route.link("set", index=index(name), **values)
 
     def attach(self, name: str, bridge: str) -> None:
         """Put an interface on a bridge."""
-        with _explained(f"put {name} on {bridge}"):
-            self._route.link("set", index=_index(name), master=_index(bridge))
+        with explained(f"put {name} on {bridge}"):
+            self._route.link("set", index=index(name), master=index(bridge))
 
     def detach(self, name: str) -> None:
         """Take an interface off its bridge; that it is gone is no error."""
         link = links.link(name)
         if link is not None:
-            with _explained(f"take {name} off its bridge"):
+            with explained(f"take {name} off its bridge"):
                 self._route.link("set", index=link.ifindex, master=0)
 
     def add_address(self, name: str, address: Address) -> None:
         """Give an interface an address; one that it has is no error."""
-        with _explained(f"give {name} the address {address}", ignore=17):
+        with explained(f"give {name} the address {address}", ignore=17):
             more = {"broadcast": str(address.network.broadcast_address)} if address.version == 4 else {}
-            self._route.addr("add", index=_index(name), address=str(address.ip),
+            self._route.addr("add", index=index(name), address=str(address.ip),
                              prefixlen=address.network.prefixlen, **more)
 
     def remove_address(self, name: str, address: Address) -> None:
@@ -97,8 +106,8 @@ class Netlink:
         The kernel takes secondary addresses of the same network along, unless promote_secondaries is on;
         two addresses of one network are never both ours.
         """
-        with _explained(f"take the address {address} from {name}", ignore=99):
-            self._route.addr("del", index=_index(name), address=str(address.ip),
+        with explained(f"take the address {address} from {name}", ignore=99):
+            self._route.addr("del", index=index(name), address=str(address.ip),
                              prefixlen=address.network.prefixlen)
 
     def make_veth(self, outer: str, inner: str, mac: str, mtu: int, alias: str, netns: int) -> None:
@@ -106,20 +115,21 @@ class Netlink:
 
         The inner end is born in the other namespace, so that no name is taken here for a moment.
         """
-        with _explained(f"make the port {outer}"):
+        with explained(f"make the port {outer}"):
             self._route.link("add", ifname=outer, kind="veth", mtu=mtu,
                              peer={"ifname": inner, "address": mac, "mtu": mtu, "net_ns_fd": netns})
-            self._route.link("set", index=_index(outer), ifalias=alias)
+            self._route.link("set", index=index(outer), ifalias=alias)
 
 
 def set_transmit_checksum(name: str, on: bool) -> None:
     """Turn transmit checksum offload of an interface on or off (ethtool -K NAME tx on|off)."""
     data = array("B", struct.pack("=II", _ETHTOOL_STXCSUM, int(on)))
-    with _explained(f"set the checksum offload of {name}"):
+    with explained(f"set the checksum offload of {name}"):
         ethtool.request(name, data)
 
 
-def _index(name: str) -> int:
+def index(name: str) -> int:
+    """The number of an interface. Raises `ToolFailed` when there is none of that name."""
     link = links.link(name)
     if link is None:
         raise ToolFailed(what=f"change {name}", tool="netlink", why="no such interface")
@@ -127,7 +137,8 @@ def _index(name: str) -> int:
 
 
 @contextmanager
-def _explained(what: str, ignore: int | None = None) -> Iterator[None]:
+def explained(what: str, ignore: int | None = None) -> Iterator[None]:
+    """Turns what pyroute2 raises into `ToolFailed`; the error number `ignore` passes for success."""
     try:
         yield
     except NetlinkError as error:

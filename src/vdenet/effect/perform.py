@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from vdenet.effect import files, firewall, resolver, sysctl, tun
+from vdenet.effect import files, firewall, openvswitch, resolver, sysctl, tun, uplink
 from vdenet.effect.netlink import Netlink, set_transmit_checksum
 from vdenet.effect.supervisor import Supervisor
 from vdenet.errors import VdenetError
@@ -40,6 +40,20 @@ class Hands:
                 self.netlink.attach(step.name, step.bridge)
             case steps.DetachPort():
                 self.netlink.detach(step.name)
+            case steps.AdoptBridge():
+                files.write(self.places.adopted(step.segment), step.bridge, 0o600, "root")
+            case steps.ReleaseBridge():
+                files.remove(self.places.adopted(step.segment))
+            case steps.TakeUplink():
+                uplink.take(step.uplink, step.bridge, step.segment, self.places)
+            case steps.ReturnUplink():
+                uplink.give_back(step.uplink, step.bridge, step.segment, self.places, step.keep)
+            case steps.CreatePatch():
+                self.netlink.create_patch(step.patch, step.alias)
+            case steps.PlugPatch():
+                openvswitch.plug(step.port, step.switch, step.segment, self.places)
+            case steps.UnplugPatch():
+                openvswitch.unplug(step.port, step.switch, step.segment, self.places)
             case steps.AddAddress():
                 self.netlink.add_address(step.link, step.address)
             case steps.RemoveAddress():

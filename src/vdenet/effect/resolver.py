@@ -77,9 +77,11 @@ def observed(resolver: Resolver) -> str | None:
 def stale(link: str, server: str, domain: str, kind: str) -> tuple[Resolver, ...]:
     """Registrations that an earlier resolver of the host still has, `kind` being the one of now.
 
-    systemd-resolved forgets by itself, with the link or when it ends.
+    systemd-resolved forgets by itself, with the link or when it ends; but where there is to be no
+    registration at all (`kind` empty) the link may stay.
     """
-    others = (Resolver(other, link, server, domain) for other in FILED if other != kind)
+    asked = FILED if kind or resolvers.kind() != resolvers.RESOLVED else (*FILED, resolvers.RESOLVED)
+    others = (Resolver(other, link, server, domain) for other in asked if other != kind)
     return tuple(resolver for resolver in others if observed(resolver) is not None)
 
 

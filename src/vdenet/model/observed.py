@@ -23,6 +23,8 @@ class Link:
     master: str | None = None
     alias: str = ""
     owner: int | None = None
+    plain: bool = False
+    """Ethernet, and no radio: it can be a port of a bridge."""
 
     @property
     def ours(self) -> bool:
@@ -58,5 +60,15 @@ class Observed:
     the values that we gave them."""
     stale_resolvers: tuple[Resolver, ...] = ()
     """Registrations with resolvers that the host has ceased to use."""
+    manager: str | None = None
+    """The program that gives the uplink its addresses, where one does."""
+    adopted: str | None = None
+    """The bridge of another program's that the segment is on, by the record of it."""
+    taken_uplink: str | None = None
+    """The interface that was made a port of this segment's bridge, by the record of it."""
+    patched: str | None = None
+    """The Open vSwitch bridge that our patch is plugged into, by the record of it."""
+    patch_plugged: bool = False
+    """Open vSwitch has the patch that is wanted."""
     resolver: str | None = None
     """`kind server domain` of what is registered with the host's resolver for the bridge."""

@@ -80,6 +80,14 @@ class Places:
         """The daemon's own volatile records: what a restarted daemon has to know again."""
         return self.run / "state" / segment
 
+    def adopted(self, segment: str) -> Path:
+        """Which bridge of another program's the segment is on."""
+        return self.records(segment) / "adopted"
+
+    def uplink(self, segment: str) -> Path:
+        """Which interface of the host's was made a port of the segment's bridge."""
+        return self.records(segment) / "uplink"
+
     @property
     def sysctls(self) -> Path:
         """Shared kernel settings as they were before the first segment came up."""
@@ -105,6 +113,10 @@ class Places:
     def guests(self, segment: str) -> Path:
         """The daemon's record of guests that joined: names, MACs, owners."""
         return self.var / segment / "guests.json"
+
+    def patch(self, segment: str) -> Path:
+        """Which Open vSwitch bridge the segment is plugged into."""
+        return self.var / segment / "openvswitch"
 
     def retiring(self, segment: str) -> Path:
         """Addresses that are still served after a change of address."""

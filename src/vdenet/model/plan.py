@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from vdenet.errors import Collision
 from vdenet.i18n import _
+from vdenet.model import outside
+from vdenet.model.change import Change, Plan
 from vdenet.model.observed import Link, Observed, RunningService
 from vdenet.model.steps import (
     AddAddress,
@@ -43,17 +45,6 @@ from vdenet.model.steps import (
 from vdenet.model.wanted import File, Resolver, Service, Wanted, alias, guest_alias
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A step, and the steps that take it back in the order to be carried out."""
-
-    step: Step
-    undo: tuple[Step, ...] = ()
-
-
-Plan = tuple[Change, ...]
-
-
 def digest(text: str) -> str:
     """A short fingerprint by which a text is known again."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -78,12 +69,15 @@ def up(wanted: Wanted, observed: Observed, former: Wanted | None = None) -> Plan
     _refuse_collisions(wanted, observed)
     plan, observed = _without_the_stale(wanted, observed)
     plan.extend(_services_that_stop(wanted, observed, former))
-    for part in (_directories, _bridge, _tap, _guest_taps, _own_sysctls, _addresses, _shared_sysctls):
+    for part in (_directories, outside.leave_former, _bridge, _tap, _guest_taps, _own_sysctls, _addresses,
+                 _shared_sysctls):
         plan.extend(part(wanted, observed))
     plan.extend(_firewall(wanted, observed, former))
     plan.extend(_links_up(wanted, observed))
+    plan.extend(outside.join(wanted, observed))
     plan.extend(_services(wanted, observed, former))
     plan.extend(_ports(wanted, observed))
+    plan.extend(outside.former_bridge(wanted, observed))
     plan.extend(_resolver(wanted, observed, former))
     plan.extend(_needless_sysctls(wanted, observed))
     return tuple(plan)
@@ -98,10 +92,11 @@ def down(wanted: Wanted, observed: Observed, last: bool, good: bool = False) -> 
     plan.extend(_stale_resolvers(observed))
     if observed.resolver is not None and wanted.resolver is not None:
         plan.append(Change(UnregisterResolver(wanted.resolver), (RegisterResolver(wanted.resolver),)))
-    for service in reversed(wanted.services):
+    for service in reversed((*wanted.unwanted, *wanted.services)):
         if service.name in observed.services:
             plan.append(Change(StopService(wanted.segment, service),
                                (StartService(wanted.segment, service),)))
+    plan.extend(outside.leave(wanted, observed))
     remakes: tuple[tuple[str, tuple[Step, ...]], ...] = (
         (wanted.tap.name, (CreateTap(wanted.tap, alias(wanted.segment)),
                            AttachPort(wanted.tap.name, wanted.bridge.name),
@@ -118,7 +113,10 @@ def down(wanted: Wanted, observed: Observed, last: bool, good: bool = False) -> 
     )
     for name, remake in remakes:
         link = observed.links.get(name)
-        if link is not None and (link.ours or _is_our_bridge(wanted, link)):
+        if name == wanted.bridge.name and wanted.bridge.adopted:
+            plan.extend(Change(DetachPort(port.name, name), (AttachPort(port.name, name),))
+                        for port in ports(name, observed) if port.ours and port.name != wanted.tap.name)
+        elif link is not None and (link.ours or _is_our_bridge(wanted, link)):
             if not link.ours:  # nothing without the mark is ever deleted
                 plan.append(Change(SetLink(name, alias=alias(wanted.segment))))
             plan.append(Change(DeleteLink(name, link.ifindex, link.alias), remake))
@@ -157,8 +155,10 @@ def ports(bridge: str, observed: Observed) -> list[Link]:
 
 
 def _refuse_collisions(wanted: Wanted, observed: Observed) -> None:
+    outside.refuse(wanted, observed)
     bridge = observed.links.get(wanted.bridge.name)
-    if bridge is not None and (bridge.kind != "bridge" or not _is_our_bridge(wanted, bridge)):
+    if bridge is not None and not wanted.bridge.adopted \
+            and (bridge.kind != "bridge" or not _is_our_bridge(wanted, bridge)):
         raise Collision(name=bridge.name, what=_("an interface"))
     tap = observed.links.get(wanted.tap.name)
     if tap is not None and (tap.kind != "tap" or not tap.ours):
@@ -203,6 +203,8 @@ def _directories(wanted: Wanted, observed: Observed) -> Iterable[Change]:
 
 def _bridge(wanted: Wanted, observed: Observed) -> Iterable[Change]:
     bridge, link = wanted.bridge, observed.links.get(wanted.bridge.name)
+    if bridge.adopted:
+        return
     if link is None:
         yield Change(CreateBridge(bridge, alias(wanted.segment)), (DeleteLink(bridge.name, 0, alias(wanted.segment)),))
     elif (link.mac, link.mtu) != (bridge.mac, bridge.mtu):
@@ -265,6 +267,8 @@ def _guest_taps(wanted: Wanted, observed: Observed) -> Iterable[Change]:
 
 def _addresses(wanted: Wanted, observed: Observed) -> Iterable[Change]:
     bridge = wanted.bridge.name
+    if wanted.bridge.adopted or (wanted.uplink is not None and wanted.uplink == observed.taken_uplink):
+        return  # what is there is the host's, not the segment's
     there = {a for a in observed.addresses.get(bridge, frozenset()) if not a.ip.is_link_local}
     for address in wanted.addresses:
         if address not in there:
@@ -286,15 +290,18 @@ def _firewall(wanted: Wanted, observed: Observed, former: Wanted | None) -> Iter
 def _links_up(wanted: Wanted, observed: Observed) -> Iterable[Change]:
     for name in (wanted.tap.name, wanted.bridge.name):
         link = observed.links.get(name)
+        if name == wanted.bridge.name and wanted.bridge.adopted:
+            continue
         if link is None or not link.up:
             yield Change(SetLink(name, up=True), (SetLink(name, up=False),) if link else ())
 
 
 def _services_that_stop(wanted: Wanted, observed: Observed, former: Wanted | None) -> Iterable[Change]:
-    """Those that start anew, first: so when the change is taken back, they start when all else is as it was."""
-    for service in wanted.services:
+    """Those that start anew, or are not to run any more, first: so when the change is taken back, they start when
+    all else is as it was."""
+    for service in (*wanted.services, *wanted.unwanted):
         running = observed.services.get(service.name)
-        if running is not None and running.restart_digest != restart_digest(service):
+        if running is not None and (service in wanted.unwanted or running.restart_digest != restart_digest(service)):
             before = _former_service(former, service.name, running)
             yield Change(StopService(wanted.segment, service),
                          () if before is None else (StartService(wanted.segment, before),))
@@ -345,8 +352,13 @@ def _ports(wanted: Wanted, observed: Observed) -> Iterable[Change]:
         new = link is None and name in held
         if new or (link is not None and link.ours and not link.up):
             yield Change(SetLink(name, up=True))
-        if new or (link is not None and link.master is None):
-            yield Change(AttachPort(name, wanted.bridge.name), (DetachPort(name, wanted.bridge.name),))
+        # Or it is on the bridge that the segment had in a former mode.
+        former = {wanted.segment, observed.adopted, None} - {wanted.bridge.name}
+        if new or (link is not None and link.master in former):
+            back: Step = DetachPort(name, wanted.bridge.name)
+            if link is not None and link.master is not None:
+                back = AttachPort(name, link.master)
+            yield Change(AttachPort(name, wanted.bridge.name), (back,))
 
 
 def _stale_resolvers(observed: Observed) -> Iterable[Change]:

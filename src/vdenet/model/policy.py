@@ -79,7 +79,9 @@ def listed(values: Iterable[object]) -> str:
 
 
 def _address(policy: Policy, _who: str, before: Segment | None, after: Segment) -> Iterable[str]:
-    if changed(before, after, "address") and not any(after.address.network.subnet_of(p) for p in policy.pools):
+    if after.address is None or not changed(before, after, "address"):
+        return
+    if not any(after.address.network.subnet_of(pool) for pool in policy.pools):
         yield _("address: {network} is in none of the pools {pools}").format(
             network=after.address.network, pools=listed(policy.pools))
 
@@ -120,4 +122,12 @@ def _owner(_policy: Policy, who: str, before: Segment | None, after: Segment) ->
             owner=f'owner = "{expected}"' if expected is not None else _("absent"))
 
 
-CHECKS: tuple[Check, ...] = (_owner, _address, _mode, _domain, _open, _guard)
+def _outside(policy: Policy, _who: str, before: Segment | None, after: Segment) -> Iterable[str]:
+    for name, allowed in (("uplink", policy.uplinks), ("adopt", policy.adopt), ("openvswitch", policy.adopt)):
+        value = getattr(after, name)
+        if value is not None and changed(before, after, name) and value not in allowed:
+            yield _("{key}: {name} is not allowed; allowed: {allowed}").format(
+                key=name, name=value, allowed=listed(allowed))
+
+
+CHECKS: tuple[Check, ...] = (_owner, _address, _mode, _domain, _open, _guard, _outside)

@@ -60,7 +60,7 @@ class SegmentReport:
 
     name: str
     state: State
-    address: str
+    address: str | None
     address6: str | None
     mode: str
     domain: str

@@ -23,6 +23,7 @@ class Mode(StrEnum):
     NAT = "nat"
     ROUTED = "routed"
     ISOLATED = "isolated"
+    BRIDGED = "bridged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class Segment:
     """One Ethernet segment: a bridge, a VDE switch on a tap, DHCP, DNS, and the way out."""
 
     name: str
-    address: IPv4Interface
+    address: IPv4Interface | None
+    """The host's own; None for a bridged segment, whose addresses come from the network that it joins."""
     address6: IPv6Interface | None = None
     mode: Mode = Mode.NAT
     domain: str = DEFAULT_DOMAIN
@@ -63,11 +65,30 @@ class Segment:
     owner: str | None = None
     """The account that may change it beside root; None where it is the admin's."""
     records: tuple[Record, ...] = field(default=())
+    host_access: bool = True
+    """False: guests only. Of the host they reach DHCP and DNS, and the host reaches none of them."""
+    uplink: str | None = None
+    """Bridged: the host's interface that becomes a port."""
+    adopt: str | None = None
+    """Bridged: another program's bridge that is the segment."""
+    openvswitch: str | None = None
+    """Bridged: an Open vSwitch bridge that the segment is one Ethernet with."""
 
     @property
     def bridge(self) -> str:
         """Name of the kernel bridge."""
-        return self.name
+        return self.adopt or self.name
+
+    @property
+    def own(self) -> IPv4Interface:
+        """The host's address, for what only a segment that has one comes to."""
+        assert self.address is not None
+        return self.address
+
+    @property
+    def sign(self) -> str:
+        """The interface that is there while the segment is up: an adopted bridge is there anyway."""
+        return self.tap if self.adopt else self.bridge
 
     @property
     def tap(self) -> str:
@@ -87,14 +108,14 @@ class Segment:
 
     @property
     def pool(self) -> tuple[IPv4Address, IPv4Address]:
-        """First and last address that DHCP gives out.
+        """First and last address that DHCP gives out, on a segment that has an address.
 
         By default the upper nine tenths of the network, so that a few addresses stay free for guests
         with an address of their own; on a network under 32 addresses, all but the host's.
         """
         if self.dhcp_range is not None:
             return self.dhcp_range
-        return default_pool(self.address)
+        return default_pool(self.own)
 
 
 def default_domain(segment: str) -> str:

@@ -35,6 +35,21 @@ class Bridge:
     name: str
     mac: str
     mtu: int
+    adopted: bool = False
+    """Another program's: used as it is, never changed or deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A pair of interfaces that makes our bridge and an Open vSwitch bridge one Ethernet.
+
+    `outer` is the port of Open vSwitch, `inner` that of our bridge.
+    """
+
+    outer: str
+    inner: str
+    switch: str
+    mtu: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +156,17 @@ class Wanted:
     services: tuple[Service, ...]
     firewall: Firewall
     server: str
-    """The address at which the segment's names are looked up."""
+    """The address at which the segment's names are looked up; empty where it has none of its own."""
     domain: str
     resolver: Resolver | None = None
     ports: tuple[str, ...] = field(default=())
     """Ports that belong on the bridge and are there already."""
     shared_elsewhere: frozenset[str] = frozenset()
     """Kernel settings of the whole host that other segments need."""
+    unwanted: tuple[Service, ...] = field(default=())
+    """Services that a segment of this mode does not have; a former mode may have left them."""
+    uplink: str | None = None
+    """The host's interface that is a port of the bridge; its addresses and routes are the bridge's then."""
+    patch: Patch | None = None
     guest_taps: tuple[Tap, ...] = field(default=())
     """Persistent taps that members hold by name, for hypervisors that open a tap themselves."""

@@ -24,6 +24,8 @@ def conflicts(segment: Segment, root: Path = Path("/"),
               used: Iterable[tuple[str, IPv4Network]] | None = None) -> list[Finding]:
     """Everything found. `used` are networks in use by others with their places; without it, those of the main
     routing table."""
+    if segment.address is None:
+        return [text.br_netfilter(segment)] if bridged(root) else []
     found: list[Finding] = []
     taken = list(used) if used is not None else [
         (f"route dev {name}", network) for name, network in text.routes(_read(root, "proc/net/route"))
@@ -31,7 +33,7 @@ def conflicts(segment: Segment, root: Path = Path("/"),
     planned = configured.configured_networks(root)
     free = str(choose_network([network for _where, network in taken]
                               + [network for networks in planned.values() for network in networks]
-                              + [segment.address.network], _seed(root)))
+                              + [segment.own.network], _seed(root)))
     found += text.overlaps(segment, taken, free)
     found += text.overlaps_configured(segment, planned, free)
     if accounts := _dns_servers(segment, root):

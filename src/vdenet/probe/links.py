@@ -9,6 +9,10 @@ from vdenet.model.observed import Link
 from vdenet.probe import ethtool
 
 SYS_CLASS_NET = Path("/sys/class/net")
+_ETHERNET = "1"
+"""ARPHRD_ETHER of linux/if_arp.h."""
+_RADIO = ("wireless", "phy80211")
+"""An access point takes frames of its station's own MAC only, so a radio can be no port of a bridge."""
 _IFF_UP = 0x1
 _IFF_TAP = 0x2
 _MOST_HEARD, _MOST_OF_A_PORT = 65536, 1024
@@ -49,7 +53,8 @@ def _link(path: Path) -> Link | None:
         carrier=_maybe(path / "carrier") == "1", kind=_kind(path),
         master=_master(path),
         alias=_maybe(path / "ifalias"),
-        owner=int(owner) if owner not in ("", "-1") else None)
+        owner=int(owner) if owner not in ("", "-1") else None,
+        plain=_maybe(path / "type") == _ETHERNET and not any((path / radio).exists() for radio in _RADIO))
 
 
 def _master(path: Path) -> str | None:

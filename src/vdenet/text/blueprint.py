@@ -7,7 +7,7 @@ Pure: what the machine contributes (its identity, its accounts, the kernel's abi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vdenet.errors import BadValue
 from vdenet.model import names
@@ -23,7 +23,8 @@ from vdenet.model.wanted import (
     Tap,
     Wanted,
 )
-from vdenet.text import dnsmasq, nftables, relay, vde
+from vdenet.text import bridged, dnsmasq, nftables, relay, vde
+from vdenet.text.bridged import Outside
 from vdenet.text.dnsmasq import Reservation
 
 
@@ -42,6 +43,8 @@ class HostFacts:
     """Domains that the host's resolver searches: those of the networks that it is in."""
     shared_elsewhere: frozenset[str] = frozenset()
     """Kernel settings of the whole host that other segments need."""
+    outside: Outside = Outside(None)
+    """What a bridged segment is one Ethernet with."""
     uplinks_ra: tuple[str, ...] = ()
     """Interfaces that take routes from router advertisements, and would stop when IPv6 forwarding goes on."""
 
@@ -65,6 +68,16 @@ class Guests:
 
 def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) -> Wanted:
     """All that has to be there while `segment` is up."""
+    taps = (*guests.taps, *(Tap(tunnel.tap, host.switch_uid, MTU) for tunnel in guests.tunnels))
+    ports = tuple(sorted({*guests.ports, *(tap.name for tap in taps)}))
+    present = None if host.matches_bridge else sorted({segment.tap, *guests.present, *ports})
+    if segment.mode is Mode.BRIDGED:
+        return replace(
+            bridged.wanted(segment, host.outside, names.bridge_mac(host.machine_id, segment.name), host.switch_uid,
+                           present, relay.rules(guests.tunnels, host.switch_uid), host.ipv6, places),
+            directories=_directories(segment.name, places), ports=ports, guest_taps=taps,
+            shared_elsewhere=host.shared_elsewhere,
+            services=(vde.service(segment, places), *(relay.service(tunnel) for tunnel in guests.tunnels)))
     mac = names.bridge_mac(host.machine_id, segment.name)
     labels = host_labels(host.hostname, segment.name)
     config = dnsmasq.config(segment, labels, places,
@@ -72,10 +85,7 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
     hosts = dnsmasq.hosts(dnsmasq.reservations(segment.hosts, guests.joined, guests.pinned), segment.labels)
     addresses_text = dnsmasq.addresses(segment, labels)
     old = [retiring.address for retiring in guests.retiring if retiring.address != segment.address]
-    taps = (*guests.taps, *(Tap(tunnel.tap, host.switch_uid, MTU) for tunnel in guests.tunnels))
-    ports = tuple(sorted({*guests.ports, *(tap.name for tap in taps)}))
-    present = None if host.matches_bridge else sorted({segment.tap, *guests.present, *ports})
-    addresses = [segment.address, *old]
+    addresses = [segment.own, *old]
     use6 = segment.address6 is not None and host.ipv6
     return Wanted(
         segment=segment.name,
@@ -90,7 +100,7 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
         services=(vde.service(segment, places), dnsmasq.service(segment, config, hosts + addresses_text, places),
                   *(relay.service(tunnel) for tunnel in guests.tunnels)),
         firewall=nftables.firewall(segment, old, mac, present, relay.rules(guests.tunnels, host.switch_uid)),
-        server=str(segment.address.ip),
+        server=str(segment.own.ip),
         domain=segment.domain,
         resolver=_resolver(segment, host),
         ports=ports,
@@ -150,7 +160,7 @@ def _sysctls(segment: Segment, host: HostFacts, use6: bool) -> tuple[Sysctl, ...
         )]
         # A port is no neighbour of the host; its own address would only be noise on the segment.
         result.append(Sysctl(f"net/ipv6/conf/{segment.tap}/disable_ipv6", "1"))
-    if segment.mode is not Mode.ISOLATED:
+    if segment.mode in (Mode.NAT, Mode.ROUTED):
         result.append(Sysctl("net/ipv4/ip_forward", "1", shared=True))
         if use6:
             # Before forwarding: with it on, the kernel ignores router advertisements on an interface whose
@@ -164,6 +174,6 @@ def _sysctls(segment: Segment, host: HostFacts, use6: bool) -> tuple[Sysctl, ...
 def _resolver(segment: Segment, host: HostFacts) -> Resolver | None:
     if host.resolver not in ("systemd-resolved", "networkmanager-dnsmasq", "dnsmasq", "resolvconf"):
         return None
-    return Resolver(host.resolver, segment.bridge, str(segment.address.ip), segment.domain)
+    return Resolver(host.resolver, segment.bridge, str(segment.own.ip), segment.domain)
 
 

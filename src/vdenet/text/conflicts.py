@@ -20,6 +20,7 @@ OURS = re.compile(r"vdenet_[a-z0-9]+", re.ASCII)
 """Names of our own tables (`vdenet.text.nftables.table_name`)."""
 
 _WORLD4, _WORLD6 = IPv4Address("203.0.113.1"), IPv6Address("2001:db8::1")
+_NEIGHBOUR4 = IPv4Address("192.0.2.10")
 _BROADCAST = IPv4Address("255.255.255.255")
 
 
@@ -59,8 +60,11 @@ def firewall_findings(ruleset_json: str, segment: Segment, *, uplink: str | None
 
 
 def _purposes(segment: Segment, uplink: str | None, bridged: bool) -> list[_Purpose]:
-    bridge, guest = segment.bridge, segment.pool[0]
-    host = segment.address.ip
+    bridge = segment.bridge
+    if segment.address is None:
+        return [_between(bridge, _NEIGHBOUR4)] if bridged else []
+    guest = segment.pool[0]
+    host = segment.own.ip
     found = [
         _Purpose("input", _("DHCP"), Packet(bridge, None, IPv4Address(0), None, "udp", 67, local=True)),
         _Purpose("input", _("DNS"), Packet(bridge, None, guest, host, "udp", 53, local=True)),
@@ -88,9 +92,12 @@ def _purposes(segment: Segment, uplink: str | None, bridged: bool) -> list[_Purp
                          vital=False),
             ]
     if bridged:
-        found.append(_Purpose("forward", _("traffic between guests"), Packet(
-            bridge, bridge, guest, guest + 1, "tcp", 22)))
+        found.append(_between(bridge, guest))
     return found
+
+
+def _between(bridge: str, guest: IPv4Address) -> _Purpose:
+    return _Purpose("forward", _("traffic between guests"), Packet(bridge, bridge, guest, guest + 1, "tcp", 22))
 
 
 def _culprit(rules: Ruleset, chain: Chain) -> str:
@@ -201,7 +208,7 @@ def uplink(proc_net_route: str) -> str | None:
 
 def overlaps(segment: Segment, used: Iterable[tuple[str, IPv4Network]], free: str) -> list[Finding]:
     """Networks of others that overlap the segment's; `free` is a network to move to, for the hint."""
-    own = segment.address.network
+    own = segment.own.network
     found = []
     # One finding a network, though it be an interface's and a route's.
     by_network = {network: where for where, network in sorted(used, reverse=True)}
@@ -223,7 +230,7 @@ def overlaps(segment: Segment, used: Iterable[tuple[str, IPv4Network]], free: st
 def overlaps_configured(segment: Segment, configured: Mapping[str, Sequence[IPv4Network]],
                         free: str) -> list[Finding]:
     """Networks that are only configured, and would be in the way when they come up."""
-    own = segment.address.network
+    own = segment.own.network
     return [Finding("overlap-configured", Severity.INFO, segment.name,
                     _("{where} configures {other}, which overlaps the segment's network {own}").format(
                         where=where, other=network, own=own),
@@ -259,7 +266,7 @@ def dns_wildcard(segment: Segment, accounts: Sequence[str]) -> Finding:
         _("let it listen on the addresses that it serves, not on every one"))
     return Finding("dns-wildcard", Severity.ERROR, segment.name,
                    _("a DNS server (account {accounts}) listens on port 53 of every address, {address} too").format(
-                       accounts=", ".join(accounts), address=segment.address.ip), hint)
+                       accounts=", ".join(accounts), address=segment.own.ip), hint)
 
 
 def br_netfilter(segment: Segment) -> Finding:

@@ -11,17 +11,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, collapse_addresses
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv6Address,
+    IPv6Interface,
+    collapse_addresses,
+)
 
 from vdenet.errors import BadValue
 from vdenet.i18n import _
 from vdenet.model.names import segment_name
 from vdenet.model.segment import Mode, Segment
-from vdenet.model.wanted import Firewall
+from vdenet.model.wanted import Address, Firewall
 
 _ICMPV6 = ("echo-request", "nd-router-solicit", "nd-neighbor-solicit", "nd-neighbor-advert",
            "mld-listener-report", "mld2-listener-report")
 """What guests may send to the host itself."""
+_ICMPV6_OUT = ("nd-router-advert", "nd-neighbor-solicit", "nd-neighbor-advert", "mld-listener-query",
+               "mld2-listener-report")
+"""What the host has to send to guests that it may not reach."""
 _INTERFACE = re.compile(r"[A-Za-z0-9._:@-]{1,15}", re.ASCII)
 
 
@@ -39,17 +48,47 @@ def firewall(segment: Segment, retiring: Sequence[IPv4Interface], bridge_mac: st
     inet table besides.
     """
     name = table_name(segment.name)
-    own4 = (segment.address, *retiring)
+    own4 = (segment.own, *retiring)
     tables = (("inet", name), ("bridge", name))
-    text = "".join(f"add table {family} {name}\ndelete table {family} {name}\n" for family, name in tables)
-    text += _inet(segment, name, own4, chains) + _bridge(segment, name, own4, bridge_mac, ports)
+    own6 = [segment.address6.ip] if segment.address6 is not None else []
+    text = _without(tables) + _inet(segment, name, own4, chains)
+    text += _bridge(segment, name, [a.ip for a in own4], own6, bridge_mac, _where(segment.bridge, ports, ()))
     return Firewall(segment.name, tables, text)
+
+
+def bridged(segment: Segment, own: Sequence[Address], bridge_mac: str, beyond: Sequence[str],
+            ports: Sequence[str] | None = None, chains: str = "") -> Firewall:
+    """The rule set of a bridged segment: only the guard, for `own`, the host's addresses there.
+
+    `beyond` are ports of the bridge that lead to the network outside: what comes in there is not a guest's.
+    """
+    name = table_name(segment.name)
+    tables = (("inet", name), ("bridge", name))
+    own4 = [a.ip for a in own if isinstance(a, IPv4Interface)]
+    own6 = [a.ip for a in own if isinstance(a, IPv6Interface)]
+    text = _without(tables)
+    if chains:
+        text += f"table inet {name} {{{chains}}}\n"
+    text += _bridge(segment, name, own4, own6, bridge_mac, _where(segment.bridge, ports, beyond))
+    return Firewall(segment.name, tables, text)
+
+
+def _without(tables: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"add table {family} {name}\ndelete table {family} {name}\n" for family, name in tables)
+
+
+def _where(bridge: str, ports: Sequence[str] | None, beyond: Sequence[str]) -> str:
+    """The match of what guests send: by the bridge, or by a list of ports."""
+    if ports is None:
+        but = f"iifname != {_set([_quoted(port) for port in beyond])} " if beyond else ""
+        return f'meta ibrname {_quoted(bridge)} {but}jump from_guests'
+    guests = sorted(set(ports) - set(beyond))
+    return f"iifname {_set([_quoted(port) for port in guests])} jump from_guests" if guests else ""
 
 
 def unload(wall: Firewall) -> str:
     """The script that removes the tables, also when they are not there."""
-    return "".join(f"add table {family} {name}\ndelete table {family} {name}\n"
-                   for family, name in wall.tables)
+    return _without(wall.tables)
 
 
 def link_local(mac: str) -> IPv6Address:
@@ -106,6 +145,32 @@ def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface], chains: st
 		ip saddr {networks} ip daddr != {networks} oifname != {bridge} masquerade{masquerade6}
 	}}
 """
+    services = f"""ct state established,related accept
+		udp dport 67 accept
+		ip daddr {addresses} udp dport 53 accept
+		ip daddr {addresses} tcp dport 53 accept{input6}
+		icmp type echo-request accept
+		icmpv6 type {{ {", ".join(_ICMPV6)} }} accept{opened}"""
+    output = ""
+    if not segment.host_access:
+        # Not by connection: an established one would outlive the change that forbids it.
+        services = f"""udp dport 67 accept
+		ip daddr {addresses} udp dport 53 accept
+		ip daddr {addresses} tcp dport 53 accept{input6}
+		icmpv6 type {{ {", ".join(_ICMPV6[1:])} }} accept"""
+        output = f"""
+	chain output {{
+		type filter hook output priority filter; policy accept;
+		oifname {bridge} jump host_to_guests
+	}}
+
+	chain host_to_guests {{
+		udp sport {{ 53, 67, 547 }} accept
+		tcp sport 53 accept
+		icmpv6 type {{ {", ".join(_ICMPV6_OUT)} }} accept
+		drop
+	}}
+"""
     return f"""table inet {name} {{
 	chain input {{
 		type filter hook input priority filter; policy accept;
@@ -113,15 +178,10 @@ def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface], chains: st
 	}}
 
 	chain guests_to_host {{
-		ct state established,related accept
-		udp dport 67 accept
-		ip daddr {addresses} udp dport 53 accept
-		ip daddr {addresses} tcp dport 53 accept{input6}
-		icmp type echo-request accept
-		icmpv6 type {{ {", ".join(_ICMPV6)} }} accept{opened}
+		{services}
 		drop
 	}}
-
+{output}
 	chain forward {{
 		type filter hook forward priority filter; policy accept;
 		iifname {bridge} oifname {bridge} accept
@@ -140,18 +200,12 @@ def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface], chains: st
 """
 
 
-def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Interface], bridge_mac: str,
-            ports: Sequence[str] | None) -> str:
-    if ports is None:
-        where = f'meta ibrname "{segment.bridge}" jump from_guests'
-    elif ports:
-        where = f"iifname {_set([_quoted(port) for port in sorted(ports)])} jump from_guests"
-    else:
-        where = ""
-    addresses = _set([a.ip for a in own4])
-    own6: list[IPv6Address] = [link_local(bridge_mac)]
-    if segment.address6 is not None:
-        own6.append(segment.address6.ip)
+def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Address], others6: Sequence[IPv6Address],
+            bridge_mac: str, where: str) -> str:
+    own6 = [link_local(bridge_mac), *others6]
+    addresses = _set(own4)
+    arp = f"\n\t\tether type arp arp saddr ip {addresses} drop" if own4 else ""
+    ip = f"\n\t\tip saddr {addresses} drop" if own4 else ""
     # nft of Debian 12 has no name for the target of neighbour discovery: 128 bits, 64 bits into ICMPv6
     # (RFC 4861, section 4.3).
     targets = _set([f"0x{int(a):032x}" for a in own6])
@@ -177,10 +231,8 @@ def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Interface], bridge_m
 		ether saddr {bridge_mac} drop
 		ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 drop
 		ether type < 0x0600 @ll,112,48 0xaaaa03000000 drop
-		ether type ip6 jump whole
-		ether type arp arp saddr ip {addresses} drop
-		ether type arp arp saddr ether {bridge_mac} drop
-		ip saddr {addresses} drop
+		ether type ip6 jump whole{arp}
+		ether type arp arp saddr ether {bridge_mac} drop{ip}
 		ip6 saddr {_set(own6)} drop
 		icmpv6 type {{ nd-neighbor-advert, nd-neighbor-solicit }} @th,64,128 {targets} jump neighbour{guard}
 	}}

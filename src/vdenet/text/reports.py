@@ -65,7 +65,7 @@ def summary(segments: Sequence[SegmentReport], style: Style = PLAIN) -> str:
 
 def segment_names(segments: Sequence[SegmentReport], style: Style = PLAIN) -> str:
     """`segment list`: one line for each segment."""
-    rows = [[s.name, _state(s.state), s.address, s.mode, s.domain, s.owner or _NONE] for s in segments]
+    rows = [[s.name, _state(s.state), s.address or _NONE, s.mode, s.domain, s.owner or _NONE] for s in segments]
     heading = [_("SEGMENT"), _("STATE"), _("ADDRESS"), _("MODE"), _("DOMAIN"), _("OWNER")]
     return _table(heading, rows, style, dispensable=(4, 3))
 
@@ -118,7 +118,7 @@ def _guests(segment: SegmentReport, style: Style) -> str:
 
 def _one_line(segment: SegmentReport, style: Style) -> str:
     count = len(segment.guests)
-    words = [segment.address, segment.mode, segment.domain]
+    words = [segment.address, segment.mode, segment.domain] if segment.address else [segment.mode]
     if segment.state is not State.DOWN:
         words.append(ngettext("{count} guest", "{count} guests", count).format(count=count))
     name = style.paint(printable(segment.name), _BOLD)

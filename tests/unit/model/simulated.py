@@ -37,6 +37,13 @@ class Machine:
     firewall: str | None = None
     firewall_present: bool = False
     offload: dict[str, bool] = field(default_factory=dict)
+    adopted: str | None = None
+    uplink: str | None = None
+    written: set[Address] = field(default_factory=set)
+    """The host's addresses, as they were written down when the uplink was taken."""
+    patched: str | None = None
+    plugged: dict[str, str] = field(default_factory=dict)
+    """By port, the Open vSwitch bridge that has it; it keeps ports that are gone."""
     resolvers: dict[str, str] = field(default_factory=dict)
     """By kind, what is registered."""
     next_index: int = 10
@@ -53,10 +60,14 @@ class Machine:
             elif sysctl.key.split("/")[3] in self.links:
                 sysctls[sysctl.key] = self.own.get(sysctl.key, "as the kernel has it")
         bridge = wanted.bridge.name
-        names = {service.name for service in wanted.services}
+        names = {service.name for service in (*wanted.services, *wanted.unwanted)}
         kind = wanted.resolver.kind if wanted.resolver is not None else "none"
         return Observed(
-            links=dict(self.links), addresses={bridge: frozenset(self.addresses.get(bridge, ()))}, sysctls=sysctls,
+            links=dict(self.links), sysctls=sysctls,
+            addresses={name: frozenset(self.addresses.get(name, ()))
+                       for name in {bridge, wanted.segment, wanted.uplink or bridge}},
+            adopted=self.adopted, taken_uplink=self.uplink, patched=self.patched,
+            patch_plugged=wanted.patch is not None and self.plugged.get(wanted.patch.outer) == wanted.patch.switch,
             directories={d.path: self.directories[d.path] for d in wanted.directories if d.path in self.directories},
             files={file.path: self.files[file.path] for file in wanted.files if file.path in self.files},
             services={name: running for name, running in self.services.items() if name in names},
@@ -64,7 +75,8 @@ class Machine:
             offload={bridge: self.offload.get(bridge, True)} if bridge in self.links else {},
             sysctls_kept={key: self.shared[key] for key in self.record}, resolver=self.resolvers.get(kind),
             stale_resolvers=tuple(Resolver(other, bridge, wanted.server, wanted.domain)
-                                  for other in sorted(self.resolvers) if other not in (kind, FORGETFUL)))
+                                  for other in sorted(self.resolvers)
+                                  if other != kind and (other != FORGETFUL or not wanted.server)))
 
     def state(self) -> dict[str, Any]:
         """Everything, as far as it can be seen: two interfaces of one name are the same."""
@@ -81,7 +93,10 @@ class Machine:
 
     def delete(self, name: str) -> None:
         """An interface goes, and with it all that hangs on it."""
+        peer = {"vdenet0-ovs": "vdenet0-p", "vdenet0-p": "vdenet0-ovs"}.get(name)
         del self.links[name]
+        if peer in self.links:
+            self.delete(peer)
         self.addresses.pop(name, None)
         self.offload.pop(name, None)
         self.own = {key: value for key, value in self.own.items() if key.split("/")[3] != name}
@@ -111,6 +126,36 @@ class Machine:
             case steps.DetachPort(name):
                 if name in self.links:
                     self.change(name, master=None)
+            case steps.AdoptBridge(name):
+                assert not self.links[name].ours
+                self.adopted = name
+            case steps.ReleaseBridge():
+                self.adopted = None
+            case steps.TakeUplink(name, bridge_name):
+                assert self.links[bridge_name].up
+                self.uplink = name
+                self.change(name, master=bridge_name)
+                self._move(name, bridge_name, set())
+                self.addresses[bridge_name] |= self.written if not self.addresses[bridge_name] else set()
+                self.written = set(self.addresses[bridge_name])
+            case steps.ReturnUplink(name, bridge_name, _segment, keep):
+                self.uplink = None
+                self.change(name, master=None)
+                if bridge_name in self.links:
+                    self._move(bridge_name, name, set(keep))
+                else:
+                    self.addresses.setdefault(name, set()).update(self.written)
+                self.written = set()
+            case steps.CreatePatch(patch, alias):
+                for end in (patch.outer, patch.inner):
+                    self.links.pop(end, None)
+                    self._born(Link(end, 0, "9a:00:00:00:00:02", patch.mtu, True, True, "veth", alias=alias))
+            case steps.PlugPatch(name, switch):
+                assert name in self.links
+                self.patched = self.plugged[name] = switch
+            case steps.UnplugPatch(name):
+                self.patched = None
+                self.plugged.pop(name, None)
             case steps.AddAddress(name, address):
                 assert name in self.links
                 self.addresses[name].add(address)
@@ -163,6 +208,11 @@ class Machine:
                 self.resolvers.pop(resolver.kind, None)
             case _:
                 assert_never(step)
+
+    def _move(self, source: str, target: str, keep: set[Address]) -> None:
+        moving = self.addresses.get(source, set()) - keep
+        self.addresses.setdefault(target, set()).update(moving)
+        self.addresses[source] = self.addresses.get(source, set()) - moving
 
     def _born(self, link: Link) -> None:
         assert link.name not in self.links

@@ -16,12 +16,13 @@ from unit.model.simulated import FORGETFUL, Machine
 from unit.samples import HOST, PLACES, PLAIN, WANTED
 from vdenet.errors import Collision
 from vdenet.model import plan
+from vdenet.model.change import Plan
 from vdenet.model.observed import Link, RunningService
-from vdenet.model.plan import Plan
-from vdenet.model.segment import Mode, Retiring
+from vdenet.model.segment import Mode, Retiring, Segment
 from vdenet.model.wanted import Tap, Wanted, alias, guest_alias
 from vdenet.text import blueprint
 from vdenet.text.blueprint import Guests, HostFacts
+from vdenet.text.bridged import Outside
 from vdenet.text.dnsmasq import Reservation
 
 TEXTS = {"dnsmasq.conf": WANTED.files[0].path, "hosts": WANTED.files[1].path}
@@ -316,6 +317,16 @@ def _wanted(address: str, six: bool, mode: Mode, guard: bool, host: HostFacts, g
     return blueprint.wanted(segment, host, guests, PLACES)
 
 
+@cache
+def _bridged(key: str, guard: bool, host: HostFacts, guests: Guests) -> Wanted:
+    outside = Outside("02:00:00:00:00:99" if key == "uplink" else "02:00:00:00:00:77",
+                      advertised=guard, addresses=(IPv4Interface("192.0.2.2/24"),))
+    name = {"uplink": "eth0", "adopt": "br9", "openvswitch": "ovs0"}[key]
+    segment = replace(Segment("vdenet0", None, mode=Mode.BRIDGED, guard=guard), **{key: name})
+    return blueprint.wanted(segment, replace(host, outside=outside), guests, PLACES)
+
+
+ADDRESSED = [mode for mode in Mode if mode is not Mode.BRIDGED]
 WEB = Reservation("52:54:00:00:00:01", "web")
 HOSTS = (HOST, replace(HOST, switch_uid=991), replace(HOST, ipv6=False), replace(HOST, uplinks_ra=("eth0", "wlan0")),
          replace(HOST, hostname="other", matches_bridge=False), replace(HOST, resolver="resolvconf"),
@@ -327,7 +338,9 @@ GUESTS = (Guests(), Guests(joined=(WEB,)), Guests(pinned=(WEB,), ports=("vd0-a",
           Guests(retiring=(Retiring(IPv4Interface("10.83.14.9/32"), 1e10),)))
 wishes = st.builds(
     _wanted, st.sampled_from(("10.83.14.1/24", "10.83.14.1/16", "10.83.14.9/24", "192.168.7.1/28")), st.booleans(),
-    st.sampled_from(Mode), st.booleans(), st.sampled_from(HOSTS), st.sampled_from(GUESTS))
+    st.sampled_from(ADDRESSED), st.booleans(), st.sampled_from(HOSTS), st.sampled_from(GUESTS)) | st.builds(
+    _bridged, st.sampled_from(("uplink", "adopt", "openvswitch")), st.booleans(), st.sampled_from(HOSTS),
+    st.sampled_from(GUESTS))
 
 
 def _forget_service(machine: Machine, name: str) -> None:
@@ -372,10 +385,22 @@ DAMAGES: tuple[Callable[[Machine], object], ...] = (
 )
 
 
+def _host() -> Machine:
+    """With an uplink that has the host's address, and another program's bridge."""
+    return Machine(links={
+        "eth0": Link("eth0", 2, "02:00:00:00:00:99", 1500, True, True, "other", plain=True),
+        "br9": Link("br9", 1, "02:00:00:00:00:77", 1500, True, True, "bridge")},
+        addresses={"eth0": {OUTSIDE}, "br9": {IPv4Interface("10.0.3.1/24")}})
+
+
+OUTSIDE = IPv4Interface("192.0.2.2/24")
+"""The host's own address, which must never be lost."""
+
+
 @st.composite
 def machines(draw: st.DrawFn) -> Machine:
     """A machine in whatever state an earlier plan, a crash in the middle of it, and others left it."""
-    machine = Machine(links={"eth0": Link("eth0", 2, "02:00:00:00:00:99", 1500, True, True, "other")})
+    machine = _host()
     for index, name in enumerate(draw(st.sets(st.sampled_from(("vd0-a", "vd0-b", "vnet7")))), 3):
         machine.links[name] = guest(name, index, name != "vnet7")
     before = draw(wishes)
@@ -398,6 +423,8 @@ def test_one_plan_is_enough_from_anywhere(machine: Machine, wanted: Wanted) -> N
     assert not {"vdenet0", "vdenet0-vde"} & machine.links.keys()
     assert not machine.services and not machine.firewall_present and not machine.files and not machine.record
     assert not machine.resolvers
+    assert not machine.plugged and machine.patched is machine.uplink is machine.adopted is None
+    assert OUTSIDE in machine.addresses["eth0"] and machine.addresses["br9"] == {IPv4Interface("10.0.3.1/24")}
 
 
 @settings(max_examples=300)
@@ -414,29 +441,31 @@ def test_a_plan_cut_anywhere_is_finished_by_the_next(machine: Machine, wanted: W
 
 @given(wishes, st.data())
 def test_undo_of_any_part_of_the_first_start_leaves_nothing(wanted: Wanted, data: st.DataObject) -> None:
-    machine = Machine()
+    machine = _host()
     made = plan.up(wanted, machine.observe(wanted))
     done = made[:data.draw(st.integers(0, len(made)))]
     machine.perform(change.step for change in done)
     machine.perform(plan.undo_of(done))
     # The record of values from before may stay: it says no more than what is true again.
-    assert machine == Machine(next_index=machine.next_index, record=machine.record)
+    assert machine == replace(_host(), next_index=machine.next_index, record=machine.record)
     assert machine.record.items() <= machine.shared.items()
 
 
 @settings(max_examples=300)
 @given(wishes, wishes, st.data())
 def test_undo_of_any_part_of_a_change_loses_nothing(before: Wanted, after: Wanted, data: st.DataObject) -> None:
-    machine = running(before)
+    machine = _host()
+    up(machine, before)
     start = machine.copy()
     made = plan.up(after, machine.observe(after))
     done = made[:data.draw(st.integers(0, len(made)))]
     machine.perform(change.step for change in done)
     machine.perform(plan.undo_of(done))
-    assert machine.addresses["vdenet0"] == start.addresses["vdenet0"]
+    assert machine.addresses.get("vdenet0") == start.addresses.get("vdenet0")
+    assert OUTSIDE in machine.addresses["eth0"] | machine.addresses.get("vdenet0", set())
     assert machine.files == start.files
     assert machine.shared == start.shared
     # What cannot be taken back (a firewall replaced, a service started anew) the next plan puts right.
     up(machine, before)
     assert plan.sentences(plan.up(before, machine.observe(before))) == []
-    assert machine.addresses["vdenet0"] == start.addresses["vdenet0"]
+    assert machine.addresses.get("vdenet0") == start.addresses.get("vdenet0")

@@ -10,7 +10,7 @@ from unit.examples import st
 from unit.model.simulated import Machine
 from unit.samples import PLACES, segments, surroundings
 from vdenet.model import plan
-from vdenet.model.plan import Plan
+from vdenet.model.change import Plan
 from vdenet.model.segment import Segment
 from vdenet.model.wanted import Wanted
 from vdenet.text import blueprint

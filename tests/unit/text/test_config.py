@@ -181,6 +181,31 @@ def test_the_column_of_a_key_that_is_indented() -> None:
     assert caught.value.data["where"] == "lab.toml:4:5"
 
 
+@pytest.mark.parametrize(("text", "place"), (
+    ('mode = "bridged"\n', "1:1"),
+    ('mode = "bridged"\nuplink = "eth0"\nadopt = "br0"\n', "3:1"),
+    ('mode = "bridged"\nuplink = "eth0"\naddress = "10.83.14.1/24"\n', "3:1"),
+    ('mode = "bridged"\nuplink = "eth0"\n[dhcp]\nenabled = false\n', "3:1"),
+    ('mode = "bridged"\nuplink = "eth 0"\n', "2:1"),
+    ('mode = "bridged"\nuplink = "lo"\n', "2:1"),
+    ('mode = "bridged"\nuplink = "interface-too-long"\n', "2:1"),
+    ('mode = "bridged"\nadopt = 3\n', "2:1"),
+    (f'{MINIMAL}uplink = "eth0"\n', "2:1"),
+    (f'{MINIMAL}host_access = false\n', "2:1"),
+))
+def test_mistakes_of_modes(text: str, place: str) -> None:
+    with pytest.raises(BadConfig) as caught:
+        parse(text)
+    assert caught.value.data["where"] == f"lab.toml:{place}"
+
+
+@pytest.mark.parametrize("key", ("uplink", "adopt", "openvswitch"))
+def test_a_bridged_segment(key: str) -> None:
+    segment = parse(f'mode = "bridged"\n{key} = "br-lan"\n')
+    assert segment == replace(Segment("lab", None, mode=Mode.BRIDGED, domain="lab.internal"), **{key: "br-lan"})
+    assert segment.bridge == ("br-lan" if key == "adopt" else "lab")
+
+
 @pytest.mark.parametrize("value", ("3", '["web"]', '"web"', '{mac = "52:54:00:12:34:56"}'))
 def test_hosts_that_are_no_tables(value: str) -> None:
     with pytest.raises(BadConfig, match="host: expected tables") as caught:

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 
 from unit.examples import st
-from unit.samples import PLAIN, segments
+from unit.samples import PLAIN, bridged_segments, segments
 from vdenet.model.segment import Segment
 from vdenet.text import config
 from vdenet.text.config import emitting
 
 
 @settings(max_examples=300)
-@given(segments("lab"))
+@given(segments("lab") | bridged_segments("lab"))
 def test_what_is_written_is_read_again(segment: Segment) -> None:
     assert config.parse(config.emit(segment), "lab", "lab.toml") == segment
 
@@ -44,7 +44,7 @@ def test_the_arbitrary_segment_has_arbitrary_fields_all_of_them() -> None:
     found: dict[str, set[object]] = {}
 
     @settings(max_examples=200)
-    @given(segments("lab"))
+    @given(segments("lab") | bridged_segments("lab"))
     def collect(segment: Segment) -> None:
         _seen(segment, "", found)
 

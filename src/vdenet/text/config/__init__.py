@@ -16,7 +16,7 @@ from vdenet.errors import BadValue
 from vdenet.i18n import _
 from vdenet.model import names
 from vdenet.model.segment import DEFAULT_SWITCH_PORTS, Mode, OpenPort, Segment, default_domain
-from vdenet.text.config import dhcp, hosts, records
+from vdenet.text.config import bridged, dhcp, hosts, records
 from vdenet.text.config.editing import initial, with_address
 from vdenet.text.config.emitting import emit
 from vdenet.text.config.reader import Reader, load
@@ -24,7 +24,8 @@ from vdenet.text.config.reader import Reader, load
 __all__ = ["KEYS", "emit", "load", "mode", "parse", "initial", "with_address"]
 
 KEYS: Mapping[str, tuple[str, ...]] = {
-    "": ("address", "address6", "mode", "domain", "guard", "open", "owner"),
+    "": ("address", "address6", "mode", "host_access", "uplink", "adopt", "openvswitch",
+         "domain", "guard", "open", "owner"),
     "[dhcp]": dhcp.KEYS,
     "[switch]": ("ports",),
     "[[host]]": hosts.KEYS,
@@ -47,6 +48,22 @@ def parse(text: str, name: str, where: str) -> Segment:
 
 def _segment(reader: Reader, name: str, table: Mapping[str, Any]) -> Segment:
     reader.known(table, (*KEYS[""], *(heading.strip("[]") for heading in KEYS if heading)))
+    mode = _mode(reader, table)
+    outside = bridged.read(reader, table, mode)
+    owner = None
+    if (owner_text := reader.text(table, "owner")) is not None:
+        owner = reader.checked("owner", owner_text, names.account_name)
+    domain = default_domain(name)
+    if (domain_text := reader.text(table, "domain")) is not None:
+        domain = reader.checked("domain", domain_text, names.domain_name)
+    switch = reader.table(table, "switch")
+    reader.known(switch, KEYS["[switch]"], "switch.")
+    ports = reader.number(switch.get("ports", DEFAULT_SWITCH_PORTS), "switch.ports", 2, MAX_SWITCH_PORTS)
+    guard = reader.boolean(table, "guard", True)
+    if mode is Mode.BRIDGED:
+        return Segment(name=name, address=None, mode=mode, domain=domain, guard=guard, switch_ports=ports,
+                       owner=owner, uplink=outside.get("uplink"), adopt=outside.get("adopt"),
+                       openvswitch=outside.get("openvswitch"))
     address_text = reader.text(table, "address")
     if address_text is None:
         raise reader.bad("address", _("it is missing; expected such as address = \"10.83.14.1/24\""))
@@ -54,23 +71,16 @@ def _segment(reader: Reader, name: str, table: Mapping[str, Any]) -> Segment:
     address6: IPv6Interface | None = None
     if (text6 := reader.text(table, "address6")) is not None:
         address6 = reader.checked("address6", text6, names.segment_address6)
-    domain = default_domain(name)
-    if (domain_text := reader.text(table, "domain")) is not None:
-        domain = reader.checked("domain", domain_text, names.domain_name)
-    owner = None
-    if (owner_text := reader.text(table, "owner")) is not None:
-        owner = reader.checked("owner", owner_text, names.account_name)
+    host_access = reader.boolean(table, "host_access", True)
+    if not host_access and mode is not Mode.ISOLATED:
+        raise reader.bad("host_access", _("only a segment of mode \"isolated\" can keep its guests from the host"))
     serving = reader.table(table, "dhcp")
     reader.known(serving, dhcp.KEYS, "dhcp.")
-    switch = reader.table(table, "switch")
-    reader.known(switch, KEYS["[switch]"], "switch.")
     segment = Segment(
-        name=name, address=address, address6=address6, mode=_mode(reader, table), domain=domain,
+        name=name, address=address, address6=address6, mode=mode, domain=domain,
         lease_seconds=dhcp.lease(reader, serving), dhcp=reader.boolean(serving, "enabled", True, "dhcp."),
         dhcp_range=dhcp.pool(reader, serving, address), hosts=hosts.read(reader, table, name, address),
-        open_ports=_open(reader, table), guard=reader.boolean(table, "guard", True),
-        switch_ports=reader.number(switch.get("ports", DEFAULT_SWITCH_PORTS), "switch.ports", 2, MAX_SWITCH_PORTS),
-        owner=owner)
+        open_ports=_open(reader, table), guard=guard, switch_ports=ports, owner=owner, host_access=host_access)
     return replace(segment, records=records.read(reader, table, segment))
 
 

@@ -42,7 +42,7 @@ def with_address(text: str, segment: Segment, address: IPv4Interface) -> str:
     document = tomlkit.parse(text)
     document["address"] = str(address)
     if segment.dhcp_range is not None and "dhcp" in document:
-        first, last = (_moved(a, segment.address, address) for a in segment.dhcp_range)
+        first, last = (_moved(a, segment.own, address) for a in segment.dhcp_range)
         if first <= address.ip <= last:
             raise Refused(what=_("change the address to {address}").format(address=address),
                           why=_("it lies in the range that DHCP gives out, {first} to {last}").format(
@@ -51,12 +51,12 @@ def with_address(text: str, segment: Segment, address: IPv4Interface) -> str:
         both[0], both[1] = str(first), str(last)  # in place: a comment may stand between them
     for entry in document.get("host", []):
         if "address" in entry:
-            entry["address"] = str(_moved(IPv4Address(str(entry["address"])), segment.address, address))
+            entry["address"] = str(_moved(IPv4Address(str(entry["address"])), segment.own, address))
     for entry in document.get("record", []):
         key = {RecordType.A: "value", RecordType.PTR: "name"}.get(entry["type"])
         one = ip_address(str(entry[key])) if key is not None else None
-        if isinstance(one, IPv4Address) and one in segment.address.network:
-            entry[key] = str(_moved(one, segment.address, address))
+        if isinstance(one, IPv4Address) and one in segment.own.network:
+            entry[key] = str(_moved(one, segment.own, address))
     return tomlkit.dumps(document)
 
 

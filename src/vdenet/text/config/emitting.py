@@ -38,7 +38,7 @@ def emit(segment: Segment, comment: str = "") -> str:
     tables: dict[str, list[str]] = {"": [f"# {line}".rstrip() + "\n" for line in comment.splitlines()]}
     for field in fields(segment):
         value = getattr(segment, field.name)
-        if field.name == "name" or (field.name not in _ALWAYS and value == _default(field)):
+        if field.name == "name" or value is None or (field.name not in _ALWAYS and value == _default(field)):
             continue
         table, key = _ELSEWHERE.get(field.name, ("", field.name))
         if table.startswith("[["):

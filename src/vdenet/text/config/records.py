@@ -116,7 +116,7 @@ def _address_of(place: _Place, text: str) -> str:
         address = ip_address(text)
     except ValueError:
         address = None
-    own: list[IPv4Interface | IPv6Interface] = [place.segment.address]
+    own: list[IPv4Interface | IPv6Interface] = [place.segment.own]
     if place.segment.address6 is not None:
         own.append(place.segment.address6)
     if address is None or not any(address in each.network and address != each.ip for each in own):

@@ -8,9 +8,9 @@ Source of the directives: dnsmasq(8) of 2.90.
 
 from __future__ import annotations
 
-from vdenet.text.dnsmasq.config import CAPABILITIES, MAX_LEASES, config, service
+from vdenet.text.dnsmasq.config import CAPABILITIES, MAX_LEASES, config, program, service
 from vdenet.text.dnsmasq.hosts import Reservation, addresses, hosts, owners, reservations
 from vdenet.text.dnsmasq.leases import Lease, leases
 
 __all__ = ["CAPABILITIES", "MAX_LEASES", "Lease", "Reservation", "addresses", "config", "hosts", "leases", "owners",
-           "reservations", "service"]
+           "program", "reservations", "service"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vdenet.model.names import RESERVED_LABELS, domain_name, guest_name, segment_name
 from vdenet.model.places import DNS_ACCOUNT, GROUP, Places
@@ -25,7 +26,7 @@ def config(segment: Segment, host_names: Sequence[str], places: Places,
     `local_domains` are those of the networks that the host is in: their names may be private addresses.
     """
     bridge, domain = segment_name(segment.bridge), domain_name(segment.domain)
-    address = segment.address
+    address = segment.own
     lines = [
         "# Written by vdenetd; changes here are lost. The admin's file is "
         f"{word(places.config(segment.name))}",
@@ -70,7 +71,7 @@ def _dhcp(segment: Segment, host_names: Sequence[str], places: Places) -> list[s
     reserved = sorted(RESERVED_LABELS | set(host_names) | {segment.name})
     lines = [
         "dhcp-authoritative",
-        *ranges.ipv4(segment.address, segment.pool, segment.lease_seconds),
+        *ranges.ipv4(segment.own, segment.pool, segment.lease_seconds),
         f"dhcp-leasefile={word(places.leases(segment.name))}",
         f"dhcp-hostsfile={word(places.dnsmasq_hosts(segment.name))}",
         f"dhcp-lease-max={MAX_LEASES}",
@@ -103,14 +104,16 @@ def _router_advertisement(segment: Segment) -> list[str]:
 
 def service(segment: Segment, config_text: str, reread: str, places: Places) -> Service:
     """The program, as the supervisor runs it; `reread` is the text of the files that SIGHUP has it read again."""
+    return replace(program(segment.name, places), restart_text=config_text, reload_text=reread,
+                   ready_udp=(str(segment.own.ip), 53))
+
+
+def program(segment: str, places: Places) -> Service:
+    """The program as it is known again, whatever texts it was started with."""
     return Service(
         name="dnsmasq",
-        argv=("dnsmasq", f"--conf-file={places.dnsmasq_config(segment.name)}"),
+        argv=("dnsmasq", f"--conf-file={places.dnsmasq_config(segment)}"),
         account=DNS_ACCOUNT,
         groups=(GROUP,),
         capabilities=CAPABILITIES,
-        restart_text=config_text,
-        reload_text=reread,
-        ready_udp=(str(segment.address.ip), 53),
     )
-
