@@ -6,6 +6,7 @@ says so where it does.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -423,6 +424,23 @@ def test_what_the_administrator_wrote_stays(host: Host, guest: Guest) -> None:
     finally:
         file.write_bytes(vmx.NETWORKING)
         vdenetd(host)
+
+
+def test_killed_at_any_instant(host: Host) -> None:
+    """The file is the one or the other, and the next time finishes what is to be done."""
+    file = host.machine.path(NETWORKING)
+    for turn in range(16):
+        process = host.machine.popen(["vdenetd", "--vmware", *(["off"] if turn % 2 else [])])
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.05 + turn / 40)
+        process.kill()
+        process.wait(20)
+        assert file.read_bytes() in (vmx.NETWORKING, vmx.NETWORKING + MAPPING)
+    (file.parent / ".networking.half.new").touch()
+    vdenetd(host, "off")
+    assert vdenetd(host).returncode == 0
+    assert file.read_bytes() == vmx.NETWORKING + MAPPING
+    assert [path.name for path in file.parent.iterdir()] == ["networking"]
 
 
 def test_a_segment_that_is_no_more_loses_its_vmnet(host: Host) -> None:

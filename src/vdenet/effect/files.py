@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import grp
 import os
 import secrets
@@ -36,13 +37,16 @@ def write(path: PurePath, text: str, mode: int, group: str) -> None:
 def rewrite(path: PurePath, before: bytes, after: bytes) -> None:
     """Replace a file of another program's, as `write`, but with its owner and mode kept.
 
-    Raises `Refused`, also when it is no longer as it was read.
+    Not for two at once: what a predecessor that was killed was writing is cleared away. Raises `Refused`, also
+    when the file is no longer as it was read.
     """
     target = Path(path).resolve()
     try:
         if target.read_bytes() != before:
             raise Refused(what=_("change {path}").format(path=path), why=_("somebody else changed it meanwhile"))
         status = target.stat()
+        for half in target.parent.glob(f".{glob.escape(target.name)}.*{UNFINISHED}"):
+            _forget(str(half))
         _replace(target, after, status.st_mode & 0o7777, status.st_uid, status.st_gid)
     except OSError as error:
         raise Refused(what=_("write {path}").format(path=path), why=error.strerror or str(error)) from None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from vdenet.errors import Refused
+from vdenet.errors import BadValue, Refused
 from vdenet.i18n import _
 from vdenet.text import lines
 
@@ -22,6 +22,7 @@ LAST = 254
 
 _VERSION = re.compile(r"VERSION=1,[0-9]+\s*")
 _ANSWER = re.compile(r"VNET_([0-9]{1,3})_.*")
+_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", re.ASCII)
 _ADD, _REMOVE = "add_bridge_mapping", "remove_bridge_mapping"
 
 
@@ -56,7 +57,9 @@ def free(text: str) -> int:
 
 
 def mapped(text: str, bridge: str, vmnet: int) -> str:
-    """The file with a vmnet bridged to an interface."""
+    """The file with a vmnet bridged to an interface. Raises `BadValue` for a name that would be more than a word."""
+    if not _INTERFACE.fullmatch(bridge):
+        raise BadValue(what=_("interface"), value=bridge, why=_("VMware could not read it"))
     found = lines.split(text)
     lines.append(found, f"{_ADD} {bridge} {vmnet}")
     return lines.joined(found)

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from lab import vmx
 
-from vdenet.errors import Refused
+from vdenet.errors import BadValue, Refused
 from vdenet.text import lines, vmnets, vmware_file, vmware_machine, vmware_networks
 from vdenet.text.vmware_file import Settings
 from vdenet.text.vmware_machine import Holder, Machine
@@ -233,6 +233,12 @@ def test_a_network_is_bridged_and_the_file_comes_back(one: str, number: int) -> 
     assert number in vmware_networks.RESERVED or vmware_networks.free(after) != number
     assert vmware_networks.unmapped(after, "vdenet0", number) == one
     assert vmware_networks.unmapped(one, "vdenet0", number) == one
+
+
+@pytest.mark.parametrize("bridge", ["", "a b", "a\nanswer VNET_8_NAT no", "a\r", "-", "é", "a" * 16])
+def test_no_name_becomes_a_line(bridge: str) -> None:
+    with pytest.raises(BadValue):
+        vmware_networks.mapped(NETWORKING, bridge, 4)
 
 
 @given(st.dictionaries(st.text(max_size=5), st.integers(0, 254), max_size=3))
