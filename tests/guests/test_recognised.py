@@ -37,7 +37,8 @@ def test_a_container_of_lxc(ground: Ground) -> None:
 
 
 def test_qemu_on_the_switch(ground: Ground) -> None:
-    with machine(ground, "hv", "-netdev", f"vde,id=n0,sock={SWITCH}", "-device", "virtio-net-pci,netdev=n0,mac=52:54:00:aa:00:01",
+    with machine(ground, "hv", "-netdev", f"vde,id=n0,sock={SWITCH}",
+                 "-device", "virtio-net-pci,netdev=n0,mac=52:54:00:aa:00:01",
                  user="bob"):
         assert what(recognised(ground, "hv")) == ("qemu", "hv-by-hand", "bob", "vde", False)
 
@@ -56,7 +57,8 @@ def test_qemu_on_a_tap_of_roots_making(ground: Ground) -> None:
 
 def test_what_a_program_only_says_of_itself(ground: Ground) -> None:
     """Another member's process with the MAC of a guest on its command line does not become that guest."""
-    with machine(ground, "hw", "-netdev", f"vde,id=n0,sock={SWITCH}", "-device", "virtio-net-pci,netdev=n0,mac=52:54:00:aa:00:02",
+    with machine(ground, "hw", "-netdev", f"vde,id=n0,sock={SWITCH}",
+                 "-device", "virtio-net-pci,netdev=n0,mac=52:54:00:aa:00:02",
                  user="alice"):
         fake = ground.machine.popen(
             ["bash", "-c", "exec -a qemu-system-x86_64 tail -f /dev/null -- -name evil "
@@ -73,6 +75,16 @@ def test_those_that_joined(ground: Ground) -> None:
         ground.guests[name].run(f"ping -c 1 -W 5 {ground.gateway}")
         guest = recognised(ground, name)
         assert (guest["kind"], guest["owner"], guest["joined"]) == (kind, "alice", True)
+
+
+def test_silent_guests_are_still_there(ground: Ground) -> None:
+    """Bridge and switch forget who is silent for minutes."""
+    for name in ("ca", "qb", "va"):
+        ground.guests[name].run(f"ping -c 1 -W 5 {ground.gateway}")
+    known = {name: what(recognised(ground, name)) for name in ("ca", "qb", "va")}
+    ground.machine.sh(f"echo 1 >/sys/class/net/{SEGMENT}/bridge/flush")
+    listed = ground.listed()
+    assert {name: what(listed[name]) for name in known} == known
 
 
 def test_what_is_not_known_is_null(ground: Ground) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vdenet.daemon import host, retiring
 from vdenet.daemon.configuration import Configuration
@@ -35,6 +36,9 @@ from vdenet.model.wanted import Tap, Wanted, guest_alias
 from vdenet.probe import leases, links
 from vdenet.text import blueprint, config, dnsmasq
 from vdenet.text.blueprint import Guests
+
+if TYPE_CHECKING:
+    from vdenet.daemon.whereabouts import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Engine:
         self._ports: dict[str, dict[str, int]] = {}
         self._service_pids: set[int] = set()
         self._departed: dict[str, int] = {}
+        self.whereabouts: dict[str, dict[str, Place]] = {}
+        """By segment and MAC: where guests were heard last; for `vdenet.daemon.whereabouts`."""
         self.on_step: Callable[[str], None] | None = None
         """For tests of crashes: called with each step's words before it is carried out."""
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from ipaddress import IPv4Address
-from pathlib import Path
 
-from vdenet.daemon import applying, confirming, console, recognising, retiring
+from vdenet.daemon import applying, confirming, recognising, retiring, whereabouts
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, label
 from vdenet.daemon.members import account_name, uid_of
@@ -20,7 +19,6 @@ from vdenet.model.report import Finding, GuestReport, SegmentReport, Severity, S
 from vdenet.model.segment import Segment
 from vdenet.probe import conflicts, links, neighbours, routes
 from vdenet.text import conflicts as conflict_text
-from vdenet.text import vde
 from vdenet.text.recognition import Sighting
 
 _PASSING = (steps.WriteFile, steps.ReloadService, steps.RestoreSysctl, steps.RestoreSysctls)
@@ -53,12 +51,7 @@ def _broken(plan: Plan) -> list[steps.Step]:
 
 def _guests(engine: Engine, segment: Segment) -> list[Row]:
     there = links.links()
-    bridge = there.get(segment.bridge)
-    own = {link.mac for link in there.values() if link.master == segment.bridge}
-    if bridge is not None:
-        own.add(bridge.mac)
-    heard = {mac: port for mac, port in links.heard(segment.bridge).items()
-             if mac not in own and port in there}
+    heard, silent = whereabouts.heard(engine, segment)
     now = time.time()
     networks = [*([segment.address.network] if segment.address is not None else []),
                 *(old.address.network for old in retiring.current(segment, engine.places, now))]
@@ -67,11 +60,6 @@ def _guests(engine: Engine, segment: Segment) -> list[Row]:
               and any(IPv4Address(lease.address) in network for network in networks)}
     neighbour = neighbours.on(segment.bridge)
     book = engine.book(segment.name)
-    clients: dict[str, vde.Client | None] = {}
-    if segment.tap in heard.values() and (plugged := _switch_clients(engine, segment)) is not None:
-        clients = plugged
-        # The bridge remembers a MAC for minutes after the switch has seen its port close.
-        heard = {mac: port for mac, port in heard.items() if port != segment.tap or mac in plugged}
     fixed = {host.mac: host for host in segment.hosts if host.mac is not None}
     macs = set(heard) | {guest.mac for guest in book.all() if guest.port in there}
     # A lease says that a guest is about, though it may be silent; a guest of ours whose port is gone is not.
@@ -82,12 +70,13 @@ def _guests(engine: Engine, segment: Segment) -> list[Row]:
     for mac in macs:
         guest, lease, host = book.by_mac(mac), leases.get(mac), fixed.get(mac)
         name = (host.name if host else None) or (guest.name if guest else None) or label(lease.name if lease else None)
-        port = heard.get(mac) or (guest.port if guest and guest.port in there else None)
+        place = heard.get(mac) or silent.get(mac)
+        port = place.port if place is not None else guest.port if guest and guest.port in there else None
         link = there.get(port) if port else None
         via = "unknown"
         if link is not None:
             via = "vde" if link.name == segment.tap else link.kind if link.kind != "other" else "unknown"
-        client = clients.get(mac)
+        client = place.client if place is not None else None
         uid = guest.uid if guest and guest.uid is not None else uid_of(client.user) if client is not None \
             else link.owner if link is not None and link.name != segment.tap else None
         joined = guest is not None and guest.kind != CLAIMED
@@ -101,17 +90,6 @@ def _guests(engine: Engine, segment: Segment) -> list[Row]:
             Sighting(mac, port, via, uid, client=client.pid if client is not None else None),
             link.ifindex if link is not None else None))
     return sorted(rows, key=lambda row: (row.report.name is None, row.report.name or "", row.report.mac))
-
-
-def _switch_clients(engine: Engine, segment: Segment) -> dict[str, vde.Client | None] | None:
-    """The MACs behind the VDE switch, with who is on the port of each; None when it cannot be asked."""
-    try:
-        with console.Console(Path(engine.places.console(segment.name))) as switch:
-            by_port = vde.clients(switch.ask("port/allprint"))
-            heard = vde.addresses(switch.ask("hash/print"))
-    except (OSError, VdenetError):
-        return None
-    return {mac: by_port.get(port) for mac, port in heard.items()}
 
 
 def _severity(step: steps.Step) -> Severity:

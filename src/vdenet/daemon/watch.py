@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import PurePath
 
-from vdenet.daemon import confirming, reaper
+from vdenet.daemon import confirming, reaper, whereabouts
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.log import logger
 from vdenet.errors import VdenetError
@@ -151,6 +151,7 @@ class Watch:
                 logger.info("repaired %s in %s steps", segment.name, len(outcome.steps))
             if links.link(segment.sign) is not None:
                 reaper.reap(self._engine, segment)
+                whereabouts.notice(self._engine, segment)
 
     def _files_changed(self, segment: str) -> bool:
         """Whether dnsmasq gave a lease, a member left, or somebody touched a file of ours, since the last call."""
