@@ -36,7 +36,9 @@ def identity(machine: Machine) -> Identity:
 @pytest.fixture(scope="module")
 def segment(machine: Machine, daemon: Daemon) -> Machine:
     """With a guest's port, which the daemon did not make, on the bridge."""
-    machine.sh("ip link add foreign type veth peer name inner; ip link set foreign addrgenmode none"
+    # It takes no address from the segment's router while the host is none.
+    machine.sh("ip link add foreign type veth peer name inner; echo 0 >/proc/sys/net/ipv6/conf/inner/accept_ra;"
+               " ip link set foreign addrgenmode none"
                f" master {BRIDGE} up; ip link set inner addrgenmode none up")
     daemon.machine.wait_for(lambda: settled(machine), 10, "a settled segment")
     return machine
