@@ -245,7 +245,9 @@ def test_the_list_of_bridges_after_purge(deb: Path, theirs: str) -> None:
             usernet.parent.mkdir()
             usernet.write_text(theirs)  # its last line has no end
         host = Host(machine, deb)
-        assert usernet.read_text().splitlines() == [*theirs.splitlines(), f"@vdenet veth {SEGMENT} 10"]
+        host.tarr("segment", "create", "lab")
+        assert usernet.read_text().splitlines() == [
+            *theirs.splitlines(), f"@vdenet veth {SEGMENT} 10", "@vdenet veth lab 10"]
         assert usernet.stat().st_mode & 0o777 == 0o644
         host.machine.run(["apt-get", "-qq", "purge", "vdenet"], timeout=120)
         assert usernet.exists() == usernet.parent.exists() == bool(theirs)

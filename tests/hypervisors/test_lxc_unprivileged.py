@@ -160,6 +160,29 @@ def test_what_is_hostile_in_it_gets_nowhere(host: Host, mine: Own, his: Own) -> 
     assert not came & {frame.rstrip(b"\0") for frame in bad}
 
 
+def test_on_a_segment_of_ones_own(host: Host, mine: Own) -> None:
+    """Who creates a segment can put containers on it, without root."""
+    usernet = host.machine.path("/etc/lxc/lxc-usernet")
+    before = usernet.read_text()
+    host.tarr("segment", "create", "lab")
+    try:
+        assert usernet.read_text() == f"{before}@vdenet veth lab 10\n"
+        host.tarr("join", "lxc", "mine", "--segment", "lab")
+        mine.start()
+
+        def address() -> str | None:
+            lab = next(one for one in host.told("list")["segments"] if one["name"] == "lab")
+            return next((guest["address"] for guest in lab["guests"] if (guest["name"], guest["kind"], guest["owner"]) == (
+                "mine", "lxc", "alice") and guest["port"]), None)
+        found = wait_for(address, 60, "mine on lab")
+        wait_for(lambda: f"inet {found}/" in mine.run("ip -4 addr show dev eth0"), 20, "its address in the container")
+        host.tarr("leave", "lxc", "mine", "--segment", "lab")
+    finally:
+        mine.stop()
+        host.tarr("segment", "delete", "--force", "lab")
+    assert usernet.read_text() == before
+
+
 def test_what_is_included_counts(host: Host, mine: Own) -> None:
     text = mine.file.read_text()
     more = mine.file.parent / "more.conf"

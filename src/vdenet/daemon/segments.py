@@ -13,7 +13,7 @@ from vdenet.daemon.applying import GIVEN, Wish
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.log import logger
 from vdenet.daemon.members import Caller
-from vdenet.effect import files
+from vdenet.effect import files, usernet
 from vdenet.errors import BadConfig, Collision, NotPermitted, QuotaExceeded, Refused, UnknownSegment, VdenetError
 from vdenet.i18n import _
 from vdenet.model import names
@@ -50,6 +50,7 @@ def create(engine: Engine, caller: Caller, name: str, text: str | None, address:
         authority.require_change(engine, caller, None, after)
         applying.refuse_conflicts(engine, None, after)
         done = applying.carry_out(engine, Wish(name, text, after, None, None))
+        _about_containers(usernet.let_in(after.bridge))
         return after, done.steps
 
 
@@ -89,9 +90,16 @@ def _delete(engine: Engine, segment: Segment) -> tuple[str, ...]:
     for link in links.links().values():
         if link.alias == guest_alias(segment.name):
             engine.netlink.delete(link.name, link.ifindex)
+    _about_containers(usernet.shut_out(segment.bridge))
     _forget(engine, segment.name)
     engine.refresh_others(segment.name)
     return (*steps, _("- file {path}").format(path=engine.places.config(segment.name)))
+
+
+def _about_containers(why: str | None) -> None:
+    """No reason to refuse a segment that most do without: whose container is not let on is told by `join`."""
+    if why is not None:
+        logger.warning("LXC's list of bridges stays as it is: %s", why)
 
 
 def _forget(engine: Engine, name: str) -> None:

@@ -8,6 +8,8 @@ from pathlib import PurePosixPath as Path
 GROUP = "vdenet"
 SWITCH_ACCOUNT = "vdenet-switch"
 DNS_ACCOUNT = "vdenet-dns"
+LXC_USERNET = Path("/etc/lxc/lxc-usernet")
+"""Which bridges containers of ordinary users may be on; the administrator's."""
 
 
 @dataclass(frozen=True, slots=True)

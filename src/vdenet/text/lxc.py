@@ -10,6 +10,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from vdenet.model.names import DEFAULT_SEGMENT
+from vdenet.model.places import GROUP
+
 BEGIN = "# vdenet: what stands from here to its end is tarr-steps', and goes with tarr-steps leave"
 END = "# vdenet: end"
 _BLOCK = re.compile(rf"^{re.escape(BEGIN)}\n.*?^{re.escape(END)}\n", re.MULTILINE | re.DOTALL)
@@ -106,6 +109,25 @@ def allows(usernet: str, user: str, groups: Sequence[str], bridge: str) -> bool:
                 and (words[0] == user or words[0] in [f"@{group}" for group in groups]):
             return True
     return False
+
+
+def let_in(usernet: str, bridge: str) -> str:
+    """The list with a line for the group and one bridge more, as many NICs as on the default one.
+
+    As it is where the group has no line for the default one, or this bridge has one already.
+    """
+    lines = [line.split() for line in usernet.splitlines() if line[:1] not in (" ", "\t")]
+    like = [words for words in lines if words[:3] == [f"@{GROUP}", "veth", DEFAULT_SEGMENT] and len(words) == 4]
+    if not like or any(words[:3] == [f"@{GROUP}", "veth", bridge] for words in lines):
+        return usernet
+    end = "" if usernet.endswith("\n") else "\n"
+    return f"{usernet}{end}@{GROUP} veth {bridge} {like[-1][3]}\n"
+
+
+def shut_out(usernet: str, bridge: str) -> str:
+    """The list without the group's lines for a bridge."""
+    return "".join(line for line in usernet.splitlines(keepends=True)
+                   if line.split()[:3] != [f"@{GROUP}", "veth", bridge])
 
 
 def _with_block(text: str, lines: Sequence[str]) -> str:

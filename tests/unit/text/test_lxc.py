@@ -110,3 +110,20 @@ def test_lines_that_others_add_behind_the_block_stay() -> None:
 ])
 def test_who_may_use_the_bridge(line: str, allowed: bool) -> None:
     assert lxc.allows(line, "alice", ["users", "vdenet"], "vdenet0") is allowed
+
+
+LIST = "# bridges\n@staff veth lxcbr0 3\n@vdenet veth vdenet0 10\n"
+
+
+def test_another_bridge_is_like_the_default_one() -> None:
+    assert lxc.let_in(LIST, "lab") == f"{LIST}@vdenet veth lab 10\n"
+    assert lxc.let_in("@vdenet  veth\tvdenet0 4", "lab") == "@vdenet  veth\tvdenet0 4\n@vdenet veth lab 4\n"
+    assert lxc.allows(lxc.let_in(LIST, "lab"), "alice", ["vdenet"], "lab")
+    assert lxc.shut_out(lxc.let_in(LIST, "lab"), "lab") == LIST
+    assert lxc.shut_out(LIST, "lab") == LIST
+
+
+@pytest.mark.parametrize("text", ["", "@staff veth vdenet0 3\n", " @vdenet veth vdenet0 10\n", "#@vdenet veth vdenet0 10\n",
+                                  "@vdenet veth vdenet0 10\n@vdenet veth lab 0\n", "@vdenet veth vdenet0\n"])
+def test_what_the_admin_has_made_of_it_stays(text: str) -> None:
+    assert lxc.let_in(text, "lab") == text

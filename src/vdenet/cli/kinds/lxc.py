@@ -17,10 +17,10 @@ from vdenet.cli import tools
 from vdenet.errors import NoGuest, Refused
 from vdenet.i18n import _
 from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, Wish
+from vdenet.model.places import LXC_USERNET
 from vdenet.text import lxc, qemu
 from vdenet.text.lxc import Net
 
-USERNET = Path("/etc/lxc/lxc-usernet")
 VIA = "veth"
 _SECONDS = 20
 
@@ -168,10 +168,10 @@ def _require_permission(bridge: str) -> None:
     user = pwd.getpwuid(os.geteuid())
     groups = [grp.getgrgid(gid).gr_name for gid in os.getgrouplist(user.pw_name, user.pw_gid)]
     try:
-        text = USERNET.read_text(errors="replace")
+        text = Path(LXC_USERNET).read_text(errors="replace")
     except OSError:
         text = ""
     if not lxc.allows(text, user.pw_name, groups, bridge):
         raise Refused(what=_("put a container of yours on {bridge}").format(bridge=bridge),
-                      why=_("{path} does not let you").format(path=USERNET),
+                      why=_("{path} does not let you").format(path=LXC_USERNET),
                       hint=_("root adds the line: @vdenet veth {bridge} 10").format(bridge=bridge))
