@@ -58,8 +58,8 @@ def test_list_shows_each(ground: Ground, name: str) -> None:
     assert shown["fqdn"] == f"{name}.{DOMAIN}"
     assert shown["via"] in VIA[name]
     assert shown["vlan"] is None
-    # A container is root's; nobody joined it.
-    assert shown["owner"] == (None if name == "ca" else "alice")
+    # Nobody joined the container: it is recognised, with who runs it.
+    assert shown["owner"] == ("root" if name == "ca" else "alice")
     if shown["via"] != VDE:
         assert ground.links()[shown["port"]]["master"] == "vdenet0"
 

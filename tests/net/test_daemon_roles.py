@@ -18,6 +18,7 @@ CALLERS = ("nora", "alice", "bob", "root", "vdenet-switch", "vdenet-dns")
 MAY = {"alice", "bob", "root"}
 
 PARAMETERS: dict[str, dict[str, str]] = {
+    "CreateSegment": {"segment": "thing"}, "DeleteSegment": {"segment": "thing"},
     "SetAddress": {"address": "10.9.8.1/24"},
     "OpenTap": {"name": "thing"}, "OpenVeth": {"name": "thing"}, "KeepTap": {"name": "thing"},
     "KeepTunnel": {"name": "thing"},
@@ -67,16 +68,24 @@ def test_table(machine: Machine, daemon: Daemon, veth: Callable[[str], list[int]
                user: str) -> None:
     entry = TABLE[operation]
     fds = veth(user) if entry.fds else []
-    got = outcome(machine, user, operation, *fds, **PARAMETERS.get(operation, {}))
+    given = dict(PARAMETERS.get(operation, {}))
+    if "text" in entry.parameters and operation != "CreateSegment":
+        given["text"] = machine.path("/etc/vdenet/vdenet0.toml").read_text()
+    if operation == "DeleteSegment" and user in MAY:
+        outcome(machine, user, "CreateSegment", **given)
+    got = outcome(machine, user, operation, *fds, **given)
     for fd in fds:
         os.close(fd)
     outcome(machine, "root", "Leave", name="thing")
+    outcome(machine, "root", "DeleteSegment", segment="thing")
     if operation == "Stop":
         outcome(machine, "root", "Start")
     if user not in MAY:
         assert got in ("closed", "not-permitted")
     elif entry.role is Role.ROOT and user != "root":
         assert got == "not-permitted"
+    elif operation in ("Confirm", "RollBack"):
+        assert got == "refused", "nothing waits for it"
     else:
         assert got == "done"
 
