@@ -16,7 +16,7 @@ import typer
 from tools import TOP
 
 from vdenet import __version__
-from vdenet.cli import app, complain, spelling
+from vdenet.cli import app, complain, kinds, spelling
 from vdenet.model.policy import DEFAULT
 from vdenet.model.report import Finding, GuestReport, SegmentReport, Severity, State
 from vdenet.model.segment import Mode
@@ -228,3 +228,46 @@ def test_the_two_commands_stand_first() -> None:
 def test_the_version_is_the_same_everywhere() -> None:
     first = (TOP / "debian/changelog").read_text().partition("\n")[0]
     assert first.startswith(f"vdenet ({__version__}) ")
+
+
+# --- the table of kinds ----------------------------------------------------------------------------
+
+def table() -> dict[str, dict[str, str]]:
+    """README's table of kinds: each row by its first cell, as its cells by their columns' headings."""
+    lines = (TOP / "README.md").read_text().splitlines()
+    begin = next(number for number, line in enumerate(lines) if line.startswith("| kind of guest |"))
+    heads = [cell.strip() for cell in lines[begin].strip("|").split("|")]
+    rows = {}
+    for line in lines[begin + 2:]:
+        if not line.startswith("|"):
+            break
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert len(cells) == len(heads), line
+        rows[cells[0]] = dict(zip(heads, cells))
+    return rows
+
+
+def verbs(cell: str, verb: str) -> set[str]:
+    """The kinds for which a cell names `tarr-steps VERB KIND`."""
+    return set(re.findall(f"`tarr-steps {verb} ([a-z]+)", cell))
+
+
+def test_each_kind_is_in_the_table() -> None:
+    rows = table().values()
+    assert set().union(*(verbs(row["join"], "join") for row in rows)) == {*kinds.TABLE, "qemu", "run"}
+    assert set().union(*(verbs(row["leave"], "leave") for row in rows)) == {*kinds.TABLE, "qemu"}
+
+
+@pytest.mark.parametrize("row", table())
+def test_a_row_tells_tests_that_join_that_kind(row: str) -> None:
+    cells = table()[row]
+    if "not tested" == cells["tested how"]:
+        assert not verbs(cells["join"], "join")
+        return
+    texts = []
+    for path in re.findall(r"\]\(([^)]+)\)", cells["tested how"]):
+        files = sorted((TOP / path).glob("*.py")) if (TOP / path).is_dir() else [TOP / path]
+        texts += [each.read_text() for each in files]
+    assert texts, "no link to a test"
+    for kind in verbs(cells["join"], "join") & set(kinds.TABLE):
+        assert any(re.search(f"\"join\", \"{kind}\"|join {kind}", text) for text in texts)
