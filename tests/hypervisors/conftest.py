@@ -85,3 +85,13 @@ def incus(deb: Path) -> Iterator[Host]:
         serve_users(host)
         yield host
         clean(host)
+
+
+@pytest.fixture(scope="session", params=["trixie", "bookworm"])
+def podman(deb: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
+    from .pods import COMMON, PACKAGES, clean, prepare
+
+    for host in started(request.param, deb, *PACKAGES[request.param], *COMMON, cgroup=True):
+        prepare(host)
+        yield host
+        clean(host)

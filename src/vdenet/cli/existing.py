@@ -39,8 +39,15 @@ def join(kind: str) -> Callable[..., None]:
               json: bool = options.JSON, quiet: bool = options.QUIET) -> None:
         _join(kind, guest, name, Wish(nic=nic), segment, dry_run, Output(json, quiet))
 
+    def single(guest: str = GUEST, name: Optional[str] = NAME, dry_run: bool = DRY_RUN,
+               segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
+               quiet: bool = options.QUIET) -> None:
+        _join(kind, guest, name, Wish(), segment, dry_run, Output(json, quiet))
+
     if kind in kinds.SWITCHABLE:
         return switchable
+    if kind in kinds.SINGLE:
+        return single
     return plain
 
 

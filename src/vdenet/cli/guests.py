@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vdenet.cli import access, answers, kinds, memory, tools
+from vdenet.cli import access, answers, kinds, memory, plug, tools
 from vdenet.cli.client import Client, connect
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
 from vdenet.errors import NameTaken, NoGuest, Refused, SegmentDown, VdenetError
 from vdenet.i18n import _
-from vdenet.model.joining import Action, EditFile, Found, Joining, Leaving, Place, RunTool, Wish
+from vdenet.model.joining import Action, EditFile, Found, Joining, Leaving, Place, Plug, RunTool, Wish
 from vdenet.model.names import derived_mac, port_name
 from vdenet.model.report import SegmentReport, State
 
@@ -42,7 +42,8 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
             reserved = {"name": label, "mac": mac, "fqdn": f"{label}.{where.domain}",
                         "port": _port(where, label, mac)}
         else:
-            reserved = _reserve(daemon, kind, segment, label, found)
+            reserved = _plugged(where, kind, label, found) if found.plugged else \
+                _reserve(daemon, kind, segment, label, found)
         try:
             joining = looked_up.join(wish, Place(
                 segment, where.bridge, where.switch, answers.text(reserved, "name"),
@@ -68,6 +69,16 @@ def _reserve(daemon: Client, kind: str, segment: str, name: str, found: Found) -
     method = "KeepTap" if found.tap else "KeepTunnel" if found.tunnel else "Reserve"
     return daemon.call(method, segment=segment, name=name, mac=found.mac,
                        kind=kind).parameters
+
+
+def _plugged(where: SegmentReport, kind: str, name: str, found: Found) -> dict[str, Any]:
+    """The name and MAC of a guest that has its port. Raises `Refused` when another name is asked for."""
+    known = next((guest for guest in where.guests if guest.mac == found.mac and guest.kind == kind), None)
+    if known is None or known.name != name:
+        now = found.mac if known is None else known.name
+        raise Refused(what=_("join {guest}").format(guest=name), hint=_("let it leave first"),
+                      why=_("it is on the segment already, as {name}").format(name=now))
+    return {"name": known.name, "mac": known.mac, "fqdn": known.fqdn}
 
 
 def _port(where: SegmentReport, label: str, mac: str) -> str:
@@ -174,7 +185,8 @@ def leave(kind: str, guest: str, segment: str, dry_run: bool, output: Output) ->
                 "left": left and not dry_run, "live": leaving.live,
                 "actions": [str(action) for action in leaving.actions]}
     if dry_run:
-        output.result(_commands(leaving.actions), document)
+        output.result(_commands(leaving.actions) if leaving.actions or name is None else
+                      _("{name} leaves {segment}").format(name=name, segment=segment), document)
     else:
         text = _("{guest} has left {segment}") if left else _("{guest} is not on {segment}")
         if leaving.actions and leaving.running and not leaving.live:
@@ -208,6 +220,8 @@ def _do(action: Action) -> None:
             tools.ask(action.argv, seconds=60, input=action.input)
         case EditFile():
             _replace(action.path, action.before, action.after)
+        case Plug():
+            plug.plug(action)
 
 
 def _undo(action: Action) -> None:

@@ -23,7 +23,8 @@ from contextlib import contextmanager, suppress
 
 from vdenet.cli import tools
 from vdenet.cli.client import Client
-from vdenet.cli.run_inside import PATH, TERMINAL_SIGNALS
+from vdenet.cli.dhcp import PATH
+from vdenet.cli.run_inside import TERMINAL_SIGNALS
 from vdenet.errors import ToolFailed, VdenetError
 from vdenet.i18n import _
 from vdenet.wire.channel import Channel, Closed, close_all

@@ -25,10 +25,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from vdenet.cli import tools
+from vdenet.cli.dhcp import PATH, Dhcp, ip
 from vdenet.cli.namespace import Mounts
 from vdenet.errors import Refused, VdenetError
 from vdenet.i18n import _
@@ -37,8 +38,6 @@ from vdenet.text import lease as leases
 from vdenet.wire import message
 from vdenet.wire.channel import Channel, Closed
 
-PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where the tools are; a user's PATH has no sbin."""
 TERMINAL_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 _SYSCTLS = {
@@ -52,13 +51,8 @@ _SYSCTLS = {
 
 _LATER = 0.05
 """Seconds."""
-_RELEASE = 1.0
 _PR_SET_CHILD_SUBREAPER = 36
 """linux/prctl.h."""
-
-_SCRIPT = """#!/bin/sh
-{ printf 'event=%s\\0' "$1"; env -0; printf '\\0'; } >"${0%/*}/events"
-"""
 
 
 class Inside:
@@ -71,9 +65,7 @@ class Inside:
         self._mounts = Mounts(Path(Places().var))
         self._poll = select.poll()
         self._actions: dict[int, Callable[[], None]] = {}
-        self._events = bytearray()
         self._lease: leases.Lease | None = None
-        self._client: subprocess.Popen[bytes] | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._status: int | None = None
         self._interface = ""
@@ -100,7 +92,7 @@ class Inside:
             self._turn(_LATER if self._again else None)
             if self._again:
                 self._keep_mounts()
-        self._release()
+        self._dhcp.release()
         _end_descendants()
         with contextlib.suppress(OSError):
             self._channel.send({"status": self._status})
@@ -117,14 +109,10 @@ class Inside:
         self._mounts.resolver()
 
     def _watch(self) -> None:
-        script = self._mounts.private / "script"
-        script.write_text(_SCRIPT)
-        script.chmod(0o700)
-        events = self._mounts.private / "events"
-        os.mkfifo(events, 0o600)
-        # Open for writing too: never at its end, and no writer ever waits for a reader.
-        self._fifo = os.open(events, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._on(self._fifo, select.POLLIN, self._hear)
+        directory = self._mounts.private / "dhcp"
+        directory.mkdir()
+        self._dhcp = Dhcp(directory)
+        self._on(self._dhcp.fifo, select.POLLIN, self._hear)
         self._on(self._channel.socket.fileno(), select.POLLIN, self._obey)
         # POLLPRI: the table of mounts changed (proc(5)).
         self._mountinfo = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
@@ -143,28 +131,9 @@ class Inside:
             self._actions[fd]()
 
     def _join(self, name: str) -> None:
-        self._ip("link", "set", "lo", "up")
-        self._ip("link", "set", self._interface, "up")
-        # A session of its own: ^C is for the command. A clean environment: it is the script's, and the
-        # user's variables must not look like answers of the server.
-        self._client = tools.spawn(
-            [tools.find("udhcpc", PATH, package="udhcpc"), "-f", "-R",
-             "-i", self._interface,
-             "-s", str(self._mounts.private / "script"),
-             "-x", f"hostname:{name}",
-             "-O", "search",
-             "-t", "5", "-T", "1", "-A", "2"],
-            quiet=True, session=True, environment={"PATH": PATH})
-
-    def _release(self) -> None:
-        """Give the lease back (udhcpc's -R), so that the name ends with the guest."""
-        if self._client is not None:
-            self._client.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._client.wait(_RELEASE)
-
-    def _ip(self, *arguments: str) -> None:
-        tools.ask([tools.find("ip", PATH), *arguments])
+        ip("link", "set", "lo", "up")
+        ip("link", "set", self._interface, "up")
+        self._dhcp.start(self._interface, name)
 
     def _wait_for_lease(self, seconds: float) -> leases.Lease:
         end = time.monotonic() + seconds
@@ -177,25 +146,19 @@ class Inside:
         return self._lease
 
     def _hear(self) -> None:
-        """Events of the DHCP client, each ended by an empty string."""
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._fifo, 65536):
-                self._events += data
-        while (end := self._events.find(b"\0\0")) >= 0:
-            block = bytes(self._events[:end])
-            del self._events[: end + 2]
-            self._take(*leases.event(block))
+        for event, variables in self._dhcp.events():
+            self._take(event, variables)
 
-    def _take(self, event: str, variables: dict[str, str]) -> None:
+    def _take(self, event: str, variables: Mapping[str, str]) -> None:
         if event == "deconfig":
-            self._ip("-4", "address", "flush", "dev", self._interface)
+            ip("-4", "address", "flush", "dev", self._interface)
         elif event in ("bound", "renew"):
             try:
                 given = leases.lease(variables)
                 if self._lease is not None and self._lease.address != given.address:
-                    self._ip("-4", "address", "flush", "dev", self._interface)
+                    ip("-4", "address", "flush", "dev", self._interface)
                 for arguments in leases.commands(given, self._interface):
-                    self._ip(*arguments)
+                    ip(*arguments)
             except VdenetError:
                 # A lease that cannot be used: the client asks again when it ends.
                 return

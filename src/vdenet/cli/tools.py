@@ -25,8 +25,9 @@ def find(tool: str, path: str | None = None, package: str | None = None) -> str:
     return found
 
 
-def ask(argv: Sequence[str], seconds: float = 10.0, input: str = "") -> str:
-    """What a program prints, in no language of people's; `input` is what it can read.
+def ask(argv: Sequence[str], seconds: float = 10.0, input: str = "", inherit: Sequence[int] = ()) -> str:
+    """What a program prints, in no language of people's; `input` is what it can read, `inherit` what
+    descriptors it gets.
 
     Raises `ToolMissing`, `ToolFailed`.
     """
@@ -34,7 +35,7 @@ def ask(argv: Sequence[str], seconds: float = 10.0, input: str = "") -> str:
         done = subprocess.run(  # noqa: S603  a list, no shell; the program is the user's own choice
             [find(argv[0]), *argv[1:]], input=input, capture_output=True,
             encoding="utf-8", errors="replace", timeout=seconds, check=False,
-            env={**os.environ, "LC_ALL": "C.UTF-8"})
+            pass_fds=tuple(inherit), env={**os.environ, "LC_ALL": "C.UTF-8"})
     except subprocess.TimeoutExpired:
         raise _failed(argv, _("no end within {seconds} s").format(seconds=round(seconds))) from None
     except OSError as error:
@@ -68,17 +69,20 @@ def replace(argv: Sequence[str], inherit: Sequence[int] = ()) -> NoReturn:
 
 
 def spawn(argv: Sequence[str], *, quiet: bool = False, session: bool = False, stdin: int | None = None,
-          environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+          environment: Mapping[str, str] | None = None, inherit: Sequence[int] = ()
+          ) -> subprocess.Popen[bytes]:
     """Start a program beside us, with our terminal and our inheritable descriptors.
 
-    `quiet`: neither input nor output; `session`: away from the terminal and its signals; `stdin`: a
-    descriptor to be its standard input all the same. Raises `ToolMissing`, `ToolFailed`.
+    `quiet`: neither input nor output, and of the descriptors only `inherit`; `session`: away from the
+    terminal and its signals; `stdin`: a descriptor to be its standard input all the same. Raises
+    `ToolMissing`, `ToolFailed`.
     """
     stream = subprocess.DEVNULL if quiet else None
     try:
         return subprocess.Popen(  # noqa: S603  a list, no shell
             [find(argv[0]), *argv[1:]], stdin=stream if stdin is None else stdin,
-            stdout=stream, stderr=stream, close_fds=quiet, start_new_session=session, env=environment)
+            stdout=stream, stderr=stream, close_fds=quiet, pass_fds=tuple(inherit), start_new_session=session,
+            env=environment)
     except OSError as error:
         raise _failed(argv, error.strerror or str(error)) from None
 

@@ -31,7 +31,9 @@ from vdenet.text import dnsmasq, relay
 
 KINDS = ("qemu", "virtualbox", "vmware", "lxc", "libvirt", "incus", "nspawn", "podman", "run")
 INNER_NAME = "eth0"
-"""What a guest namespace's end of a veth is called."""
+"""What the end of a veth is called in a namespace made for it."""
+FREE_NAME = "eth%d"
+"""In a namespace that may have networks already: the kernel takes the first number that is free."""
 
 # linux/nsfs.h
 _NS_GET_USERNS = 0xB701
@@ -144,7 +146,8 @@ def _kept(book: GuestBook, caller: Caller, wish: Wish) -> Guest | None:
 
 
 def open_veth(engine: Engine, segment: Segment, caller: Caller, wish: Wish, netns: int) -> Opened:
-    """A port whose other end is `eth0` in the caller's network namespace `netns` (a descriptor).
+    """A port whose other end is in the caller's network namespace `netns` (a descriptor): `eth0`, or for guests
+    that have networks of their own, any name that is free there.
 
     Raises as `open_tap`, and `NotPermitted` when the namespace is not the caller's own.
     """
@@ -152,13 +155,14 @@ def open_veth(engine: Engine, segment: Segment, caller: Caller, wish: Wish, netn
     with engine.lock:
         guest = _admit(engine, segment, caller, wish, "run")
         assert guest.port is not None
-        engine.netlink.make_veth(guest.port, INNER_NAME, guest.mac, MTU, guest_alias(segment.name), netns)
+        inner = INNER_NAME if guest.kind == "run" else FREE_NAME
+        engine.netlink.make_veth(guest.port, inner, guest.mac, MTU, guest_alias(segment.name), netns)
         try:
             _settle(engine, segment, guest)
         except BaseException:
             engine.netlink.delete(guest.port, 0)
             raise
-        return Opened(segment, guest, guest.port, interface=INNER_NAME)
+        return Opened(segment, guest, guest.port, interface=inner)
 
 
 def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> dict[str, Any]:

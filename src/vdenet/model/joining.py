@@ -46,7 +46,28 @@ class EditFile:
         return "".join(difflib.unified_diff(old, new, self.path, self.path)).rstrip("\n")
 
 
-Action = RunTool | EditFile
+@dataclass(frozen=True, slots=True)
+class Plug:
+    """A veth of the daemon's into the network of a container that runs, and an address by DHCP for it.
+
+    It has no undo of its own: giving the name back takes the port away.
+    """
+
+    kind: str
+    segment: str
+    guest: str
+    pid: int
+    """A process of the container, in the host's numbers."""
+    name: str
+    mac: str
+    resolver: str | None
+    """The container's resolv.conf as it lies on the host."""
+
+    def __str__(self) -> str:
+        return f"# {self.segment}: a veth into the network of process {self.pid}, as {self.name}, {self.mac}"
+
+
+Action = RunTool | EditFile | Plug
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +87,8 @@ class Found:
     """It is to come by a UDP tunnel, which the daemon has to make first."""
     tunnelled: bool = False
     """It comes by one now."""
+    plugged: bool = False
+    """It is on the segment by a port of the daemon's, which has its name and MAC."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,22 @@ def resolv_conf(of: Lease) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def resolv_conf_before(of: Lease, old: str) -> str:
+    """resolv.conf(5) for a guest that has another network too: our servers first, then those of `old`."""
+    servers, search, rest = [str(server) for server in of.dns], list(of.search), []
+    for line in old.splitlines():
+        words = line.split()
+        if words[:1] == ["nameserver"] and len(words) > 1:
+            servers.append(words[1])
+        elif words[:1] in (["search"], ["domain"]):
+            search += words[1:]
+        elif words:
+            rest.append(line)
+    lines = [f"search {' '.join(list(dict.fromkeys(search))[:_MAX_SEARCH])}"] if search else []
+    lines += [f"nameserver {server}" for server in list(dict.fromkeys(servers))[:_MAX_SERVERS]]
+    return "".join(f"{line}\n" for line in (*lines, *rest))
+
+
 def commands(of: Lease, interface: str) -> list[list[str]]:
     """Arguments of ip(8) that put the lease onto `interface`; the address ends with the lease."""
     life = "forever" if of.seconds >= FOREVER else str(of.seconds)

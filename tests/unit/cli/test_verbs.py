@@ -163,7 +163,7 @@ def test_segment_list(daemon: Daemon, tarr_steps: TarrSteps) -> None:
 
 
 @pytest.mark.parametrize("words", [
-    "import interfaces", "join podman web", "join podman debian9 --vlan 3", "leave libvirt web",
+    "import interfaces", "join libvirt web", "join libvirt debian9 --vlan 3", "leave libvirt web",
 ])
 def test_what_comes_later_says_so(daemon: Daemon, tarr_steps: TarrSteps, words: str) -> None:
     done = tarr_steps(*words.split())

@@ -39,11 +39,14 @@ class Guest(Protocol):
 
 
 TABLE: dict[str, str] = {"virtualbox": "virtualbox:VirtualBox", "lxc": "lxc:Lxc", "incus": "incus:Incus",
-                         "vmware": "vmware:VMware"}
+                         "vmware": "vmware:VMware", "podman": "container:Podman"}
 """Kind to `module:Class` below this package; imported when it is used."""
 
 SWITCHABLE = frozenset({"virtualbox"})
 """Kinds that can also plug into the VDE switch, and so have `--via` and `--port`."""
+
+SINGLE = frozenset({"podman"})
+"""Kinds whose guests have no choice of adapters, and so no `--nic`."""
 
 
 def look_up(kind: str, guest: str) -> Guest:

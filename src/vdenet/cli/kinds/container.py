@@ -1,0 +1,126 @@
+"""Podman and Docker: a veth into a container that runs, beside the networks that it has.
+
+No network of theirs does: netavark asks for DHCP on the bridge outwards and never hears a server on the same
+host, macvlan does not reach the host, and Docker gives addresses itself and shuts the bridge for all others.
+A veth in the container's network namespace needs none of them. It goes with the container's end. Rootless
+Podman's containers are in namespaces of their user's, so that needs no root either.
+"""
+
+from __future__ import annotations
+
+from vdenet.cli import plug, tools
+from vdenet.errors import NoGuest, NotPermitted, Refused, ToolFailed
+from vdenet.i18n import _
+from vdenet.model.joining import Found, Joining, Leaving, Place, Plug, Wish
+from vdenet.model.wanted import ALIAS
+from vdenet.probe import links, veths
+from vdenet.text import container, qemu
+from vdenet.text.container import Container, End
+
+VIA = "veth"
+_SECONDS = 60
+_ABSENT = ("no such",)
+_CLOSED = ("permission denied",)
+
+
+class Podman:
+    """A container of the caller's, or of root's where root calls."""
+
+    tool = "podman"
+    title = "Podman"
+    package = "podman"
+
+    def __init__(self, guest: str) -> None:
+        tools.find(self.tool, package=self.package)
+        self._guest = guest
+        self._container = self._inspect()
+        self._end: End | None = None
+        self._port = ""
+
+    @property
+    def id(self) -> str:
+        """The container's own, which its name may outlive."""
+        return self._container.id
+
+    def found(self, wish: Wish, bridge: str, switch: str) -> Found:  # noqa: ARG002  of all kinds
+        """How the container stands. Raises `NotPermitted`, `Refused`, `ToolFailed`."""
+        on = self._on(bridge)
+        return Found(qemu.label(self._container.name) or self.tool, on.mac if on else None,
+                     self._container.pid is not None, joined=on is not None,
+                     plugged=on is not None and self._ours())
+
+    def join(self, wish: Wish, place: Place) -> Joining:  # noqa: ARG002  of all kinds
+        """A port of the daemon's. Raises `Refused` for a container that does not run."""
+        pid = self._container.pid
+        if pid is None:
+            raise Refused(what=_("join {guest}").format(guest=self._guest),
+                          why=_("it does not run, and only one that runs has a network to join"),
+                          hint=f"{self.tool} start {self._guest}")
+        on = self._on(place.bridge)
+        why = _("a veth into its network namespace")
+        if on is not None:
+            return Joining((), VIA, why, live=True, nic=on.name)
+        return Joining((Plug(self.tool, place.segment, self._guest, pid, place.name, place.mac,
+                             self._container.resolver),), VIA, why, live=True,
+                       note=_("it leaves the segment when it stops; when it was started again, join it again"))
+
+    def leave(self, bridge: str, switch: str, memory: object) -> Leaving:  # noqa: ARG002  of all kinds
+        """Nothing to be done but to take the port. Raises `Refused` where it is not the daemon's."""
+        on = self._on(bridge)
+        if on is None:
+            return Leaving((), live=False)
+        if not self._ours():
+            raise Refused(what=_("take {guest} off the segment").format(guest=self._guest),
+                          why=_("a network of {tool} puts it there").format(tool=self.title),
+                          hint=f"{self.tool} network disconnect NETWORK {self._guest}")
+        return Leaving((), live=True, running=True, mac=on.mac)
+
+    def _on(self, bridge: str) -> End | None:
+        """Its end of a veth whose other end is a port of the bridge."""
+        pid = self._container.pid
+        if pid is None:
+            return None
+        ports = veths.far_ends(bridge)
+        with plug.namespaces(pid, self._guest, self.tool) as spaces:
+            inside = container.ends(plug.links(spaces))
+        for end in inside:
+            if (end.far, end.index) in ports:
+                self._port = ports[end.far, end.index]
+                return end
+        return None
+
+    def _ours(self) -> bool:
+        """Whether its port is the daemon's, by the mark that it bears."""
+        link = links.link(self._port)
+        return link is not None and link.alias.startswith(ALIAS)
+
+    def _inspect(self) -> Container:
+        try:
+            said = tools.ask([self.tool, "inspect", "--type=container", "--", self._guest], _SECONDS)
+            found = container.container(said)
+        except ToolFailed as error:
+            why = str(error.data.get("why")).lower()
+            if any(words in why for words in _ABSENT):
+                raise self._absent() from None
+            if any(words in why for words in _CLOSED):
+                raise NotPermitted(what=_("ask {tool}").format(tool=self.title), why=_("it is closed to you"),
+                                   hint=f"sudo tarr-steps join {self.tool} {self._guest}") from None
+            raise
+        except (ValueError, RecursionError):
+            found = None
+        if found is None:
+            raise ToolFailed(what=_("look at {guest}").format(guest=self._guest), tool=self.tool,
+                             why=_("its answer is not understood"))
+        return found
+
+    def _absent(self) -> NoGuest:
+        return NoGuest(kind=self.title, guest=self._guest, why=_("you have no container of that name"),
+                       hint=f"{self.tool} ps --all")
+
+
+class Docker(Podman):
+    """A container of Docker's, which are root's."""
+
+    tool = "docker"
+    title = "Docker"
+    package = "docker.io"

@@ -1,0 +1,112 @@
+"""Podman for real: an image of busybox, containers of a member's, who is not root, and of root's."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shlex
+from typing import Any
+
+from .conftest import Host
+
+PACKAGES = {
+    "trixie": ("podman", "crun", "netavark", "aardvark-dns", "passt"),
+    "bookworm": ("podman", "crun", "netavark", "aardvark-dns", "slirp4netns", "iptables"),
+}
+COMMON = ("busybox-static", "uidmap", "fuse-overlayfs")
+_numbers = itertools.count(1)
+
+# Containers get the new hierarchy of control groups alone, as on any Debian of today; it has no controller
+# here, so no limits. A /proc of their own needs one in sight that nothing covers. `up0` is the uplink.
+_NESTING = """
+umount -R /sys/fs/cgroup
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount --make-rshared /
+mkdir -p /run/uncovered/proc /run/user
+mount -t proc proc /run/uncovered/proc
+mkdir -p /etc/containers/containers.conf.d
+printf '[containers]\\npids_limit = 0\\n[engine]\\ncgroup_manager = "cgroupfs"\\nevents_logger = "file"\\n' \
+    >/etc/containers/containers.conf.d/lab.conf
+ip link add up0 type veth peer name up1
+ip link set up0 up
+ip link set up1 up
+ip address add 192.0.2.2/24 dev up0
+ip route add default via 192.0.2.1
+"""
+
+_IMAGE = """
+mkdir -p /tmp/image/bin /tmp/image/etc
+cp /bin/busybox /tmp/image/bin
+for name in sh ip ping sleep cat nslookup; do ln -s busybox /tmp/image/bin/$name; done
+echo root:x:0:0::/:/bin/sh >/tmp/image/etc/passwd
+tar -C /tmp/image -cf /tmp/image.tar .
+chmod 644 /tmp/image.tar
+"""
+
+
+def prepare(host: Host) -> None:
+    """Let containers run in the machine, and give root and alice the image."""
+    host.machine.sh(_NESTING)
+    host.machine.sh(_IMAGE)
+    for user in ("root", "alice"):
+        uid = host.machine.account(user)[0]
+        host.machine.sh(f"mkdir -m 700 /run/user/{uid}; chown {user}: /run/user/{uid}")
+        podman(host, user, "import", "/tmp/image.tar", "box")
+
+
+def clean(host: Host) -> None:
+    """End what runs, and take its control groups away."""
+    for user in ("alice", "root"):
+        podman(host, user, "rm", "--all", "--force", "--time=0", check=False)
+    host.machine.sh("find /sys/fs/cgroup/libpod_parent -depth -type d -exec rmdir {} + 2>/dev/null", check=False)
+
+
+def environment(host: Host, user: str) -> dict[str, str]:
+    """As a login of that user has it."""
+    return {"XDG_RUNTIME_DIR": f"/run/user/{host.machine.account(user)[0]}"}
+
+
+def podman(host: Host, user: str, *argv: str, check: bool = True) -> str:
+    return host.machine.run(["podman", *argv], user=user, env=environment(host, user), check=check,
+                            timeout=120).stdout
+
+
+class Pod:
+    """A container of busybox that runs."""
+
+    def __init__(self, host: Host, user: str, *options: str) -> None:
+        self.host = host
+        self.user = user
+        self.name = f"pod{next(_numbers)}"
+        # Without control groups: Debian 12's crun would need a right that a machine in here may not have.
+        self.podman("run", "--detach", "--cgroups=disabled", "--name", self.name, *options, "box", "sleep", "100000")
+
+    def podman(self, *argv: str, check: bool = True) -> str:
+        return podman(self.host, self.user, *argv, check=check)
+
+    def run(self, *argv: str, check: bool = True) -> str:
+        return self.podman("exec", self.name, *argv, check=check)
+
+    def tarr(self, verb: str, *argv: str) -> str:
+        return self.host.tarr(verb, "podman", self.name, *argv, user=self.user,
+                              env=environment(self.host, self.user)).stdout
+
+    def told(self, verb: str, *argv: str) -> dict[str, Any]:
+        return dict(json.loads(self.tarr(verb, *argv, "--json")))
+
+    def refused(self, status: int, code: str, *argv: str) -> str:
+        return self.host.refused(status, code, *argv, user=self.user, env=environment(self.host, self.user))
+
+    def helpers(self) -> str:
+        """Processes of ours that hold a container's lease."""
+        return self.host.machine.run(["pgrep", "-af", f"plugged .*{shlex.quote(self.name)} "], check=False).stdout
+
+    def networks(self) -> tuple[str, ...]:
+        """Addresses, routes and name servers, as the container has them."""
+        addresses = [" ".join(line.split()[1:4]) for line in self.run("ip", "-4", "-o", "address").splitlines()]
+        return ("\n".join(addresses), self.run("ip", "route"),
+                self.run("cat", "/etc/resolv.conf", check=False))
+
+    def remove(self) -> None:
+        self.podman("rm", "--force", "--time=0", self.name, check=False)
+        self.host.tarr("leave", "podman", self.name, user=self.user, check=False, env=environment(self.host, self.user))

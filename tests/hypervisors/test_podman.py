@@ -1,0 +1,196 @@
+"""join podman, on real containers: rootless ones of a member's, and root's."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from lab.machine import wait_for
+
+from .conftest import DOMAIN, Host
+from .pods import Pod, environment
+
+Pods = Callable[..., Pod]
+
+
+@pytest.fixture
+def pods(podman: Host) -> Iterator[Pods]:
+    """Makes containers of alice's, unless told another user's."""
+    made: list[Pod] = []
+
+    def make(*options: str, user: str = "alice") -> Pod:
+        made.append(Pod(podman, user, *options))
+        return made[-1]
+    yield make
+    for pod in made:
+        pod.remove()
+
+
+@pytest.mark.parametrize("options", [(), ("--network=none",), ("--userns=keep-id",)], ids=["default", "none", "keep-id"])
+def test_a_rootless_container_joins_and_leaves_live(podman: Host, pods: Pods, options: tuple[str, ...]) -> None:
+    pod = pods(*options)
+    before = pod.networks()
+    told = pod.told("join")
+    assert (told["changed"], told["via"], told["live"], told["running"]) == (True, "veth", True, True)
+    guest = podman.listed(pod.name)
+    assert guest is not None
+    assert (guest["kind"], guest["via"], guest["mac"], guest["owner"]) == ("podman", "veth", told["mac"], "alice")
+    network = ipaddress.IPv4Interface(podman.segment()["address"]).network
+    assert ipaddress.IPv4Address(guest["address"]) in network
+    addresses, routes, names = pod.networks()
+    assert guest["address"] in addresses
+    assert [line for line in before[1].splitlines() if line not in routes.splitlines()] == []
+    assert routes.count("default") == 1  # its own way out, where it had one, is the one that stays
+    podman.machine.run(["ping", "-c", "1", "-W", "5", guest["address"]])
+    gateway = str(ipaddress.IPv4Interface(podman.segment()["address"]).ip)
+    assert guest["address"] in pod.run("nslookup", f"{pod.name}.{DOMAIN}", gateway)
+    if before[2]:
+        assert names.splitlines()[:2] == [f"search {DOMAIN}", f"nameserver {gateway}"]
+        assert guest["address"] in pod.run("nslookup", f"{pod.name}.{DOMAIN}")
+    assert "has left" in pod.tarr("leave")
+    wait_for(lambda: not pod.helpers(), 20, "end of its helper")
+    assert pod.networks() == before
+    assert podman.listed(pod.name) is None
+
+
+def test_two_containers_meet_by_name(podman: Host, pods: Pods) -> None:
+    one, two = pods("--cap-add=net_raw"), pods("--network=none")
+    one.tarr("join")
+    two.tarr("join", "--name", "db")
+    one.run("ping", "-c", "1", "-W", "5", f"db.{DOMAIN}")
+    assert podman.listed("db") is not None
+    two.tarr("leave")
+    assert podman.listed("db") is None
+
+
+def test_a_container_of_roots(podman: Host, pods: Pods) -> None:
+    pod = pods(user="root")
+    before = pod.networks()
+    told = pod.told("join")
+    guest = podman.listed(pod.name)
+    assert guest is not None
+    assert (guest["kind"], guest["owner"], guest["mac"]) == ("podman", "root", told["mac"])
+    assert told["nic"] is None
+    podman.machine.run(["ping", "-c", "1", "-W", "5", guest["address"]])
+    pod.refused(1, "refused", "join", "podman", pod.name, "--name", "another")
+    pod.tarr("leave")
+    wait_for(lambda: not pod.helpers(), 20, "end of its helper")
+    assert pod.networks() == before
+
+
+def test_it_ends_with_the_container(podman: Host, pods: Pods) -> None:
+    pod = pods()
+    told = pod.told("join")
+    pod.podman("stop", "--time=0", pod.name)
+    wait_for(lambda: podman.listed(pod.name) is None and not pod.helpers(), 30, "end of its port")
+    assert f"podman start {pod.name}" in pod.refused(1, "refused", "join", "podman", pod.name)
+    pod.podman("start", pod.name)
+    again = pod.told("join")
+    assert (again["name"], again["mac"]) == (told["name"], told["mac"])
+    assert "has left" in pod.tarr("leave")
+
+
+def test_both_are_idempotent(pods: Pods) -> None:
+    pod = pods()
+    assert "is not on" in pod.tarr("leave")
+    pod.tarr("join")
+    joined = pod.networks()
+    assert "already" in pod.tarr("join")
+    assert not pod.told("join")["changed"]
+    assert pod.networks() == joined
+    pod.tarr("leave")
+    assert "is not on" in pod.tarr("leave")
+
+
+def test_dry_run_changes_nothing(podman: Host, pods: Pods) -> None:
+    pod = pods()
+    before = pod.networks()
+    assert f"as {pod.name}" in pod.tarr("join", "--dry-run")
+    assert pod.networks() == before
+    pod.tarr("join")
+    assert f"{pod.name} leaves" in pod.tarr("leave", "--dry-run")
+    assert podman.listed(pod.name) is not None
+
+
+def test_the_daemon_may_start_anew(podman: Host, pods: Pods) -> None:
+    pod = pods()
+    pod.tarr("join")
+    joined = pod.networks()
+    podman.machine.run(["service", "vdenetd", "restart"])
+    wait_for(lambda: podman.tarr("list", check=False).returncode == 0, 30, "daemon")
+    assert pod.networks() == joined
+    assert "already" in pod.tarr("join")
+    assert "has left" in pod.tarr("leave")
+
+
+def test_a_container_on_the_hosts_network(pods: Pods) -> None:
+    pod = pods("--network=host")
+    assert "uses the host's" in pod.refused(1, "refused", "join", "podman", pod.name)
+
+
+def test_a_container_that_is_not_there(podman: Host, pods: Pods) -> None:
+    pod = pods(user="root")
+    for verb in ("join", "leave"):
+        podman.refused(1, "no-guest", verb, "podman", "nobody", env=environment(podman, "alice"))
+        podman.refused(1, "no-guest", verb, "podman", pod.name, env=environment(podman, "alice"))  # it is root's
+        podman.refused(2, "bad-value", verb, "podman", "--", "--latest")
+
+
+def test_another_members_container(podman: Host, pods: Pods) -> None:
+    """Its namespace is not the caller's, so neither tarr-steps nor the daemon lets anyone in."""
+    pod = pods()
+    pid = pod.podman("inspect", "--format={{.State.Pid}}", pod.name).strip()
+    tools = podman.machine.path("/tmp/lying")
+    tools.mkdir(exist_ok=True)
+    (tools / "podman").write_text(
+        f'#!/bin/sh\necho \'[{{"Id": "x", "Name": "x", "State": {{"Running": true, "Pid": {pid}}}}}]\'\n')
+    (tools / "podman").chmod(0o755)
+    said = podman.refused(4, "not-permitted", "join", "podman", "x", user="bob",
+                          env={"PATH": f"/tmp/lying:{os.defpath}:/usr/sbin:/sbin"})
+    assert "sudo tarr-steps join podman x" in said
+    assert podman.listed("x") is None
+
+
+def test_without_podman(podman: Host) -> None:
+    podman.machine.sh("mkdir -p /tmp/tools; ln -sf /usr/bin/* /tmp/tools/; rm -f /tmp/tools/podman")
+    said = podman.refused(5, "tool-missing", "join", "podman", "x", env={"PATH": "/tmp/tools"})
+    assert "apt install podman" in said
+
+
+def test_no_address_leaves_nothing(podman: Host, pods: Pods) -> None:
+    """dnsmasq is held, so that the address does not come: the veth goes again, and the name is free."""
+    pod = pods()
+    before = pod.networks()
+    podman.machine.run(["pkill", "-STOP", "-x", "dnsmasq"])
+    try:
+        said = pod.refused(1, "refused", "join", "podman", pod.name)
+        assert "no address by DHCP" in said
+    finally:
+        podman.machine.run(["pkill", "-CONT", "-x", "dnsmasq"])
+    wait_for(lambda: not pod.helpers(), 20, "end of its helper")
+    assert pod.networks() == before
+    podman.tarr("join", "run", "--name", pod.name, "--", "true", user="bob")
+
+
+def test_two_joins_at_once(podman: Host, pods: Pods) -> None:
+    pod = pods()
+    with ThreadPoolExecutor() as pool:
+        done = list(pool.map(lambda _number: pod.tarr("join"), range(3)))
+    assert sum("already" in said for said in done) == 2
+    assert len(pod.helpers().splitlines()) == 1
+    pod.tarr("leave")
+
+
+def test_while_the_segment_is_down(podman: Host, pods: Pods) -> None:
+    pod = pods()
+    before = pod.networks()
+    podman.tarr("stop")
+    try:
+        pod.refused(1, "segment-down", "join", "podman", pod.name)
+        assert pod.networks() == before
+        assert "is not on" in pod.tarr("leave")
+    finally:
+        podman.tarr("start")

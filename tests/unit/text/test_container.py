@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vdenet.text import container
+from vdenet.text.container import Container, End
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner:
+                    st.lists(inner, max_size=3) | st.dictionaries(
+                        st.text() | st.sampled_from(["Id", "Name", "State", "Pid", "Running"]), inner, max_size=4))
+
+
+@pytest.mark.parametrize(("name", "state", "pid"), [
+    ("web", {"Running": True, "Pid": 17}, 17),
+    ("/web", {"Running": False, "Pid": 0}, None),
+    ("web", {"Running": True, "Pid": 0}, None),
+    ("web", {"Running": True, "Pid": "1"}, None),
+])
+def test_a_container_is_read(name: str, state: dict[str, object], pid: int | None) -> None:
+    said = json.dumps([{"Id": "aa", "Name": name, "State": state, "ResolvConfPath": "/run/resolv.conf"}])
+    assert container.container(said) == Container("aa", "web", pid, "/run/resolv.conf")
+
+
+def test_one_without_name_servers() -> None:
+    found = container.container(json.dumps([{"Id": "aa", "Name": "web", "State": {}, "ResolvConfPath": ""}]))
+    assert found is not None
+    assert found.resolver is None
+
+
+def test_ends_of_veths() -> None:
+    links = [{"ifname": "lo", "ifindex": 1, "address": "00:00:00:00:00:00"},
+             {"ifname": "eth0", "ifindex": 2, "link_index": 7, "address": "52:54:00:00:00:01"}]
+    assert container.ends(links) == [End("eth0", 2, 7, "52:54:00:00:00:01")]
+
+
+@given(JSON)
+def test_whatever_is_printed(data: object) -> None:
+    container.container(json.dumps(data))
+    container.ends([entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else [])
