@@ -19,6 +19,7 @@ __tarr_steps_guests()
         lxc) lxc-ls -1 2>/dev/null ;;
         incus) incus list --columns=n --format=csv 2>/dev/null ;;
         podman) podman ps --format='{{.Names}}' 2>/dev/null ;;
+        nspawn) machinectl list-images --no-legend 2>/dev/null | cut -d ' ' -f 1 ;;
         vmware) sed -n 's/^vmlist[0-9]*\.DisplayName = "\([^ "|]*\)".*/\1/Ip' ~/.vmware/inventory.vmls 2>/dev/null ;;
     esac
 }
@@ -36,7 +37,7 @@ _tarr_steps()
     local verbs="start stop reload check list ip join leave plan apply segment export"
     local old="--start --stop --reload --check --list --ip"
     local common="--segment --json --quiet --help"
-    local kinds="qemu run virtualbox lxc incus vmware podman"
+    local kinds="qemu run virtualbox lxc incus vmware podman nspawn"
 
     local at verb="" word="" values=0
     for ((at = 1; at < cword; at++)); do
@@ -95,9 +96,9 @@ _tarr_steps()
             case $word in
                 "") choice="$kinds --help" ;;
                 qemu) choice="$common --name --mac --model --print --tap --dry-run --" ;;
-                virtualbox | lxc | incus | vmware | podman)
+                virtualbox | lxc | incus | vmware | podman | nspawn)
                     choice="$common --name --dry-run"
-                    [[ $word == podman ]] || choice+=" --nic"
+                    [[ $word == podman || $word == nspawn ]] || choice+=" --nic"
                     [[ $word != virtualbox ]] || choice+=" --via --port"
                     ((values > 1)) || choice+=" $(__tarr_steps_guests "$word")"
                     ;;

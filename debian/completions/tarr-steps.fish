@@ -33,6 +33,11 @@ function __tarr_steps_podman
     podman ps --format='{{.Names}}' 2>/dev/null
 end
 
+function __tarr_steps_nspawn
+    # The names of the images of containers.
+    machinectl list-images --no-legend 2>/dev/null | string replace -r ' .*' ''
+end
+
 function __tarr_steps_before_command
     not contains -- -- (commandline -opc)
 end
@@ -49,8 +54,8 @@ set -l none "__tarr_steps_before_command; and not __fish_seen_subcommand_from $v
 set -l join "__tarr_steps_before_command; and __fish_seen_subcommand_from join"
 set -l virtualbox "__fish_seen_subcommand_from virtualbox"
 set -l adapters "__fish_seen_subcommand_from virtualbox lxc incus vmware"
-set -l existing "__fish_seen_subcommand_from virtualbox lxc incus vmware podman"
-set -l kinds "__fish_seen_subcommand_from join leave; and not __fish_seen_subcommand_from qemu run virtualbox lxc incus vmware podman"
+set -l existing "__fish_seen_subcommand_from virtualbox lxc incus vmware podman nspawn"
+set -l kinds "__fish_seen_subcommand_from join leave; and not __fish_seen_subcommand_from qemu run virtualbox lxc incus vmware podman nspawn"
 
 complete -c tarr-steps -n __tarr_steps_before_command -f
 
@@ -91,7 +96,7 @@ complete -c tarr-steps -n '__fish_seen_subcommand_from apply' -l confirm -x -d '
 complete -c tarr-steps -n '__fish_seen_subcommand_from apply' -l confirmed -d 'keep the change that waits'
 complete -c tarr-steps -n '__fish_seen_subcommand_from apply' -l rollback -d 'take the change that waits back'
 complete -c tarr-steps -n '__fish_seen_subcommand_from export' -l canonical -d 'without comments and defaults'
-complete -c tarr-steps -n $kinds -a 'qemu run virtualbox lxc incus vmware podman'
+complete -c tarr-steps -n $kinds -a 'qemu run virtualbox lxc incus vmware podman nspawn'
 
 complete -c tarr-steps -n $join -l name -x -d 'its name on the segment'
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu run" -l mac -x -d 'its MAC address'
@@ -104,6 +109,7 @@ complete -c tarr-steps -n "$join; and $virtualbox" -l via -x -a 'bridge vde udp'
 complete -c tarr-steps -n "__fish_seen_subcommand_from lxc" -a '(__tarr_steps_lxc)'
 complete -c tarr-steps -n "__fish_seen_subcommand_from incus" -a '(__tarr_steps_incus)'
 complete -c tarr-steps -n "__fish_seen_subcommand_from podman" -a '(__tarr_steps_podman)'
+complete -c tarr-steps -n "__fish_seen_subcommand_from nspawn" -a '(__tarr_steps_nspawn)'
 complete -c tarr-steps -n "__fish_seen_subcommand_from vmware" -a '(__tarr_steps_vmware)'
 complete -c tarr-steps -n "$join; and $adapters" -l nic -x -d 'which of its adapters'
 complete -c tarr-steps -n "$join; and $virtualbox" -l port -x -d 'which port of the VDE switch'

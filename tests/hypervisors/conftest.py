@@ -95,3 +95,10 @@ def podman(deb: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
         prepare(host)
         yield host
         clean(host)
+
+
+@pytest.fixture(scope="session", params=["trixie", "bookworm"])
+def nspawn(deb: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
+    for host in started(request.param, deb, "systemd-container", "busybox-static", cgroup=True):
+        host.machine.path("/etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
+        yield host

@@ -39,13 +39,13 @@ class Guest(Protocol):
 
 
 TABLE: dict[str, str] = {"virtualbox": "virtualbox:VirtualBox", "lxc": "lxc:Lxc", "incus": "incus:Incus",
-                         "vmware": "vmware:VMware", "podman": "container:Podman"}
+                         "vmware": "vmware:VMware", "podman": "container:Podman", "nspawn": "nspawn:Nspawn"}
 """Kind to `module:Class` below this package; imported when it is used."""
 
 SWITCHABLE = frozenset({"virtualbox"})
 """Kinds that can also plug into the VDE switch, and so have `--via` and `--port`."""
 
-SINGLE = frozenset({"podman"})
+SINGLE = frozenset({"podman", "nspawn"})
 """Kinds whose guests have no choice of adapters, and so no `--nic`."""
 
 

@@ -1,0 +1,119 @@
+"""systemd-nspawn: its veth on the segment's bridge, by the container's .nspawn file.
+
+The file is root's, and so is the container: systemd-nspawn believes nobody else's settings for a network
+(systemd.nspawn(5)). So root joins it. nspawn makes the MAC address of the machine's id and the container's
+name; it is known before the first start.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from vdenet.cli import tools
+from vdenet.errors import BadValue, NoGuest, NotPermitted, Refused, ToolFailed, ToolMissing
+from vdenet.i18n import _
+from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, Wish
+from vdenet.text import nspawn, qemu
+
+VIA = "veth"
+TRUSTED = (Path("/etc/systemd/nspawn"), Path("/run/systemd/nspawn"))
+"""Where settings count, in the order in which they are looked for."""
+IMAGES = tuple(Path(place) for place in (
+    "/var/lib/machines", "/etc/machines", "/run/machines", "/usr/local/lib/machines", "/usr/lib/machines"))
+"""machinectl(1), files and directories."""
+MACHINE_ID = Path("/etc/machine-id")
+_SECONDS = 20
+
+
+class Nspawn:
+    """A container of this machine's."""
+
+    def __init__(self, guest: str) -> None:
+        tools.find("systemd-nspawn", package="systemd-container")
+        self._name = guest
+        self._file = TRUSTED[0] / f"{guest}.nspawn"
+        self._text: str | None = None
+        self._running = False
+
+    @property
+    def id(self) -> str:
+        """Its name, by which the machine knows it."""
+        return self._name
+
+    def found(self, wish: Wish, bridge: str, switch: str) -> Found:  # noqa: ARG002  of all kinds
+        """How the container stands. Raises `NotPermitted`, `NoGuest`, `Refused`."""
+        self._look("join")
+        return Found(qemu.label(self._name) or "nspawn", self._mac(), self._running, joined=self._on(bridge))
+
+    def join(self, wish: Wish, place: Place) -> Joining:  # noqa: ARG002  of all kinds
+        """Its veth on the bridge. Raises `Refused` where another bridge has it."""
+        why = _("its veth on the bridge, by {path}").format(path=self._file)
+        if self._on(place.bridge):
+            return Joining((), VIA, why, live=False, nic="host0")
+        network = nspawn.network(self._text or "")
+        for key in ("Bridge", "Zone"):
+            if network.get(key):
+                raise Refused(what=_("join {guest}").format(guest=self._name), why=_(
+                    "{path} puts its one veth somewhere else: {setting}").format(
+                        path=self._file, setting=f"{key}={network[key]}"), hint=_("take that line out first"))
+        after = nspawn.joined(self._text or "", place.bridge)
+        return Joining((EditFile(str(self._file), self._text, after),), VIA, why, live=False, nic="host0",
+                       memory={"made": self._text is None})
+
+    def leave(self, bridge: str, switch: str, memory: object) -> Leaving:  # noqa: ARG002  of all kinds
+        """The settings as they were before. Raises `NotPermitted`, `NoGuest`, `Refused`."""
+        self._look("leave")
+        if self._text is None or not self._on(bridge):
+            return Leaving((), live=False)
+        after: str | None = nspawn.left(self._text, bridge)
+        if not after and isinstance(memory, dict) and memory.get("made") is True:
+            after = None
+        return Leaving((EditFile(str(self._file), self._text, after),), live=False, running=self._running,
+                       mac=self._mac())
+
+    def _on(self, bridge: str) -> bool:
+        return nspawn.network(self._text or "").get("Bridge") == bridge
+
+    def _look(self, verb: str) -> None:
+        if os.geteuid() != 0:
+            raise NotPermitted(what=_("{verb} a container of systemd-nspawn").format(verb=verb),
+                               why=_("its settings in {path} are root's").format(path=TRUSTED[0]),
+                               hint=f"sudo tarr-steps {verb} nspawn {self._name}")
+        if not nspawn.is_machine(self._name):
+            raise self._absent()
+        files = [place / f"{self._name}.nspawn" for place in TRUSTED]
+        self._file = next((file for file in files if file.is_file()), files[0])
+        images = [image for place in IMAGES for image in (place / self._name, place / f"{self._name}.raw")
+                  if image.exists()]
+        self._running = self._runs()
+        if self._file.is_file():
+            self._text = self._file.read_bytes().decode(errors="surrogateescape")
+        elif not images and not self._running:
+            raise self._absent()
+        else:
+            beside = [image.parent / f"{self._name}.nspawn" for image in images]
+            for file in beside:
+                if file.is_file():
+                    raise Refused(what=_("{verb} {guest}").format(verb=verb, guest=self._name), why=_(
+                        "{path} came with the image and would not count any more").format(path=file),
+                        hint=_("look through it, and copy it to {path}").format(path=self._file))
+
+    def _runs(self) -> bool:
+        """Whether systemd-machined knows it; where there is none, nobody can tell."""
+        with suppress(ToolMissing, ToolFailed):
+            return "State=running" in tools.ask(
+                ["machinectl", "show", "--property=State", "--", self._name], _SECONDS)
+        return False
+
+    def _mac(self) -> str:
+        try:
+            return nspawn.mac(MACHINE_ID.read_text().strip(), self._name)
+        except (OSError, ValueError):
+            raise BadValue(what=_("machine id"), value=str(MACHINE_ID),
+                           why=_("there is none: systemd-machine-id-setup makes one")) from None
+
+    def _absent(self) -> NoGuest:
+        return NoGuest(kind="systemd-nspawn", guest=self._name, hint="machinectl list-images", why=_(
+            "{path} has no image of that name, and no container of that name runs").format(path=IMAGES[0]))
