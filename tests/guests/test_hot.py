@@ -86,6 +86,38 @@ def test_another_start_and_a_reload_change_nothing(ground: Ground) -> None:
     assert links(ground) == before
 
 
+def test_another_configuration_under_a_running_ping(ground: Ground) -> None:
+    """Hosts, records, mode, DHCP and the open ports, by `apply` of a member."""
+    path = ground.machine.path(f"/etc/vdenet/{SEGMENT}.toml")
+    good = path.read_text()
+    assert good.count('mode = "nat"') == 1
+    spare = ground.network[-9]
+    host = f'[[host]]\nmac = "02:00:00:aa:bb:cc"\nname = "printer"\naddress = "{spare}"\naliases = ["paper"]\n'
+    record = '[[record]]\ntype = "TXT"\nname = "about"\nvalue = "hot"\n'
+    routed, isolated = (good.replace('mode = "nat"', f'mode = "{mode}"') for mode in ("routed", "isolated"))
+    before, switch = links(ground), ground.pids("vde_switch")
+    try:
+        with nothing_lost(ground):
+            for text in (f"{good}\n{host}", f"{good}\n{host}\n{record}", routed, isolated,
+                         f"{isolated}\n{host}\n[dhcp]\nlease = '2h'\n"):
+                ground.machine.path("/tmp/wanted.toml").write_text(text)
+                ground.tarr("apply", "--segment", SEGMENT, "/tmp/wanted.toml")
+                assert path.read_text() == text
+                assert ground.lookup("printer") == (str(spare) if host in text else None)
+                outside = ground.guests["qa"].run(
+                    f"ping -c 1 -W 2 {ground.outside.address} >/dev/null && echo there || echo no answer")
+                # The machine outside has no way back to addresses that are not the host's.
+                assert outside == ("there\n" if 'mode = "nat"' in text else "no answer\n")
+    finally:
+        ground.machine.path("/tmp/wanted.toml").write_text(good)
+        with nothing_lost(ground):
+            ground.tarr("apply", "--segment", SEGMENT, "/tmp/wanted.toml")
+    assert links(ground) == before
+    assert ground.pids("vde_switch") == switch
+    assert ground.lookup("qa") == str(ground.guests["qa"].wait_address())
+    assert ground.guests["qa"].run(f"busybox wget -qO- http://{ground.outside.address}/whoami") == ground.outside.uplink
+
+
 def test_a_new_address_under_a_running_ping(ground: Ground) -> None:
     """Last in this file: after it the guests live in another network."""
     old = ground.network
