@@ -52,11 +52,13 @@ test: ## install what testing needs, run every test that this machine can run
 	$(MAKE) --no-print-directory deb
 	VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py
 
-.PHONY: test-unit test-net test-guests test-hypervisors test-emulated test-system
+.PHONY: test-unit test-net test-netboot test-guests test-hypervisors test-emulated test-system
 test-unit: ## the unit and golden tests: they touch nothing
 	@/usr/bin/python3 tests/suites.py unit golden
 test-net: deb ## switch, DHCP, DNS and packet filter in network namespaces
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py net
+test-netboot: deb ## QEMU machines boot over the segment by BIOS, iPXE and UEFI
+	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py netboot
 test-guests: deb ## QEMU, LXC and VDE guests on one segment
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py guests
 test-hypervisors: deb ## the real tools of VirtualBox and others join their guests

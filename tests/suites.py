@@ -21,7 +21,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent
 OUT = TESTS.parent / "dist/tests"
 # The slow ones first, so that the quick ones fill up what is left of the time.
-FIRST = ("system", "hypervisors", "guests", "net", "packaging")
+FIRST = ("system", "hypervisors", "guests", "net", "netboot", "packaging")
 # A target of its own: minutes of emulation for one machine.
 SLOW = ("emulated",)
 JOBS = int(os.environ.get("VDENET_TEST_JOBS", os.cpu_count() or 1))

@@ -17,10 +17,11 @@ from hypothesis import given, settings
 
 from unit.samples import HOST, PLACES, PLAIN, segments, surroundings
 from vdenet.model import plan
+from vdenet.model.netboot import Netboot
 from vdenet.model.observed import Observed
 from vdenet.model.record import Record, RecordType
 from vdenet.model.segment import Host, Mode, OpenPort, Retiring, Segment
-from vdenet.model.wanted import Tap, Wanted
+from vdenet.model.wanted import DhcpServer, Tap, Wanted
 from vdenet.text import blueprint, nftables
 from vdenet.text.blueprint import Guests, HostFacts
 from vdenet.text.dnsmasq import Reservation
@@ -58,6 +59,15 @@ CASES: dict[str, Wanted] = {
     "names-only": blueprint.wanted(
         replace(PLAIN, address6=None, dhcp=False), replace(HOST, ipv6=False, hostname="42", resolver="none"),
         Guests(), PLACES),
+    "netboot": blueprint.wanted(
+        replace(PLAIN, mode=Mode.ISOLATED, netboot=Netboot(
+            "/srv/tftp", "pxelinux.0", "efi/grubx64.efi", "grubia32.efi", "grubaa64.efi",
+            "http://gateway.vdenet.internal:8080/boot.efi", "http://10.9.9.9/arm.efi", "boot.ipxe")),
+        HOST, Guests(), PLACES),
+    "guest-dhcp": blueprint.wanted(
+        replace(PLAIN, dhcp=False, guest_dhcp=True, netboot=Netboot("/srv/tftp"),
+                hosts=(Host("52:54:00:00:00:01", dhcp_server=True),)),
+        HOST, Guests(dhcp_server=DhcpServer("52:54:00:00:00:01", "vd0-pxe")), PLACES),
 }
 each_case = pytest.mark.parametrize("name", CASES)
 

@@ -45,10 +45,12 @@ _HERE = "/srv/lab"
 class Ground:
     """A context; its guests are started by `populate`, or one by one."""
 
-    def __init__(self, suite: str, deb: Path) -> None:
+    def __init__(self, suite: str, deb: Path, extra: tuple[str, ...] = ()) -> None:
+        """`extra`: Debian packages that the machine has besides."""
         self._stack = contextlib.ExitStack()
         self._deb = deb
         self._suite = suite
+        self._extra = extra
         self.guests: dict[str, Guest] = {}
         self._ports: dict[str, str] = {}
         self.container: Container | None = None
@@ -67,7 +69,7 @@ class Ground:
         self._stack.close()
 
     def _start(self) -> None:
-        base = root(self._suite, "depends", extra=(*TOOLS, RESOLVER[self._suite]))
+        base = root(self._suite, "depends", extra=(*TOOLS, RESOLVER[self._suite], *self._extra))
         self.machine = self._stack.enter_context(Machine(base, "lab", cgroup=True))
         self.outside = self._stack.enter_context(Outside(self.machine.pid))
         self._resolver(RESOLVER[self._suite])

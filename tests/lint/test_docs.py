@@ -159,7 +159,8 @@ def test_every_mode_is_in_the_manual_and_no_other() -> None:
 def test_the_configuration_in_the_manual_can_be_read() -> None:
     texts = literals(sections("vdenet.toml.5")["EXAMPLES"])
     read = [config.parse(text, "vdenet0", "vdenet.toml.5") for text in texts]
-    assert read and any(segment.hosts for segment in read)
+    assert read and any(segment.hosts and segment.records for segment in read)
+    assert any(segment.netboot for segment in read) and any(segment.guest_dhcp for segment in read)
 
 
 def test_every_key_of_the_policy_is_in_the_manual_with_its_default() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from ipaddress import IPv4Address, IPv4Interface
@@ -228,6 +229,20 @@ def test_addresses_change_without_a_restart(lab: Lab) -> None:
         lab.until("printer", lab.at(number))
         assert lab.ask("www") == [lab.at(number + 10)]
     assert lab.pids() == pids
+
+
+def test_a_change_of_hosts_and_records_loses_nothing_between_others(lab: Lab) -> None:
+    one, two = lab.station("a"), lab.station("b")
+    target = two.lease()
+    assert one.lease() is not None and target is not None
+    ping = one.start("ping", "-i", "0.05", target)
+    for number in range(20, 24):
+        lab.configure(f'[[host]]\nname = "web{number}"\naddress = "{lab.at(number)}"\naliases = ["www"]\n'
+                      f'[[record]]\nname = "@"\ntype = "TXT"\nvalue = "{number}"\n')
+        assert lab.ask("www") == [lab.at(number)]
+    ping.send_signal(signal.SIGINT)
+    told = ping.communicate(timeout=20)[0]
+    assert " 0% packet loss" in told, told
 
 
 def test_a_name_of_the_outside_is_refused(lab: Lab) -> None:

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
 
 from unit.examples import st
 from vdenet.model import names
+from vdenet.model.netboot import Netboot
 from vdenet.model.places import Places
 from vdenet.model.record import Record, RecordType
 from vdenet.model.segment import Host, Mode, OpenPort, Retiring, Segment
@@ -60,6 +61,9 @@ def segments(draw: st.DrawFn, name: str = "vdenet0") -> Segment:
         if fixed != address.ip and not seen & parts and (mac or label) and label not in aliases:
             seen |= parts
             hosts.append(Host(mac, label, fixed, tuple(aliases) if label or fixed else ()))
+    guest_dhcp = bool(hosts) and draw(st.booleans())
+    if guest_dhcp:
+        hosts[0] = replace(hosts[0], dhcp_server=True)
     first, last = sorted((draw(inside), draw(inside)))
     pool: tuple[IPv4Address, IPv4Address] | None = (first, last)
     if first <= address.ip <= last or draw(st.booleans()):
@@ -70,12 +74,18 @@ def segments(draw: st.DrawFn, name: str = "vdenet0") -> Segment:
     domain = f"{draw(labels)}.internal"
     return Segment(
         name, address, draw(st.none() | st.just(six)), mode, domain,
-        draw(st.integers(120, 604800)), draw(st.booleans()), pool, tuple(hosts),
+        3600 if guest_dhcp else draw(st.integers(120, 604800)), not guest_dhcp and draw(st.booleans()),
+        None if guest_dhcp else pool, tuple(hosts),
         tuple(draw(st.lists(st.builds(OpenPort, st.sampled_from(("tcp", "udp")), st.integers(1, 65535)), max_size=3))),
         draw(st.booleans()), draw(st.integers(2, 1024)), draw(st.none() | st.sampled_from(("alice", "b.o-b@example"))),
-        records=draw(records(domain, address, seen)), host_access=mode is not Mode.ISOLATED or draw(st.booleans()))
+        records=draw(records(domain, address, seen)), host_access=mode is not Mode.ISOLATED or draw(st.booleans()),
+        netboot=draw(st.none() | netboots), guest_dhcp=guest_dhcp)
 
 
+_files = st.none() | st.sampled_from(("pxelinux.0", "efi/grubx64.efi"))
+_urls = st.none() | st.sampled_from(("http://gateway.vdenet.internal:8080/a%20b.efi", "https://10.9.9.9/x?y=1&z=@"))
+netboots = st.builds(Netboot, st.sampled_from(("/srv/tftp", "/var/lib/tftp-boot/a")), _files, _files, _files, _files,
+                     _urls, _urls, _files | _urls)
 texts = st.text(st.characters(min_codepoint=32, max_codepoint=126, blacklist_characters='"\\'), min_size=1, max_size=255)
 
 

@@ -20,6 +20,7 @@ from vdenet.daemon.configuration import Configuration
 from vdenet.daemon.guests import GuestBook
 from vdenet.daemon.log import logger
 from vdenet.daemon.observe import observe
+from vdenet.daemon.serving import Servers
 from vdenet.effect import files
 from vdenet.effect.netlink import Netlink
 from vdenet.effect.perform import Hands
@@ -71,6 +72,7 @@ class Engine:
         self._departed: dict[str, int] = {}
         self.whereabouts: dict[str, dict[str, Place]] = {}
         """By segment and MAC: where guests were heard last; for `vdenet.daemon.whereabouts`."""
+        self._servers = Servers()
         self.on_step: Callable[[str], None] | None = None
         """For tests of crashes: called with each step's words before it is carried out."""
 
@@ -172,7 +174,8 @@ class Engine:
                               for guest in book.all()
                               if guest.tunnel is not None and guest.port is not None and guest.uid is not None),
                 retiring=tuple(served) if served is not None
-                else retiring.current(segment, self.places, time.time()))
+                else retiring.current(segment, self.places, time.time()),
+                dhcp_server=self._servers.find(segment, book, there))
             facts = host.facts(self.places, segment)
             others = [other for other in self.configuration.all() if other.name != segment.name]
             needed = (blueprint.shared_sysctls(other, facts) for other in others if other.sign in there)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from ipaddress import IPv4Address
 
-from vdenet.daemon import applying, confirming, recognising, retiring, whereabouts
+from vdenet.daemon import applying, confirming, netboot, recognising, retiring, whereabouts
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, label
 from vdenet.daemon.members import account_name, uid_of
@@ -132,6 +132,7 @@ def check(engine: Engine, segment: Segment) -> list[Finding]:
                                  f"tarr-steps reload {segment.name}") for step in _broken(plan)]
         except VdenetError as error:
             findings.append(Finding(error.code, Severity.ERROR, segment.name, str(error)))
+    findings += netboot.findings(segment)
     try:
         findings += conflict_text.firewall_findings(firewall.whole_ruleset(), segment,
                                                     uplink=conflicts.uplink(), bridged=conflicts.bridged())

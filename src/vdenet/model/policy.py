@@ -130,4 +130,21 @@ def _outside(policy: Policy, _who: str, before: Segment | None, after: Segment) 
                 key=name, name=value, allowed=listed(allowed))
 
 
-CHECKS: tuple[Check, ...] = (_owner, _address, _mode, _domain, _open, _guard, _outside)
+def _netboot(policy: Policy, _who: str, before: Segment | None, after: Segment) -> Iterable[str]:
+    root = after.netboot.root if after.netboot is not None else None
+    if root is None or (before is not None and before.netboot is not None and before.netboot.root == root):
+        return
+    if not any(root == allowed or root.startswith(allowed.rstrip("/") + "/") for allowed in policy.netboot):
+        yield _("netboot.root: {root} is not allowed; allowed is what is in: {directories}").format(
+            root=root, directories=listed(policy.netboot))
+
+
+def _guest_dhcp(_policy: Policy, who: str, before: Segment | None, after: Segment) -> Iterable[str]:
+    """Whom the others take their addresses from; on a member's own segment it is the member's affair."""
+    servers = [[(host.mac, host.name) for host in segment.hosts if host.dhcp_server] if segment is not None else []
+               for segment in (before, after)]
+    if after.owner != who and (changed(before, after, "guest_dhcp") or servers[0] != servers[1]):
+        yield _("dhcp: only root may let a guest serve on a segment of the admin's")
+
+
+CHECKS: tuple[Check, ...] = (_owner, _address, _mode, _domain, _open, _guard, _outside, _netboot, _guest_dhcp)

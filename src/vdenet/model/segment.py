@@ -7,6 +7,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 
 from vdenet.model.names import DEFAULT_SEGMENT
+from vdenet.model.netboot import Netboot
 from vdenet.model.record import Record, RecordType
 
 DEFAULT_DOMAIN = "vdenet.internal"
@@ -35,6 +36,8 @@ class Host:
     address: IPv4Address | None = None
     aliases: tuple[str, ...] = ()
     """Further labels for it in the segment's domain."""
+    dhcp_server: bool = False
+    """It serves DHCP on the segment, in place of the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,9 @@ class Segment:
     """Bridged: another program's bridge that is the segment."""
     openvswitch: str | None = None
     """Bridged: an Open vSwitch bridge that the segment is one Ethernet with."""
+    netboot: Netboot | None = None
+    guest_dhcp: bool = False
+    """A guest serves DHCP, the host that has `dhcp_server`; `dhcp` is off then."""
 
     @property
     def bridge(self) -> str:

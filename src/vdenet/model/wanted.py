@@ -62,6 +62,14 @@ class Tap:
 
 
 @dataclass(frozen=True, slots=True)
+class DhcpServer:
+    """The guest that may serve DHCP, and the port of the bridge on which it is."""
+
+    mac: str
+    port: str
+
+
+@dataclass(frozen=True, slots=True)
 class Directory:
     """A directory of ours: mode, group and account are part of what is promised about it.
 

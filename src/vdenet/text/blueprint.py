@@ -16,6 +16,7 @@ from vdenet.model.segment import MTU, Mode, Retiring, Segment
 from vdenet.model.tunnel import Tunnel
 from vdenet.model.wanted import (
     Bridge,
+    DhcpServer,
     Directory,
     File,
     Resolver,
@@ -64,6 +65,8 @@ class Guests:
     tunnels: tuple[Tunnel, ...] = ()
     """UDP tunnels of guests, each with its tap."""
     retiring: tuple[Retiring, ...] = field(default=())
+    dhcp_server: DhcpServer | None = None
+    """The one that serves DHCP in place of the host, where it is there."""
 
 
 def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) -> Wanted:
@@ -99,7 +102,8 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
                File(places.dnsmasq_addresses(segment.name), addresses_text, 0o640, DNS_ACCOUNT)),
         services=(vde.service(segment, places), dnsmasq.service(segment, config, hosts + addresses_text, places),
                   *(relay.service(tunnel) for tunnel in guests.tunnels)),
-        firewall=nftables.firewall(segment, old, mac, present, relay.rules(guests.tunnels, host.switch_uid)),
+        firewall=nftables.firewall(segment, old, mac, present, relay.rules(guests.tunnels, host.switch_uid),
+                                    guests.dhcp_server),
         server=str(segment.own.ip),
         domain=segment.domain,
         resolver=_resolver(segment, host),

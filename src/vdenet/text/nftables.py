@@ -21,9 +21,9 @@ from ipaddress import (
 
 from vdenet.errors import BadValue
 from vdenet.i18n import _
-from vdenet.model.names import segment_name
+from vdenet.model.names import mac_address, segment_name
 from vdenet.model.segment import Mode, Segment
-from vdenet.model.wanted import Address, Firewall
+from vdenet.model.wanted import Address, DhcpServer, Firewall
 
 _ICMPV6 = ("echo-request", "nd-router-solicit", "nd-neighbor-solicit", "nd-neighbor-advert",
            "mld-listener-report", "mld2-listener-report")
@@ -40,19 +40,20 @@ def table_name(segment: str) -> str:
 
 
 def firewall(segment: Segment, retiring: Sequence[IPv4Interface], bridge_mac: str,
-             ports: Sequence[str] | None = None, chains: str = "") -> Firewall:
+             ports: Sequence[str] | None = None, chains: str = "",
+             server: DhcpServer | None = None) -> Firewall:
     """The rule set; `retiring` are earlier addresses that are still served.
 
     `ports` is for kernels that cannot match the bridge a frame came in by (no nft_meta_bridge): the names
     of the ports that are there now, for the guard to list. None where the kernel can. `chains` go into the
-    inet table besides.
+    inet table besides. `server` is the guest that may serve DHCP.
     """
     name = table_name(segment.name)
     own4 = (segment.own, *retiring)
     tables = (("inet", name), ("bridge", name))
     own6 = [segment.address6.ip] if segment.address6 is not None else []
     text = _without(tables) + _inet(segment, name, own4, chains)
-    text += _bridge(segment, name, [a.ip for a in own4], own6, bridge_mac, _where(segment.bridge, ports, ()))
+    text += _bridge(segment, name, [a.ip for a in own4], own6, bridge_mac, _where(segment.bridge, ports, ()), server)
     return Firewall(segment.name, tables, text)
 
 
@@ -128,6 +129,11 @@ def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface], chains: st
     input6 = "" if v6 is None else f"""
 		ip6 daddr {{ {v6.ip}, fe80::/10, ff02::/16 }} udp dport {{ 53, 547 }} accept
 		ip6 daddr {{ {v6.ip}, fe80::/10 }} tcp dport 53 accept"""
+    # Where a guest serves, no other server of this host is to answer.
+    dhcp = "" if segment.guest_dhcp else "udp dport 67 accept\n\t\t"
+    # The server begins from a port of its own, so the rest of a transfer is established (RFC 1350, section 4).
+    tftp = f"\n\t\tip daddr {addresses} udp dport 69 accept" \
+        if segment.netboot is not None and segment.netboot.root is not None else ""
     opened = "".join(f"\n\t\t{port.protocol} dport {port.port} accept" for port in segment.open_ports)
     if segment.mode is Mode.ISOLATED:
         leave, enter = "", ""
@@ -146,17 +152,15 @@ def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface], chains: st
 	}}
 """
     services = f"""ct state established,related accept
-		udp dport 67 accept
-		ip daddr {addresses} udp dport 53 accept
-		ip daddr {addresses} tcp dport 53 accept{input6}
+		{dhcp}ip daddr {addresses} udp dport 53 accept
+		ip daddr {addresses} tcp dport 53 accept{tftp}{input6}
 		icmp type echo-request accept
 		icmpv6 type {{ {", ".join(_ICMPV6)} }} accept{opened}"""
     output = ""
     if not segment.host_access:
         # Not by connection: an established one would outlive the change that forbids it.
-        services = f"""udp dport 67 accept
-		ip daddr {addresses} udp dport 53 accept
-		ip daddr {addresses} tcp dport 53 accept{input6}
+        services = f"""{dhcp}ip daddr {addresses} udp dport 53 accept
+		ip daddr {addresses} tcp dport 53 accept{tftp}{input6}
 		icmpv6 type {{ {", ".join(_ICMPV6[1:])} }} accept"""
         output = f"""
 	chain output {{
@@ -165,7 +169,7 @@ def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface], chains: st
 	}}
 
 	chain host_to_guests {{
-		udp sport {{ 53, 67, 547 }} accept
+		udp sport {{ 53, 67, {tftp and "69, "}547 }} accept
 		tcp sport 53 accept
 		icmpv6 type {{ {", ".join(_ICMPV6_OUT)} }} accept
 		drop
@@ -201,7 +205,7 @@ def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface], chains: st
 
 
 def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Address], others6: Sequence[IPv6Address],
-            bridge_mac: str, where: str) -> str:
+            bridge_mac: str, where: str, server: DhcpServer | None = None) -> str:
     own6 = [link_local(bridge_mac), *others6]
     addresses = _set(own4)
     arp = f"\n\t\tether type arp arp saddr ip {addresses} drop" if own4 else ""
@@ -212,10 +216,18 @@ def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Address], others6: S
     # What the rules cannot look into does not pass: IP behind an LLC/SNAP header (RFC 1042), and a first IPv6
     # fragment that ends before its headers do (RFC 7112): of one nft tells no protocol, of another it tells a
     # protocol whose ports or type it cannot read. Later fragments are nothing without the first.
-    guard = ""
+    guard, only = "", ""
+    if server is not None:
+        # Nobody else is heard under its address; what it says still passes the rules on addresses. 4011 is where
+        # it tells a PXE client more than DHCP has room for (PXE 2.1, section 2.2.3).
+        at, mac = _quoted(server.port), mac_address(server.mac)
+        only = f"""
+		ether saddr {mac} iifname != {at} drop"""
+        guard = f"""
+		ether type ip iifname {at} ether saddr {mac} udp sport {{ 67, 4011 }} udp dport 68 accept"""
     if segment.guard:
         # Clients take an answer from whatever port it comes.
-        guard = """
+        guard += """
 		udp sport { 67, 547 } drop
 		udp dport { 68, 546 } drop
 		icmpv6 type { nd-router-advert, nd-redirect } drop
@@ -228,7 +240,7 @@ def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Address], others6: S
 
 	chain from_guests {{
 		ether type {{ 8021q, 8021ad }} drop
-		ether saddr {bridge_mac} drop
+		ether saddr {bridge_mac} drop{only}
 		ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 drop
 		ether type < 0x0600 @ll,112,48 0xaaaa03000000 drop
 		ether type ip6 jump whole{arp}

@@ -10,8 +10,9 @@ from hypothesis import given
 
 from unit.examples import st
 from unit.samples import PLAIN, segments
+from vdenet.model.netboot import Netboot
 from vdenet.model.policy import DEFAULT, Policy, may_change, refusals
-from vdenet.model.segment import Mode, OpenPort, Segment
+from vdenet.model.segment import Host, Mode, OpenPort, Segment
 
 MINE = replace(PLAIN, name="lab", domain="lab.internal", owner="alice")
 NARROW = Policy(pools=(IPv4Network("10.84.0.0/16"),), modes=(Mode.ISOLATED,), domains=("lab.example",),
@@ -84,3 +85,22 @@ def test_nobody_becomes_or_makes_another_the_owner(before: Segment, after: Segme
         assert after.owner == before.owner
     if not refusals(DEFAULT, who, None, after):
         assert after.owner == who
+
+
+def test_netboot_serves_only_what_the_admin_lets_members_serve() -> None:
+    policy = Policy(netboot=("/srv/tftp",))
+    for root, why in (("/srv/tftp", []), ("/srv/tftp/alice", []), ("/srv/tftp-secret", ["netboot.root"]),
+                      ("/srv", ["netboot.root"]), ("/etc", ["netboot.root"])):
+        boots = replace(MINE, netboot=Netboot(root))
+        assert refused(MINE, boots, policy) == why
+        assert refused(MINE, boots, DEFAULT) == ["netboot.root"], "nothing, unless the admin says so"
+        assert refused(boots, replace(boots, netboot=Netboot(root, "pxelinux.0")), DEFAULT) == [], "as it was"
+    assert refused(MINE, replace(MINE, netboot=Netboot(http="http://10.9.9.9/boot.efi")), DEFAULT) == []
+
+
+def test_who_serves_dhcp_on_the_segment_of_the_admin_is_the_admins_affair() -> None:
+    served = {"dhcp": False, "guest_dhcp": True, "hosts": (Host(None, "pxe", dhcp_server=True),)}
+    assert refused(PLAIN, replace(PLAIN, **served), DEFAULT) == ["dhcp"]  # type: ignore[arg-type]
+    other = replace(PLAIN, dhcp=False, guest_dhcp=True, hosts=(Host(None, "mine", dhcp_server=True),))
+    assert refused(replace(PLAIN, **served), other, DEFAULT) == ["dhcp"]  # type: ignore[arg-type]
+    assert refused(MINE, replace(MINE, **served), DEFAULT) == []  # type: ignore[arg-type]

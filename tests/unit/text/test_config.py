@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from unit.samples import NOT_WORDS, addresses, segments
 from vdenet.errors import BadConfig, BadValue, Refused, VdenetError
+from vdenet.model.netboot import Netboot
 from vdenet.model.record import Record, RecordType
 from vdenet.model.segment import Host, Mode, OpenPort, Segment
 from vdenet.text import config
@@ -338,6 +339,7 @@ def as_file(segment: Segment, style: int) -> str:
 
 @given(segments(), addresses(), st.integers(0, 7))
 def test_any_file_with_any_address(segment: Segment, address: IPv4Interface, style: int) -> None:
+    segment = replace(segment, hosts=tuple(replace(host, dhcp_server=False) for host in segment.hosts))
     text = as_file(segment, style)
     before = config.parse(text, segment.name, "lab.toml")
     assert (before.address, before.dhcp_range, before.hosts) == (segment.address, segment.dhcp_range, segment.hosts)
@@ -456,3 +458,53 @@ def test_records_move_with_the_network() -> None:
             'value = "6.6.6.6"\n[[record]]\nname = "10.83.14.8"\ntype = "PTR"\nvalue = "x"\n')
     after = config.with_address(text, parse(text), IPv4Interface("192.168.7.1/24"))
     assert after == text.replace("10.83.14.", "192.168.7.")
+
+
+# --- boot from the network, a guest that serves DHCP ---------------------------------------------------------
+
+def test_netboot() -> None:
+    assert parse(MINIMAL).netboot is None
+    assert parse(f'{MINIMAL}[netboot]\nroot = "/srv/tftp"\nbios = "pxelinux.0"\nuefi = "efi/grubx64.efi"\n'
+                 'http = "http://10.9.9.9:8080/boot.efi"\nipxe = "https://boot.example/menu.ipxe?a=b"\n').netboot == Netboot(
+        "/srv/tftp", "pxelinux.0", "efi/grubx64.efi", http="http://10.9.9.9:8080/boot.efi",
+        ipxe="https://boot.example/menu.ipxe?a=b")
+
+
+@pytest.mark.parametrize(("text", "place", "why"), (
+    ("", "2:1", "it says nothing"),
+    ('bios = "pxelinux.0"', "3:1", "needs root"),
+    ('ipxe = "boot.ipxe"', "3:1", "needs root"),
+    *((f'root = "{root}"', "3:1", "an absolute path") for root in (
+        "", "/", "srv/tftp", "/srv/../etc", "/srv/tftp/", "/srv//tftp", "/srv/./tftp", "/srv/.ssh", "/srv/t,p", "/srv/a b",
+        "/srv/t\\n", "/srv/é")),
+    *((f'root = "/srv/tftp"\nbios = "{name}"', "4:1", "a file below root") for name in (
+        "", "/etc/passwd", "../passwd", "a/../b", "a//b", "a,10.6.6.6", "a b", "-x", "x" * 128, "http://10.9.9.9/x")),
+    *((f'http = "{url}"', "3:1", "expected a URL") for url in (
+        "boot.efi", "ftp://10.9.9.9/x", "http://10.9.9.9", "http://10.9.9.9/a,b", "http://10.9.9.9/a b",
+        "http://10.9.9.9/a#b", "http://" + "x" * 120 + "/y", "http://u:p@10.9.9.9/x")),
+    ('root = "/srv/tftp"\nmenu = "x"', "4:1", "no such key"),
+))
+def test_what_netboot_cannot_be(text: str, place: str, why: str) -> None:
+    with pytest.raises(BadConfig, match=why) as caught:
+        parse(f"{MINIMAL}[netboot]\n{text}\n")
+    assert caught.value.data["where"] == f"lab.toml:{place}"
+
+
+def test_a_guest_that_serves_dhcp() -> None:
+    segment = parse(f'{MINIMAL}dhcp = "guest"\n[[host]]\nname = "pxe"\ndhcp_server = true\n')
+    assert segment.guest_dhcp and not segment.dhcp and segment.hosts == (Host(None, "pxe", dhcp_server=True),)
+
+
+@pytest.mark.parametrize(("text", "place", "why"), (
+    ('dhcp = "guest"\n', "2:1", r"needs a \[\[host\]\]"),
+    ('dhcp = "off"\n', "2:1", "expected a table"),
+    ("dhcp = true\n", "2:1", "expected a table"),
+    ('[[host]]\nname = "pxe"\ndhcp_server = true\n', "4:1", "needs dhcp ="),
+    ('dhcp = "guest"\n[[host]]\nname = "a"\ndhcp_server = true\n[[host]]\nname = "b"\ndhcp_server = true\n', "8:1",
+     "another host"),
+    ('dhcp = "guest"\n[[host]]\nname = "a"\ndhcp_server = 1\n', "5:1", "true or false"),
+))
+def test_what_such_a_guest_cannot_be(text: str, place: str, why: str) -> None:
+    with pytest.raises(BadConfig, match=why) as caught:
+        parse(MINIMAL + text)
+    assert caught.value.data["where"] == f"lab.toml:{place}"

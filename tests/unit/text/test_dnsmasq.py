@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from unit.samples import NOT_WORDS, PLACES, PLAIN, segments, surroundings
 from vdenet.errors import BadValue
 from vdenet.model.names import RESERVED_LABELS
+from vdenet.model.netboot import Netboot
 from vdenet.model.places import Places
 from vdenet.model.segment import Host, Mode, Segment
 from vdenet.text import blueprint, dnsmasq
@@ -39,8 +40,9 @@ def test_every_line_is_one_plain_directive(
     assert text.endswith("\n")
     assert [line for line in text.splitlines() if not LINE.fullmatch(line)] == []
     keys = {line.partition("=")[0] for line in text.splitlines()}
-    assert not keys & {"server", "conf-file", "conf-dir", "dhcp-script", "enable-tftp", "user",
+    assert not keys & {"server", "conf-file", "conf-dir", "dhcp-script", "user",
                        "port", "log-facility"}
+    assert ("enable-tftp" in keys) == (segment.netboot is not None and segment.netboot.root is not None)
     assert "bind-dynamic" in keys and f"interface={segment.bridge}" in text.splitlines()
 
 
@@ -73,6 +75,50 @@ def test_injection_into_the_configuration(word: str) -> None:
     if not re.fullmatch(r"[\w./-]*", word, re.ASCII):
         with pytest.raises(BadValue):
             dnsmasq.config(PLAIN, [], Places(etc=PurePosixPath(f"/etc/{word}")))
+
+
+# --- boot from the network ----------------------------------------------------------------------------
+
+def boots(**keys: str) -> list[str]:
+    before = set(lines(PLAIN))
+    return [line for line in lines(replace(PLAIN, netboot=Netboot(**keys))) if line not in before]
+
+
+def test_netboot_is_off() -> None:
+    assert not [line for line in lines(PLAIN) if "tftp" in line or "dhcp-boot" in line]
+
+
+def test_each_kind_of_client_gets_its_own() -> None:
+    assert boots(root="/srv/tftp", bios="pxelinux.0", uefi="grubx64.efi") == [
+        "enable-tftp", "tftp-no-fail", "tftp-root=/srv/tftp",
+        "dhcp-match=set:bios,option:client-arch,0", "dhcp-boot=tag:bios,pxelinux.0",
+        "dhcp-match=set:uefi,option:client-arch,7", "dhcp-match=set:uefi,option:client-arch,9",
+        "dhcp-boot=tag:uefi,grubx64.efi"]
+    assert boots(http="http://10.9.9.9/boot.efi") == [
+        "dhcp-match=set:http,option:client-arch,16", "dhcp-option-force=tag:http,60,HTTPClient",
+        "dhcp-boot=tag:http,http://10.9.9.9/boot.efi"]
+
+
+def test_ipxe_is_not_given_itself() -> None:
+    assert boots(root="/srv/tftp", bios="undionly.kpxe", ipxe="boot.ipxe")[3:] == [
+        "dhcp-match=set:ipxe,175", "dhcp-boot=tag:ipxe,boot.ipxe",
+        "dhcp-match=set:bios,option:client-arch,0", "dhcp-boot=tag:bios,tag:!ipxe,undionly.kpxe"]
+
+
+def test_where_a_guest_serves_dhcp_only_tftp_is_ours() -> None:
+    segment = replace(PLAIN, dhcp=False, guest_dhcp=True, netboot=Netboot("/srv/tftp", "pxelinux.0"))
+    text = lines(segment)
+    assert text[-3:] == ["enable-tftp", "tftp-no-fail", "tftp-root=/srv/tftp"]
+    assert not any(line.startswith(("dhcp-boot", "dhcp-match")) for line in text)
+
+
+@pytest.mark.parametrize("word", NOT_WORDS, ids=ascii)
+def test_injection_into_netboot(word: str) -> None:
+    if re.fullmatch(r"[A-Za-z0-9._~/%+@=&?:-]+", word, re.ASCII):
+        return  # a plain word, whatever it means: config refuses it where it is no path
+    for key in ("root", "bios", "http", "ipxe"):
+        with pytest.raises(BadValue):
+            boots(**{"root": "/srv/tftp", key: word})
 
 
 # --- the hosts file -----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from vdenet.errors import BadValue
 from vdenet.i18n import _
 from vdenet.model import names
 from vdenet.model.segment import DEFAULT_SWITCH_PORTS, Mode, OpenPort, Segment, default_domain
-from vdenet.text.config import bridged, dhcp, hosts, records
+from vdenet.text.config import bridged, dhcp, hosts, netboot, records
 from vdenet.text.config.editing import initial, with_address
 from vdenet.text.config.emitting import emit
 from vdenet.text.config.reader import Reader, load
@@ -25,11 +25,12 @@ __all__ = ["KEYS", "emit", "load", "mode", "parse", "initial", "with_address"]
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "": ("address", "address6", "mode", "host_access", "uplink", "adopt", "openvswitch",
-         "domain", "guard", "open", "owner"),
+         "domain", "guard", "open", "owner", "dhcp"),
     "[dhcp]": dhcp.KEYS,
     "[switch]": ("ports",),
     "[[host]]": hosts.KEYS,
     "[[record]]": records.KEYS,
+    "[netboot]": netboot.KEYS,
 }
 """What may stand in each table; vdenet.toml(5) has a section for each."""
 
@@ -74,13 +75,15 @@ def _segment(reader: Reader, name: str, table: Mapping[str, Any]) -> Segment:
     host_access = reader.boolean(table, "host_access", True)
     if not host_access and mode is not Mode.ISOLATED:
         raise reader.bad("host_access", _("only a segment of mode \"isolated\" can keep its guests from the host"))
-    serving = reader.table(table, "dhcp")
+    serving = dhcp.table(reader, table)
     reader.known(serving, dhcp.KEYS, "dhcp.")
     segment = Segment(
         name=name, address=address, address6=address6, mode=mode, domain=domain,
-        lease_seconds=dhcp.lease(reader, serving), dhcp=reader.boolean(serving, "enabled", True, "dhcp."),
+        lease_seconds=dhcp.lease(reader, serving), dhcp=dhcp.enabled(reader, serving), guest_dhcp=dhcp.by_guest(table),
         dhcp_range=dhcp.pool(reader, serving, address), hosts=hosts.read(reader, table, name, address),
-        open_ports=_open(reader, table), guard=guard, switch_ports=ports, owner=owner, host_access=host_access)
+        open_ports=_open(reader, table), guard=guard, switch_ports=ports, owner=owner, host_access=host_access,
+        netboot=netboot.read(reader, table))
+    dhcp.refuse_strange_servers(reader, segment)
     return replace(segment, records=records.read(reader, table, segment))
 
 

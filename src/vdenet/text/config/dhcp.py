@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 from vdenet.i18n import _
-from vdenet.model.segment import DEFAULT_LEASE_SECONDS
+from vdenet.model.segment import DEFAULT_LEASE_SECONDS, Segment
 from vdenet.text.config.reader import Reader
 
 KEYS = ("enabled", "range", "lease")
@@ -17,6 +17,41 @@ MIN_LEASE, MAX_LEASE = 120, 7 * 86400
 """Seconds. dnsmasq itself goes no lower than two minutes."""
 _DURATION = re.compile(r"([1-9][0-9]{0,6})([smhd]?)", re.ASCII)
 _UNIT = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+BY_GUEST = "guest"
+"""In place of the table: a guest serves DHCP."""
+
+
+def table(reader: Reader, whole: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The table [dhcp]; empty where it is missing, and where a guest serves in its place."""
+    value = whole.get("dhcp", {})
+    if isinstance(value, dict):
+        return value
+    if value != BY_GUEST:
+        raise reader.bad("dhcp", _("expected a table, [dhcp], or dhcp = \"guest\""))
+    return {"enabled": False}
+
+
+def by_guest(whole: Mapping[str, Any]) -> bool:
+    """Whether a guest serves DHCP."""
+    return whole.get("dhcp") == BY_GUEST
+
+
+def enabled(reader: Reader, dhcp: Mapping[str, Any]) -> bool:
+    """Whether the host serves DHCP."""
+    return reader.boolean(dhcp, "enabled", True, "dhcp.")
+
+
+def refuse_strange_servers(reader: Reader, segment: Segment) -> None:
+    """Raises `BadConfig` unless exactly one host serves DHCP where a guest is to, and none elsewhere."""
+    servers = [nth for nth, host in enumerate(segment.hosts) if host.dhcp_server]
+    if segment.guest_dhcp and not servers:
+        raise reader.bad("dhcp", _("dhcp = \"guest\" needs a [[host]] with dhcp_server = true"))
+    if servers and not segment.guest_dhcp:
+        raise reader.bad("host.dhcp_server", _("it needs dhcp = \"guest\""), servers[0])
+    if len(servers) > 1:
+        raise reader.bad("host.dhcp_server", _("another host serves DHCP already"), servers[1])
 
 
 def lease(reader: Reader, dhcp: Mapping[str, Any]) -> int:

@@ -15,17 +15,23 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from typing import Any
 
 from vdenet.model.segment import OpenPort, Segment
+from vdenet.text.config import dhcp
 
 _ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "dhcp": ("[dhcp]", "enabled"),
+    "guest_dhcp": ("", "dhcp"),
     "dhcp_range": ("[dhcp]", "range"),
     "lease_seconds": ("[dhcp]", "lease"),
     "switch_ports": ("[switch]", "ports"),
     "open_ports": ("", "open"),
     "hosts": ("[[host]]", ""),
     "records": ("[[record]]", ""),
+    "netboot": ("[netboot]", ""),
 }
 """Field to table and key, where that is not the segment's own key of the same name."""
+
+_BY_GUEST = ("dhcp", "guest_dhcp")
+"""One key says both."""
 
 _ALWAYS = ("mode", "domain")
 """Written even when it is the default: a reader looks for it."""
@@ -38,12 +44,16 @@ def emit(segment: Segment, comment: str = "") -> str:
     tables: dict[str, list[str]] = {"": [f"# {line}".rstrip() + "\n" for line in comment.splitlines()]}
     for field in fields(segment):
         value = getattr(segment, field.name)
+        if segment.guest_dhcp and field.name in _BY_GUEST:
+            value = dhcp.BY_GUEST if field.name == "guest_dhcp" else _default(field)
         if field.name == "name" or value is None or (field.name not in _ALWAYS and value == _default(field)):
             continue
         table, key = _ELSEWHERE.get(field.name, ("", field.name))
         if table.startswith("[["):
             for entry in value:
                 tables.setdefault(table, []).append(f"\n{table}\n" + "".join(_entry(entry)))
+        elif is_dataclass(value) and not key:
+            tables[table] = [f"\n{table}\n", *_entry(value)]
         else:
             tables.setdefault(table, [f"\n{table}\n"] if table else []).append(f"{key} = {toml(value)}\n")
     # A table ends only where another begins.

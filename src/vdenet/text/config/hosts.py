@@ -11,7 +11,7 @@ from vdenet.model import names
 from vdenet.model.segment import Host
 from vdenet.text.config.reader import Reader
 
-KEYS = ("mac", "name", "address", "aliases")
+KEYS = ("mac", "name", "address", "aliases", "dhcp_server")
 
 
 def read(reader: Reader, table: Mapping[str, Any], segment: str, address: IPv4Interface) -> tuple[Host, ...]:
@@ -43,7 +43,7 @@ def _host(reader: Reader, entry: Mapping[str, Any], segment: str, address: IPv4I
         raise reader.bad("host.aliases", _("they need a name or an address to stand for"), nth)
     if name is not None and name in aliases:
         raise reader.bad("host.aliases", _("{name!r} is its name").format(name=name), nth)
-    return Host(mac, name, fixed, aliases)
+    return Host(mac, name, fixed, aliases, reader.boolean(entry, "dhcp_server", False, "host.", nth))
 
 
 def _aliases(reader: Reader, entry: Mapping[str, Any], segment: str, nth: int) -> tuple[str, ...]:

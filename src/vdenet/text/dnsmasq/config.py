@@ -9,7 +9,7 @@ from vdenet.model.names import RESERVED_LABELS, domain_name, guest_name, segment
 from vdenet.model.places import DNS_ACCOUNT, GROUP, Places
 from vdenet.model.segment import Mode, Segment
 from vdenet.model.wanted import Service
-from vdenet.text.dnsmasq import ranges, records
+from vdenet.text.dnsmasq import netboot, ranges, records
 from vdenet.text.dnsmasq.hosts import RESERVED
 from vdenet.text.dnsmasq.words import word
 
@@ -61,9 +61,14 @@ def config(segment: Segment, host_names: Sequence[str], places: Places,
     if segment.address6 is not None:
         lines.append(f"host-record=gateway.{domain},{segment.address6.ip}")
     lines += records.directives(segment, host_names)
+    if segment.dhcp or segment.address6 is not None:
+        # Its default is not for this account to write, and it wants one for router advertisements too.
+        lines.append(f"dhcp-leasefile={word(places.leases(segment.name))}")
     lines += _dhcp(segment, host_names, places) if segment.dhcp else []
     if segment.address6 is not None:
         lines += _router_advertisement(segment)
+    if segment.netboot is not None:
+        lines += netboot.directives(segment.netboot, segment.dhcp, not segment.host_access)
     return "\n".join(lines) + "\n"
 
 
@@ -72,7 +77,6 @@ def _dhcp(segment: Segment, host_names: Sequence[str], places: Places) -> list[s
     lines = [
         "dhcp-authoritative",
         *ranges.ipv4(segment.own, segment.pool, segment.lease_seconds),
-        f"dhcp-leasefile={word(places.leases(segment.name))}",
         f"dhcp-hostsfile={word(places.dnsmasq_hosts(segment.name))}",
         f"dhcp-lease-max={MAX_LEASES}",
         # A reservation is by MAC and must survive a guest's new client id (a cloned machine-id).
