@@ -17,6 +17,12 @@ __tarr_steps_guests()
     case $1 in
         virtualbox) VBoxManage -q list vms 2>/dev/null | sed -n 's/^"\([^ "]*\)" {.*/\1/p' ;;
         lxc) lxc-ls -1 2>/dev/null ;;
+        libvirt)
+            {
+                virsh --quiet --connect qemu:///session list --all --name
+                virsh --quiet --readonly --connect qemu:///system list --all --name
+            } 2>/dev/null | sed '/ /d'
+            ;;
         incus) incus list --columns=n --format=csv 2>/dev/null ;;
         podman) podman ps --format='{{.Names}}' 2>/dev/null ;;
         nspawn) machinectl list-images --no-legend 2>/dev/null | cut -d ' ' -f 1 ;;
@@ -37,7 +43,7 @@ _tarr_steps()
     local verbs="start stop reload check list ip join leave plan apply segment export"
     local old="--start --stop --reload --check --list --ip"
     local common="--segment --json --quiet --help"
-    local kinds="qemu run virtualbox lxc incus vmware podman nspawn"
+    local kinds="qemu run virtualbox lxc libvirt incus vmware podman nspawn"
 
     local at verb="" word="" values=0
     for ((at = 1; at < cword; at++)); do
@@ -49,7 +55,7 @@ _tarr_steps()
                 fi
                 return
                 ;;
-            --segment | --name | --mac | --model | --tap | --via | --nic | --port | --address | --mode | --confirm) ((at++)) ;;
+            --segment | --name | --mac | --model | --tap | --via | --nic | --port | --connect | --address | --mode | --confirm) ((at++)) ;;
             --start | -st | --stop | -sp | --reload | -r | --check | -c) verb=start ;;
             --list | --liste | -l) verb=list ;;
             --ip | -ip) verb=ip ;;
@@ -78,6 +84,10 @@ _tarr_steps()
             mapfile -t COMPREPLY < <(compgen -W "bridge vde udp" -- "$cur")
             return
             ;;
+        --connect)
+            mapfile -t COMPREPLY < <(compgen -W "qemu:///session qemu:///system" -- "$cur")
+            return
+            ;;
         --mode)
             mapfile -t COMPREPLY < <(compgen -W "nat routed isolated" -- "$cur")
             return
@@ -96,17 +106,18 @@ _tarr_steps()
             case $word in
                 "") choice="$kinds --help" ;;
                 qemu) choice="$common --name --mac --model --print --tap --dry-run --" ;;
-                virtualbox | lxc | incus | vmware | podman | nspawn)
+                virtualbox | lxc | libvirt | incus | vmware | podman | nspawn)
                     choice="$common --name --dry-run"
                     [[ $word == podman || $word == nspawn ]] || choice+=" --nic"
                     [[ $word != virtualbox ]] || choice+=" --via --port"
+                    [[ $word != libvirt ]] || choice+=" --connect"
                     ((values > 1)) || choice+=" $(__tarr_steps_guests "$word")"
                     ;;
                 *) choice="$common --name --mac --" ;;
             esac
             ;;
         leave)
-            choice="$common --dry-run"
+            choice="$common --connect --dry-run"
             case $word:$values in
                 :*) choice+=" $kinds" ;;
                 *:1) choice+=" $(__tarr_steps_guests "$word")" ;;

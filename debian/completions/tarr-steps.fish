@@ -17,6 +17,12 @@ function __tarr_steps_lxc
     lxc-ls -1 2>/dev/null
 end
 
+function __tarr_steps_libvirt
+    # The names of the user's domains, and of the system's.
+    virsh --quiet --connect qemu:///session list --all --name 2>/dev/null
+    virsh --quiet --readonly --connect qemu:///system list --all --name 2>/dev/null
+end
+
 function __tarr_steps_incus
     # The names of the instances of the user's project.
     incus list --columns=n --format=csv 2>/dev/null
@@ -53,9 +59,9 @@ set -l verbs start stop reload check list ip join leave plan apply segment expor
 set -l none "__tarr_steps_before_command; and not __fish_seen_subcommand_from $verbs"
 set -l join "__tarr_steps_before_command; and __fish_seen_subcommand_from join"
 set -l virtualbox "__fish_seen_subcommand_from virtualbox"
-set -l adapters "__fish_seen_subcommand_from virtualbox lxc incus vmware"
-set -l existing "__fish_seen_subcommand_from virtualbox lxc incus vmware podman nspawn"
-set -l kinds "__fish_seen_subcommand_from join leave; and not __fish_seen_subcommand_from qemu run virtualbox lxc incus vmware podman nspawn"
+set -l adapters "__fish_seen_subcommand_from virtualbox lxc libvirt incus vmware"
+set -l existing "__fish_seen_subcommand_from virtualbox lxc libvirt incus vmware podman nspawn"
+set -l kinds "__fish_seen_subcommand_from join leave; and not __fish_seen_subcommand_from qemu run virtualbox lxc libvirt incus vmware podman nspawn"
 
 complete -c tarr-steps -n __tarr_steps_before_command -f
 
@@ -96,7 +102,7 @@ complete -c tarr-steps -n '__fish_seen_subcommand_from apply' -l confirm -x -d '
 complete -c tarr-steps -n '__fish_seen_subcommand_from apply' -l confirmed -d 'keep the change that waits'
 complete -c tarr-steps -n '__fish_seen_subcommand_from apply' -l rollback -d 'take the change that waits back'
 complete -c tarr-steps -n '__fish_seen_subcommand_from export' -l canonical -d 'without comments and defaults'
-complete -c tarr-steps -n $kinds -a 'qemu run virtualbox lxc incus vmware podman nspawn'
+complete -c tarr-steps -n $kinds -a 'qemu run virtualbox lxc libvirt incus vmware podman nspawn'
 
 complete -c tarr-steps -n $join -l name -x -d 'its name on the segment'
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu run" -l mac -x -d 'its MAC address'
@@ -107,6 +113,8 @@ complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l tap -
 complete -c tarr-steps -n "$virtualbox" -a '(__tarr_steps_virtualbox)'
 complete -c tarr-steps -n "$join; and $virtualbox" -l via -x -a 'bridge vde udp' -d 'how to join'
 complete -c tarr-steps -n "__fish_seen_subcommand_from lxc" -a '(__tarr_steps_lxc)'
+complete -c tarr-steps -n "__fish_seen_subcommand_from libvirt" -a '(__tarr_steps_libvirt)'
+complete -c tarr-steps -n "__fish_seen_subcommand_from libvirt" -l connect -x -a 'qemu:///session qemu:///system' -d 'which libvirt'
 complete -c tarr-steps -n "__fish_seen_subcommand_from incus" -a '(__tarr_steps_incus)'
 complete -c tarr-steps -n "__fish_seen_subcommand_from podman" -a '(__tarr_steps_podman)'
 complete -c tarr-steps -n "__fish_seen_subcommand_from nspawn" -a '(__tarr_steps_nspawn)'

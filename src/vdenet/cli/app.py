@@ -95,8 +95,6 @@ def _join() -> typer.Typer:
     for kind in kinds.TABLE:
         join.command(kind, help=_("Put a {kind} guest that exists on the segment.").format(kind=kind))(
             existing.join(kind))
-    for kind in joining.LATER:
-        join.command(kind, hidden=True, context_settings=_ANYTHING)(joining.join_later(kind))
     return join
 
 

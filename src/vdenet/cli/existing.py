@@ -23,6 +23,8 @@ NIC = typer.Option(None, "--nic", metavar="N", min=0, max=255, show_default=Fals
                    help=_("Which of its network adapters to use; the first that is free when not given."))
 PORT = typer.Option(None, "--port", metavar="N", min=1, max=1024, show_default=False,
                     help=_("Which port of the VDE switch; any when not given."))
+CONNECT = typer.Option(None, "--connect", metavar="URI", show_default=False, help=_(
+    "libvirt: qemu:///session or qemu:///system; the one that has the guest when not given."))
 DRY_RUN = typer.Option(False, "--dry-run", help=_("Change nothing: print what would be done."))
 
 
@@ -44,18 +46,26 @@ def join(kind: str) -> Callable[..., None]:
                quiet: bool = options.QUIET) -> None:
         _join(kind, guest, name, Wish(), segment, dry_run, Output(json, quiet))
 
+    def connected(guest: str = GUEST, name: Optional[str] = NAME, nic: Optional[int] = NIC,
+                  uri: Optional[str] = CONNECT, dry_run: bool = DRY_RUN,
+                  segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
+                  quiet: bool = options.QUIET) -> None:
+        _join(kind, guest, name, Wish(nic=nic, connect=uri), segment, dry_run, Output(json, quiet))
+
     if kind in kinds.SWITCHABLE:
         return switchable
     if kind in kinds.SINGLE:
         return single
+    if kind in kinds.CONNECTED:
+        return connected
     return plain
 
 
-def leave(kind: str, guest: str, segment: str, dry_run: bool, output: Output) -> None:
+def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, output: Output) -> None:
     """Take a guest of one of these kinds off the segment."""
     from vdenet.cli import guests
 
-    guests.leave(kind, checked(guest), segment, dry_run, output)
+    guests.leave(kind, checked(guest), uri, segment, dry_run, output)
 
 
 def checked(guest: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,10 @@ from vdenet.model.names import derived_mac, port_name
 from vdenet.model.report import SegmentReport, State
 
 
+_PATIENCE = 10
+"""Seconds for a guest's own system to let go of a card."""
+
+
 def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_run: bool,
          output: Output) -> None:
     """Put the guest on the segment. Raises what the kind, the tools and the daemon raise."""
@@ -32,11 +37,14 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
         where = _segment(daemon, segment)
         if where.state is State.DOWN:
             raise SegmentDown(what=_("join"), segment=segment)
-        looked_up = kinds.look_up(kind, guest)
+        looked_up = kinds.look_up(kind, guest, wish.connect)
         found = looked_up.found(wish, where.bridge, where.switch)
         earlier = memory.load(kind, segment, looked_up.id)
         label = name or (earlier.name if earlier else found.label)
-        _require_free(where, label, found, earlier)
+        gone = _predecessor(kind, segment, label, guest, looked_up.id, wish.connect)
+        if gone is None:
+            _require_free(where, label, found, earlier)
+        _require_not_another(kind, segment, label, looked_up.id, gone)
         if dry_run:
             mac = found.mac or derived_mac(segment, str(os.getuid()), label)
             reserved = {"name": label, "mac": mac, "fqdn": f"{label}.{where.domain}",
@@ -61,6 +69,8 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
             raise
         if not dry_run and earlier is not None and earlier.name != label:
             daemon.call("Leave", segment=segment, name=earlier.name, kind=kind)
+        if not dry_run and gone is not None:
+            memory.forget(kind, segment, gone.id)
     _tell(kind, guest, reserved, segment, joining, found.running, dry_run, output)
 
 
@@ -94,6 +104,23 @@ def _ports(reserved: Mapping[str, Any]) -> tuple[str, str]:
     return str(guest), str(segment)
 
 
+def _predecessor(kind: str, segment: str, label: str, guest: str, id: str, uri: str | None) -> Entry | None:
+    """The guest that was called so before, joined and was deleted since: this one takes its place.
+
+    An id is one word, or one behind the name of the hypervisor that has the guest.
+    """
+    for entry in memory.named(kind, segment, label):
+        if entry.guest != guest or entry.id == id or entry.id.rpartition(" ")[0] != id.rpartition(" ")[0]:
+            continue
+        try:
+            kinds.look_up(kind, entry.id.rpartition(" ")[2], uri)  # it may only have another name by now
+        except NoGuest:
+            return entry
+        except VdenetError:
+            continue
+    return None
+
+
 def _require_free(where: SegmentReport, label: str, found: Found, earlier: Entry | None) -> None:
     """Raises `NameTaken` when another guest of the caller's has the name: the daemon would hand it over."""
     if earlier is not None and earlier.name == label:
@@ -101,6 +128,16 @@ def _require_free(where: SegmentReport, label: str, found: Found, earlier: Entry
     if any(guest.name == label and guest.joined and guest.mac != found.mac
            for guest in where.guests):
         raise NameTaken(name=label, why=_("a guest of that name is on the segment already"))
+
+
+def _require_not_another(kind: str, segment: str, label: str, id: str, gone: Entry | None) -> None:
+    """Raises `NameTaken` when another guest of the user's has joined under the name, which may be off and so not
+    be seen: it has the name, and with that the MAC address, for good."""
+    for other in kinds.TABLE:
+        for entry in memory.named(other, segment, label):
+            if (other, entry.id) != (kind, id) and entry != gone:
+                raise NameTaken(name=label, why=_("your {kind} guest {guest} has it").format(
+                    kind=other, guest=entry.guest))
 
 
 def _carry_out(kind: str, joining: Joining, entry: Entry, earlier: Entry | None) -> None:
@@ -156,12 +193,12 @@ def _tell(kind: str, guest: str, reserved: dict[str, Any], segment: str, joining
                        "start"))
 
 
-def leave(kind: str, guest: str, segment: str, dry_run: bool, output: Output) -> None:
+def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, output: Output) -> None:
     """Take the guest off the segment and put back what was there before `join`."""
     with connect() as daemon, memory.alone(kind):
         where = _segment(daemon, segment)
         try:
-            looked_up = kinds.look_up(kind, guest)
+            looked_up = kinds.look_up(kind, guest, uri)
         except NoGuest:
             # Its hypervisor knows it no more: what is left of it is its name here.
             earlier = memory.called(kind, segment, guest)
@@ -171,15 +208,19 @@ def leave(kind: str, guest: str, segment: str, dry_run: bool, output: Output) ->
         else:
             earlier = memory.load(kind, segment, looked_up.id)
             leaving = looked_up.leave(where.bridge, where.switch, earlier.data if earlier else None)
-        names = [one.name for one in where.guests if one.kind == kind and one.mac == leaving.mac]
+        names = [one.name for one in where.guests if one.kind == kind and one.mac == leaving.mac
+                 and (os.getuid() == 0 or one.owner == access.account().name)]
         name = earlier.name if earlier else names[0] if names else None
         left = bool(leaving.actions)
+        holds_on = False
         if not dry_run:
             perform(leaving.actions)
-            if name is not None:
+            holds_on = leaving.lingers and _is_still_on(kind, guest, uri, where, leaving.live)
+            left &= not holds_on
+            if name is not None and not holds_on:
                 left |= bool(daemon.call("Leave", segment=segment, name=name, kind=kind
                                          ).parameters.get("left"))
-            if earlier is not None:
+            if earlier is not None and not holds_on:
                 memory.forget(kind, segment, earlier.id)
     document = {"segment": segment, "kind": kind, "guest": guest, "name": name,
                 "left": left and not dry_run, "live": leaving.live,
@@ -187,13 +228,32 @@ def leave(kind: str, guest: str, segment: str, dry_run: bool, output: Output) ->
     if dry_run:
         output.result(_commands(leaving.actions) if leaving.actions or name is None else
                       _("{name} leaves {segment}").format(name=name, segment=segment), document)
+        return
+    if holds_on:
+        text = _("{guest} is still on {segment}: what runs in it has not let go of the card; leave again when it "
+                 "has, or when it is off")
     else:
         text = _("{guest} has left {segment}") if left else _("{guest} is not on {segment}")
         if leaving.actions and leaving.running and not leaving.live:
             text += "\n" + _("it is running: it is off the segment when it ends")
-        if leaving.actions and leaving.note is not None:
-            text += "\n" + leaving.note
-        output.remark(text.format(guest=guest, segment=segment), document)
+    if leaving.actions and leaving.note is not None:
+        text += "\n" + leaving.note
+    output.remark(text.format(guest=guest, segment=segment), document)
+
+
+def _is_still_on(kind: str, guest: str, uri: str | None, where: SegmentReport, asked: bool) -> bool:
+    """Whether a running guest still has its card; where it was `asked` to let go, it gets some seconds.
+
+    Its port must not be taken from under it: QEMU would end as soon as the machine sets its card up again.
+    """
+    for _second in range(_PATIENCE if asked else 1):
+        try:
+            if not kinds.look_up(kind, guest, uri).leave(where.bridge, where.switch, None).actions:
+                return False
+        except VdenetError:
+            return False
+        time.sleep(1 if asked else 0)
+    return True
 
 
 def _commands(actions: Sequence[Action]) -> str:

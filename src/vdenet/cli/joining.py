@@ -11,7 +11,7 @@ import typer
 
 from vdenet.cli import access, answers, existing, kinds, options, tools
 from vdenet.cli.client import connect
-from vdenet.cli.complain import PROGRAM, NotAvailable, WrongUsage
+from vdenet.cli.complain import PROGRAM, WrongUsage
 from vdenet.cli.output import Output
 from vdenet.errors import BadValue, ToolFailed, ToolMissing
 from vdenet.i18n import _
@@ -20,9 +20,6 @@ from vdenet.text import qemu
 from vdenet.wire.channel import close_all
 
 KINDS = ("qemu", "run")
-LATER = tuple(kind for kind in ("virtualbox", "vmware", "lxc", "libvirt", "incus", "nspawn", "podman")
-              if kind not in kinds.TABLE)
-"""Kinds of the contract that this version cannot join."""
 
 VHOST = "/dev/vhost-net"
 
@@ -161,25 +158,18 @@ def join_run(
     raise typer.Exit(status)
 
 
-def join_later(kind: str) -> Any:
-    """The command for a kind of guest that this version cannot join."""
-    def command(rest: Optional[list[str]] = typer.Argument(None, hidden=True)) -> None:
-        raise NotAvailable(what=_("join a guest of the kind {kind}").format(kind=kind))
-    return command
-
-
-def leave(kind: str = KIND, guest: str = GUEST, dry_run: bool = existing.DRY_RUN,
-          segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
+def leave(kind: str = KIND, guest: str = GUEST, uri: Optional[str] = existing.CONNECT,
+          dry_run: bool = existing.DRY_RUN, segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
           quiet: bool = options.QUIET) -> None:
     """`leave`: take a guest off the segment."""
+    if uri is not None and kind not in kinds.CONNECTED:
+        raise WrongUsage(command=f"{PROGRAM} leave", why=_("--connect is for libvirt"))
     if kind in kinds.TABLE:
-        existing.leave(kind, guest, options.chosen(segment), dry_run, Output(json, quiet))
+        existing.leave(kind, guest, uri, options.chosen(segment), dry_run, Output(json, quiet))
         return
-    if kind in LATER:
-        raise NotAvailable(what=_("take off a guest of the kind {kind}").format(kind=kind))
     if kind not in KINDS:
         raise BadValue(what=_("kind of guest"), value=kind, why=_("expected one of {kinds}").format(
-            kinds=", ".join((*KINDS, *kinds.TABLE, *LATER))))
+            kinds=", ".join((*KINDS, *kinds.TABLE))))
     name, where = guest_name(guest), options.chosen(segment)
     if dry_run:
         Output(json, quiet).result(_("{name} leaves {segment}").format(name=name, segment=where), {

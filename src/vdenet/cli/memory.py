@@ -43,6 +43,12 @@ def called(kind: str, segment: str, guest: str) -> Entry | None:
     return None
 
 
+def named(kind: str, segment: str, name: str) -> list[Entry]:
+    """The guests that joined under that name."""
+    entries = (_read(path) for path in sorted(_directory(kind).glob("*.json")))
+    return [entry for entry in entries if entry is not None and (entry.segment, entry.name) == (segment, name)]
+
+
 def save(kind: str, entry: Entry) -> None:
     """Remember, in one step. Raises OSError."""
     path = _path(kind, entry.segment, entry.id)

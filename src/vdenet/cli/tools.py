@@ -42,8 +42,10 @@ def ask(argv: Sequence[str], seconds: float = 10.0, input: str = "", inherit: Se
         raise _failed(argv, error.strerror or str(error)) from None
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
-        # Some say the error first and where it came from after (VBoxManage), most say it last.
-        said = [line for line in said if "error:" in line.lower()][:1] or said
+        # Some say the error first and where it came from after (VBoxManage), most say it last; virsh says first
+        # what could not be done, then why.
+        reasons = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+        said = reasons[-1:] or [line for line in said if "error:" in line.lower()][:1] or said
         raise _failed(argv, said[-1] if said else _("exit status {status}").format(
             status=done.returncode))
     return done.stdout

@@ -114,6 +114,8 @@ class Wish:
     via: str | None = None
     nic: int | None = None
     port: int | None = None
+    connect: str | None = None
+    """Which of several hypervisors of the kind, where there may be several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,5 +146,7 @@ class Leaving:
     running: bool = False
     mac: str | None = None
     """The MAC that it had there."""
+    lingers: bool = False
+    """It runs, and may have its card for some time yet: until then its name and its port are its own."""
     note: str | None = None
     """What the user should know besides, as a sentence."""

@@ -54,7 +54,7 @@ class Files:
 @pytest.fixture
 def box(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, daemon: Daemon) -> Path:
     """A guest called box, not on the segment; the daemon answers."""
-    monkeypatch.setattr(kinds, "look_up", lambda _kind, guest: Files(guest))
+    monkeypatch.setattr(kinds, "look_up", lambda _kind, guest, _connect: Files(guest))
     monkeypatch.setattr(Files, "place", tmp_path / "guests")
     monkeypatch.setattr(Files, "fails", False)
     monkeypatch.setattr(Files, "tap", False)
@@ -98,6 +98,57 @@ def test_a_guest_that_takes_a_tap(daemon: Daemon, tarr_steps: TarrSteps, box: Pa
     box.write_text("off\n")
     assert tarr_steps("join", "lxc", "box").status == 1
     assert [method for method in methods(daemon) if method != "List"] == ["KeepTap", "KeepTap", "Leave"]
+
+
+def test_a_name_is_one_guests_of_the_user_even_while_it_is_off(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
+    (box.parent / "other").write_text("off\n")
+    tarr_steps("join", "lxc", "box")
+    for kind in ("lxc", "virtualbox"):
+        done = tarr_steps("join", kind, "other", "--name", "box")
+        assert (done.status, "your lxc guest box has it" in done.err) == (1, True)
+    assert methods(daemon).count("Reserve") == 1
+    assert (box.parent / "other").read_text() == "off\n"
+
+
+def test_a_guest_that_was_made_anew_has_its_predecessors_name(
+        daemon: Daemon, tarr_steps: TarrSteps, box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two with the same name by turns: what tells them apart is the id, by which the first is not found again."""
+    tarr_steps("join", "lxc", "box")
+    ids = iter(["new", "new", "new"])
+
+    def look_up(_kind: str, guest: str, _uri: str | None) -> Files:
+        if guest == str(box):
+            raise NoGuest(kind="lxc", guest=guest, why="gone")
+        made = Files(guest)
+        made.id = f"{box.parent}/{next(ids)}"
+        return made
+
+    monkeypatch.setattr(kinds, "look_up", look_up)
+    monkeypatch.setattr(guests, "_replace", lambda _path, _before, after: box.write_text(after))
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [{**GUEST, "name": "box", "kind": "lxc"}]}]}
+    box.write_text("off\n")
+    assert tarr_steps("join", "lxc", "box").status == 0
+    assert len(memories(box)) == 1
+    assert "already" in tarr_steps("join", "lxc", "box").out
+
+
+def test_a_running_guest_may_hold_on_to_its_card(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name, and the tap that it may have, are its own until it has let go."""
+    def leave(self: Files, _bridge: str, _switch: str, _memory: object) -> Leaving:
+        return Leaving((EditFile(self.id, self.text, self.text),), live=True, lingers=True, note="by the way")
+
+    tarr_steps("join", "lxc", "box")
+    monkeypatch.setattr(guests, "_PATIENCE", 2)
+    with monkeypatch.context() as patched:
+        patched.setattr(Files, "leave", leave)
+        done = tarr_steps("leave", "lxc", "box")
+        assert done.out.startswith("box is still on vdenet0: what runs in it has not let go of the card")
+        assert done.out.endswith("\nby the way\n")
+        assert not json.loads(tarr_steps("leave", "lxc", "box", "--json").out)["left"]
+    assert ("Leave" in methods(daemon), len(memories(box))) == (False, 1)
+    assert "has left" in tarr_steps("leave", "lxc", "box").out
+    assert ("Leave" in methods(daemon), len(memories(box))) == (True, 0)
 
 
 def test_the_name_asked_for_first_stays(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:

@@ -38,8 +38,15 @@ class Guest(Protocol):
         ...
 
 
-TABLE: dict[str, str] = {"virtualbox": "virtualbox:VirtualBox", "lxc": "lxc:Lxc", "incus": "incus:Incus",
-                         "vmware": "vmware:VMware", "podman": "container:Podman", "nspawn": "nspawn:Nspawn"}
+TABLE: dict[str, str] = {
+    "virtualbox": "virtualbox:VirtualBox",
+    "lxc": "lxc:Lxc",
+    "libvirt": "libvirt:Libvirt",
+    "incus": "incus:Incus",
+    "vmware": "vmware:VMware",
+    "podman": "container:Podman",
+    "nspawn": "nspawn:Nspawn",
+}
 """Kind to `module:Class` below this package; imported when it is used."""
 
 SWITCHABLE = frozenset({"virtualbox"})
@@ -48,8 +55,12 @@ SWITCHABLE = frozenset({"virtualbox"})
 SINGLE = frozenset({"podman", "nspawn"})
 """Kinds whose guests have no choice of adapters, and so no `--nic`."""
 
+CONNECTED = frozenset({"libvirt"})
+"""Kinds that there may be several of on a host, and so have `--connect`."""
 
-def look_up(kind: str, guest: str) -> Guest:
-    """The guest of that kind, one of `TABLE`."""
+
+def look_up(kind: str, guest: str, connect: str | None = None) -> Guest:
+    """The guest of that kind, one of `TABLE`; `connect` says where, for the kinds in `CONNECTED`."""
     module, _colon, attribute = TABLE[kind].partition(":")
-    return cast(Callable[[str], Guest], getattr(import_module(f"{__name__}.{module}"), attribute))(guest)
+    make = cast(Callable[..., Guest], getattr(import_module(f"{__name__}.{module}"), attribute))
+    return make(guest) if connect is None else make(guest, connect)
