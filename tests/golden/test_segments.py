@@ -15,7 +15,7 @@ import pytest
 from conftest import missing
 from hypothesis import given, settings
 
-from unit.samples import HOST, PLACES, PLAIN, segments, surroundings
+from unit.samples import HOST, NEIGHBOURS, PLACES, PLAIN, segments, surroundings
 from vdenet.model import plan
 from vdenet.model.netboot import Netboot
 from vdenet.model.observed import Observed
@@ -56,6 +56,8 @@ CASES: dict[str, Wanted] = {
     "full": blueprint.wanted(FULL, replace(HOST, matches_bridge=False), GUESTS, PLACES),
     "isolated": blueprint.wanted(
         replace(PLAIN, mode=Mode.ISOLATED, address=IPv4Interface("172.16.0.2/30")), HOST, Guests(), PLACES),
+    "neighbours": blueprint.wanted(
+        replace(PLAIN, mode=Mode.ISOLATED), replace(HOST, neighbours=NEIGHBOURS[3]), Guests(), PLACES),
     "names-only": blueprint.wanted(
         replace(PLAIN, address6=None, dhcp=False), replace(HOST, ipv6=False, hostname="42", resolver="none"),
         Guests(), PLACES),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
 from unit.examples import st
 from vdenet.model import names
+from vdenet.model.neighbours import Neighbour
 from vdenet.model.netboot import Netboot
 from vdenet.model.places import Places
 from vdenet.model.record import Record, RecordType
@@ -78,6 +79,7 @@ def segments(draw: st.DrawFn, name: str = "vdenet0") -> Segment:
         None if guest_dhcp else pool, tuple(hosts),
         tuple(draw(st.lists(st.builds(OpenPort, st.sampled_from(("tcp", "udp")), st.integers(1, 65535)), max_size=3))),
         draw(st.booleans()), draw(st.integers(2, 1024)), draw(st.none() | st.sampled_from(("alice", "b.o-b@example"))),
+        reach=draw(st.sampled_from(((), ("lab2",), ("lab2", "lab3")))),
         records=draw(records(domain, address, seen)), host_access=mode is not Mode.ISOLATED or draw(st.booleans()),
         netboot=draw(st.none() | netboots), guest_dhcp=guest_dhcp)
 
@@ -120,6 +122,12 @@ def bridged_segments(draw: st.DrawFn, name: str = "vdenet0") -> Segment:
     return replace(plain, **outside)
 
 
+NEIGHBOURS = ((), *(
+    tuple(Neighbour(name, IPv4Network(f"172.31.{number}.0/24"), IPv6Network(f"fd77:{number}::/64") if number else None,
+                    f"{name}.example", IPv4Address(f"172.31.{number}.1"), reachable)
+          for number, (name, reachable) in enumerate(which))
+    for which in ((("lab2", True),), (("lab2", False),), (("lab2", True), ("lab3", False)), (("lab2", True), ("lab3", True)))))
+
 reservations = st.builds(Reservation, macs, labels)
 
 
@@ -127,7 +135,8 @@ reservations = st.builds(Reservation, macs, labels)
 def surroundings(draw: st.DrawFn) -> tuple[HostFacts, Guests]:
     """What a host and its guests may add to a segment."""
     host = replace(HOST, switch_uid=draw(st.sampled_from((990, 991))), matches_bridge=draw(st.booleans()),
-                   ipv6=draw(st.booleans()), uplinks_ra=draw(st.sampled_from(((), ("eth0",), ("eth0", "wlan0")))))
+                   ipv6=draw(st.booleans()), uplinks_ra=draw(st.sampled_from(((), ("eth0",), ("eth0", "wlan0")))),
+                   neighbours=draw(st.sampled_from(NEIGHBOURS)))
     guests = Guests(
         joined=tuple(draw(st.lists(reservations, max_size=3))), pinned=tuple(draw(st.lists(reservations, max_size=3))),
         ports=draw(st.sampled_from(((), ("vd0-a",), ("vd0-a", "vd0-b"), ("vd0-a", "vnet7")))),

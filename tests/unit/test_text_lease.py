@@ -29,6 +29,13 @@ def test_lease_of_an_isolated_segment() -> None:
                                        "valid_lft", "forever", "preferred_lft", "forever"]]
 
 
+def test_lease_with_ways_to_other_segments() -> None:
+    ways = "10.9.8.0/24 10.83.14.1 10.9.9.0/24 10.83.14.1 10.7.0.0/16 10.1.1.1 nonsense"
+    given_lease = lease({**BOUND, "staticroutes": ways})
+    assert commands(given_lease, "eth0")[1:] == [
+        ["route", "replace", network, "via", "10.83.14.1", "dev", "eth0"] for network in ("10.9.8.0/24", "10.9.9.0/24")]
+
+
 def test_commands() -> None:
     assert commands(lease(BOUND), "eth0")[1] == ["route", "replace", "default", "via", "10.83.14.1", "dev", "eth0"]
     assert "3600" in commands(lease(BOUND), "eth0")[0]
@@ -45,7 +52,7 @@ def test_no_lease(wrong: dict[str, str]) -> None:
         lease(wrong)
 
 
-@given(st.dictionaries(st.sampled_from(["router", "dns", "domain", "search", "lease", "mtu"]), st.text()))
+@given(st.dictionaries(st.sampled_from(["router", "dns", "domain", "search", "lease", "mtu", "staticroutes"]), st.text()))
 def test_a_hostile_server_writes_no_lines(said: dict[str, str]) -> None:
     given_lease = lease({"ip": "10.0.0.2", **said})
     for line in resolv_conf(given_lease).splitlines():

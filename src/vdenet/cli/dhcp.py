@@ -44,6 +44,7 @@ class Dhcp:
              "-s", str(self._script),
              "-x", f"hostname:{name}",
              "-O", "search",
+             "-O", "staticroutes",
              "-t", "5", "-T", "1", "-A", "2"],
             quiet=True, session=True, environment={"PATH": PATH})
 

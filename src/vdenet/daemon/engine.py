@@ -29,6 +29,7 @@ from vdenet.errors import Refused, StepFailed, VdenetError
 from vdenet.model import plan as planning
 from vdenet.model import tunnel
 from vdenet.model.change import Change, Plan
+from vdenet.model.neighbours import neighbours
 from vdenet.model.observed import Link, Observed
 from vdenet.model.places import Places
 from vdenet.model.segment import MTU, Retiring, Segment
@@ -178,9 +179,10 @@ class Engine:
                 dhcp_server=self._servers.find(segment, book, there))
             facts = host.facts(self.places, segment)
             others = [other for other in self.configuration.all() if other.name != segment.name]
-            needed = (blueprint.shared_sysctls(other, facts) for other in others if other.sign in there)
-            return blueprint.wanted(segment, replace(facts, shared_elsewhere=frozenset().union(*needed)), guests,
-                                    self.places)
+            needed = [blueprint.shared_sysctls(other, replace(facts, neighbours=neighbours(other, (segment, *others))))
+                      for other in others if other.sign in there]
+            facts = replace(facts, shared_elsewhere=frozenset().union(*needed), neighbours=neighbours(segment, others))
+            return blueprint.wanted(segment, facts, guests, self.places)
 
     def carry_out(self, plan: Plan, undo: bool) -> tuple[str, ...]:
         """Do the steps in order; when one fails, take back those before it, if `undo`."""

@@ -67,6 +67,8 @@ class Segment:
     switch_ports: int = DEFAULT_SWITCH_PORTS
     owner: str | None = None
     """The account that may change it beside root; None where it is the admin's."""
+    reach: tuple[str, ...] = field(default=())
+    """Segments with which this one is routed, where they say the same of it."""
     records: tuple[Record, ...] = field(default=())
     host_access: bool = True
     """False: guests only. Of the host they reach DHCP and DNS, and the host reaches none of them."""

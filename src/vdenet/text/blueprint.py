@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from vdenet.errors import BadValue
 from vdenet.model import names
+from vdenet.model.neighbours import Neighbour
 from vdenet.model.places import DNS_ACCOUNT, SWITCH_ACCOUNT, Places
 from vdenet.model.segment import MTU, Mode, Retiring, Segment
 from vdenet.model.tunnel import Tunnel
@@ -46,6 +47,8 @@ class HostFacts:
     """Kernel settings of the whole host that other segments need."""
     outside: Outside = Outside(None)
     """What a bridged segment is one Ethernet with."""
+    neighbours: tuple[Neighbour, ...] = ()
+    """The host's other segments."""
     uplinks_ra: tuple[str, ...] = ()
     """Interfaces that take routes from router advertisements, and would stop when IPv6 forwarding goes on."""
 
@@ -84,7 +87,7 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
     mac = names.bridge_mac(host.machine_id, segment.name)
     labels = host_labels(host.hostname, segment.name)
     config = dnsmasq.config(segment, labels, places,
-                            [name for name in host.search if name != segment.domain])
+                            [name for name in host.search if name != segment.domain], host.neighbours)
     hosts = dnsmasq.hosts(dnsmasq.reservations(segment.hosts, guests.joined, guests.pinned), segment.labels)
     addresses_text = dnsmasq.addresses(segment, labels)
     old = [retiring.address for retiring in guests.retiring if retiring.address != segment.address]
@@ -103,7 +106,7 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
         services=(vde.service(segment, places), dnsmasq.service(segment, config, hosts + addresses_text, places),
                   *(relay.service(tunnel) for tunnel in guests.tunnels)),
         firewall=nftables.firewall(segment, old, mac, present, relay.rules(guests.tunnels, host.switch_uid),
-                                    guests.dhcp_server),
+                                    guests.dhcp_server, host.neighbours),
         server=str(segment.own.ip),
         domain=segment.domain,
         resolver=_resolver(segment, host),
@@ -164,7 +167,7 @@ def _sysctls(segment: Segment, host: HostFacts, use6: bool) -> tuple[Sysctl, ...
         )]
         # A port is no neighbour of the host; its own address would only be noise on the segment.
         result.append(Sysctl(f"net/ipv6/conf/{segment.tap}/disable_ipv6", "1"))
-    if segment.mode in (Mode.NAT, Mode.ROUTED):
+    if segment.mode in (Mode.NAT, Mode.ROUTED) or any(other.reachable for other in host.neighbours):
         result.append(Sysctl("net/ipv4/ip_forward", "1", shared=True))
         if use6:
             # Before forwarding: with it on, the kernel ignores router advertisements on an interface whose

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from vdenet.errors import BadValue, VdenetError
 from vdenet.i18n import _
@@ -18,6 +18,7 @@ FOREVER = 0xFFFFFFFF
 _MAX_SERVERS = 3
 """resolv.conf(5): MAXNS."""
 _MAX_SEARCH = 6
+_MAX_ROUTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Lease:
     router: IPv4Address | None = None
     dns: tuple[IPv4Address, ...] = ()
     search: tuple[str, ...] = ()
+    routes: tuple[tuple[IPv4Network, IPv4Address], ...] = ()
+    """Networks and the routers to them; where there are any, `router` does not count (RFC 3442)."""
 
 
 def event(block: bytes) -> tuple[str, dict[str, str]]:
@@ -51,6 +54,7 @@ def lease(variables: Mapping[str, str]) -> Lease:
         address=address,
         seconds=int(time) if time.isascii() and time.isdigit() and int(time) else FOREVER,
         router=next(iter(_addresses(variables.get("router", ""))), None),
+        routes=_routes(variables.get("staticroutes", ""), address.network)[:_MAX_ROUTES],
         dns=_addresses(variables.get("dns", ""))[:_MAX_SERVERS],
         search=_domains(search)[:_MAX_SEARCH],
     )
@@ -63,6 +67,20 @@ def _addresses(words: str) -> tuple[IPv4Address, ...]:
             found.append(IPv4Address(word))
         except ValueError:  # a server may send what it likes
             continue
+    return tuple(found)
+
+
+def _routes(words: str, inside: IPv4Network) -> tuple[tuple[IPv4Network, IPv4Address], ...]:
+    """Pairs of network and router, those whose router is on the segment."""
+    found = []
+    listed = words.split()
+    for network, router in zip(listed[::2], listed[1::2]):
+        try:
+            there, via = IPv4Network(network), IPv4Address(router)
+        except ValueError:
+            continue
+        if via in inside:
+            found.append((there, via))
     return tuple(found)
 
 
@@ -109,6 +127,8 @@ def commands(of: Lease, interface: str) -> list[list[str]]:
         "valid_lft", life,
         "preferred_lft", life,
     ]]
-    if of.router is not None:
+    for network, router in of.routes:
+        found.append(["route", "replace", str(network), "via", str(router), "dev", interface])
+    if of.router is not None and not of.routes:
         found.append(["route", "replace", "default", "via", str(of.router), "dev", interface])
     return found

@@ -22,6 +22,7 @@ from ipaddress import (
 from vdenet.errors import BadValue
 from vdenet.i18n import _
 from vdenet.model.names import mac_address, segment_name
+from vdenet.model.neighbours import Neighbour
 from vdenet.model.segment import Mode, Segment
 from vdenet.model.wanted import Address, DhcpServer, Firewall
 
@@ -41,18 +42,18 @@ def table_name(segment: str) -> str:
 
 def firewall(segment: Segment, retiring: Sequence[IPv4Interface], bridge_mac: str,
              ports: Sequence[str] | None = None, chains: str = "",
-             server: DhcpServer | None = None) -> Firewall:
+             server: DhcpServer | None = None, neighbours: Sequence[Neighbour] = ()) -> Firewall:
     """The rule set; `retiring` are earlier addresses that are still served.
 
     `ports` is for kernels that cannot match the bridge a frame came in by (no nft_meta_bridge): the names
     of the ports that are there now, for the guard to list. None where the kernel can. `chains` go into the
-    inet table besides. `server` is the guest that may serve DHCP.
+    inet table besides. `server` is the guest that may serve DHCP. `neighbours` are the host's other segments.
     """
     name = table_name(segment.name)
     own4 = (segment.own, *retiring)
     tables = (("inet", name), ("bridge", name))
     own6 = [segment.address6.ip] if segment.address6 is not None else []
-    text = _without(tables) + _inet(segment, name, own4, chains)
+    text = _without(tables) + _inet(segment, name, own4, chains, neighbours)
     text += _bridge(segment, name, [a.ip for a in own4], own6, bridge_mac, _where(segment.bridge, ports, ()), server)
     return Firewall(segment.name, tables, text)
 
@@ -121,8 +122,12 @@ BRIDGE_META_PROBE = """table bridge vdenet_probe {
 """A script for `nft --check` that passes where the kernel can match the bridge of a frame."""
 
 
-def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface], chains: str) -> str:
+def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface], chains: str,
+          neighbours: Sequence[Neighbour]) -> str:
     bridge = f'"{segment.bridge}"'
+    # Where no address is changed on the way: among the guests, and to segments that are routed with this one.
+    inside = _set([_quoted(name) for name in (segment.bridge, *_bridges(neighbours, True))])
+    inside = bridge if "," not in inside else inside
     addresses = _set([a.ip for a in own4])
     networks = _set(list(collapse_addresses(a.network for a in own4)))
     v6: IPv6Interface | None = segment.address6
@@ -144,14 +149,14 @@ def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface], chains: st
     nat = ""
     if segment.mode is Mode.NAT:
         masquerade6 = "" if v6 is None else f"""
-		ip6 saddr {v6.network} ip6 daddr != {v6.network} oifname != {bridge} masquerade"""
+		ip6 saddr {v6.network} ip6 daddr != {v6.network} oifname != {inside} masquerade"""
         nat = f"""
 	chain postrouting {{
 		type nat hook postrouting priority srcnat; policy accept;
-		ip saddr {networks} ip daddr != {networks} oifname != {bridge} masquerade{masquerade6}
+		ip saddr {networks} ip daddr != {networks} oifname != {inside} masquerade{masquerade6}
 	}}
 """
-    services = f"""ct state established,related accept
+    services = f"""ct state established,related accept{_away_from(neighbours)}
 		{dhcp}ip daddr {addresses} udp dport 53 accept
 		ip daddr {addresses} tcp dport 53 accept{tftp}{input6}
 		icmp type echo-request accept
@@ -175,6 +180,10 @@ def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface], chains: st
 		drop
 	}}
 """
+    to_neighbours = ""
+    if _bridges(neighbours, True):
+        own6 = "" if v6 is None else f"\n\t\tip6 saddr {v6.network} accept"
+        to_neighbours = f"\n\tchain to_neighbours {{\n\t\tip saddr {networks} accept{own6}\n\t\tdrop\n\t}}\n"
     return f"""table inet {name} {{
 	chain input {{
 		type filter hook input priority filter; policy accept;
@@ -188,7 +197,7 @@ def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface], chains: st
 {output}
 	chain forward {{
 		type filter hook forward priority filter; policy accept;
-		iifname {bridge} oifname {bridge} accept
+		iifname {bridge} oifname {bridge} accept{_among(segment, neighbours)}
 		iifname {bridge} jump leave
 		oifname {bridge} jump enter
 	}}
@@ -200,8 +209,32 @@ def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface], chains: st
 	chain enter {{{enter}
 		drop
 	}}
-{nat}{chains}}}
+{to_neighbours}{nat}{chains}}}
 """
+
+
+def _bridges(neighbours: Sequence[Neighbour], reachable: bool) -> list[str]:
+    return [other.bridge for other in neighbours if other.reachable is reachable]
+
+
+def _away_from(neighbours: Sequence[Neighbour]) -> str:
+    """The host's addresses on segments that are out of reach are so, too."""
+    out = [other for other in neighbours if not other.reachable]
+    rules = f"\n\t\tip daddr {_set([other.network for other in out])} drop" if out else ""
+    six = [other.network6 for other in out if other.network6 is not None]
+    return rules + (f"\n\t\tip6 daddr {_set(six)} drop" if six else "")
+
+
+def _among(segment: Segment, neighbours: Sequence[Neighbour]) -> str:
+    """Between segments. What comes from another one, that one's own table has let out."""
+    bridge = _quoted(segment.bridge)
+    rules = []
+    for names, out, into in ((_bridges(neighbours, False), "drop", "drop"),
+                             (_bridges(neighbours, True), "jump to_neighbours", "accept")):
+        if names:
+            there = _set([_quoted(name) for name in names])
+            rules += [f"iifname {bridge} oifname {there} {out}", f"iifname {there} oifname {bridge} {into}"]
+    return "".join(f"\n\t\t{rule}" for rule in rules)
 
 
 def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Address], others6: Sequence[IPv6Address],

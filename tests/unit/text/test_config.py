@@ -124,6 +124,10 @@ MISTAKES = [
     ('"alice"', '"alice bob"', "8"),
     ('"alice"', '""', "8"),
     ('"alice"', "1000", "8"),
+    ('owner = "alice"', 'reach = "lab2"', "8"),
+    ('owner = "alice"', 'reach = ["lab"]', "8"),
+    ('owner = "alice"', 'reach = ["lab2", "lab2"]', "8"),
+    ('owner = "alice"', 'reach = ["../x"]', "8"),
     # dhcp
     ("[dhcp]", "[[dhcp]]", "9"),
     ("enabled = true", 'enabled = "yes"', "10"),
@@ -187,6 +191,7 @@ def test_the_column_of_a_key_that_is_indented() -> None:
     ('mode = "bridged"\nuplink = "eth0"\nadopt = "br0"\n', "3:1"),
     ('mode = "bridged"\nuplink = "eth0"\naddress = "10.83.14.1/24"\n', "3:1"),
     ('mode = "bridged"\nuplink = "eth0"\n[dhcp]\nenabled = false\n', "3:1"),
+    ('mode = "bridged"\nuplink = "eth0"\nreach = ["lab2"]\n', "3:1"),
     ('mode = "bridged"\nuplink = "eth 0"\n', "2:1"),
     ('mode = "bridged"\nuplink = "lo"\n', "2:1"),
     ('mode = "bridged"\nuplink = "interface-too-long"\n', "2:1"),

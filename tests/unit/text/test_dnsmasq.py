@@ -40,7 +40,9 @@ def test_every_line_is_one_plain_directive(
     assert text.endswith("\n")
     assert [line for line in text.splitlines() if not LINE.fullmatch(line)] == []
     keys = {line.partition("=")[0] for line in text.splitlines()}
-    assert not keys & {"server", "conf-file", "conf-dir", "dhcp-script", "user",
+    asked = {line for line in text.splitlines() if line.startswith("server=")}
+    assert asked == {f"server=/{other.domain}/{other.server}" for other in around[0].neighbours if other.reachable}
+    assert not keys & {"conf-file", "conf-dir", "dhcp-script", "user",
                        "port", "log-facility"}
     assert ("enable-tftp" in keys) == (segment.netboot is not None and segment.netboot.root is not None)
     assert "bind-dynamic" in keys and f"interface={segment.bridge}" in text.splitlines()

@@ -25,7 +25,7 @@ __all__ = ["KEYS", "emit", "load", "mode", "parse", "initial", "with_address"]
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "": ("address", "address6", "mode", "host_access", "uplink", "adopt", "openvswitch",
-         "domain", "guard", "open", "owner", "dhcp"),
+         "domain", "guard", "open", "owner", "reach", "dhcp"),
     "[dhcp]": dhcp.KEYS,
     "[switch]": ("ports",),
     "[[host]]": hosts.KEYS,
@@ -81,8 +81,8 @@ def _segment(reader: Reader, name: str, table: Mapping[str, Any]) -> Segment:
         name=name, address=address, address6=address6, mode=mode, domain=domain,
         lease_seconds=dhcp.lease(reader, serving), dhcp=dhcp.enabled(reader, serving), guest_dhcp=dhcp.by_guest(table),
         dhcp_range=dhcp.pool(reader, serving, address), hosts=hosts.read(reader, table, name, address),
-        open_ports=_open(reader, table), guard=guard, switch_ports=ports, owner=owner, host_access=host_access,
-        netboot=netboot.read(reader, table))
+        open_ports=_open(reader, table), guard=guard, switch_ports=ports, owner=owner,
+        reach=_reach(reader, table, name), host_access=host_access, netboot=netboot.read(reader, table))
     dhcp.refuse_strange_servers(reader, segment)
     return replace(segment, records=records.read(reader, table, segment))
 
@@ -98,6 +98,15 @@ def _mode(reader: Reader, table: Mapping[str, Any]) -> Mode:
     text = reader.text(table, "mode")
     found: Mode = Mode.NAT if text is None else reader.checked("mode", text, mode)
     return found
+
+
+def _reach(reader: Reader, table: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = table.get("reach", [])
+    why = _("expected a list of other segments, such as [\"lab2\"]")
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value) \
+            or name in value or len(set(value)) != len(value):
+        raise reader.bad("reach", why)
+    return tuple(reader.checked("reach", entry, names.segment_name) for entry in value)
 
 
 def _open(reader: Reader, table: Mapping[str, Any]) -> tuple[OpenPort, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vdenet.model.names import RESERVED_LABELS, domain_name, guest_name, segment_name
+from vdenet.model.neighbours import Neighbour
 from vdenet.model.places import DNS_ACCOUNT, GROUP, Places
 from vdenet.model.segment import Mode, Segment
 from vdenet.model.wanted import Service
@@ -20,12 +21,16 @@ ports 53 and 67 are privileged."""
 
 
 def config(segment: Segment, host_names: Sequence[str], places: Places,
-           local_domains: Sequence[str] = ()) -> str:
+           local_domains: Sequence[str] = (), neighbours: Sequence[Neighbour] = ()) -> str:
     """The whole configuration file; `host_names` are the host's own labels, which no guest may claim.
 
     `local_domains` are those of the networks that the host is in: their names may be private addresses.
+    `neighbours` are the host's other segments.
     """
     bridge, domain = segment_name(segment.bridge), domain_name(segment.domain)
+    foreign = {other.domain for other in neighbours if not other.reachable}
+    local_domains = [*(name for name in local_domains if name not in foreign),
+                     *(other.domain for other in neighbours if other.reachable)]
     address = segment.own
     lines = [
         "# Written by vdenetd; changes here are lost. The admin's file is "
@@ -56,6 +61,8 @@ def config(segment: Segment, host_names: Sequence[str], places: Places,
     ]
     if segment.mode is Mode.ISOLATED:
         lines.append("no-resolv")  # nobody gets out, not by questions to the DNS either
+    for other in neighbours:
+        lines += _neighbour(other)
     for name in host_names:
         lines.append(f"host-record={guest_name(name)}.{domain},{address.ip}")
     if segment.address6 is not None:
@@ -64,7 +71,7 @@ def config(segment: Segment, host_names: Sequence[str], places: Places,
     if segment.dhcp or segment.address6 is not None:
         # Its default is not for this account to write, and it wants one for router advertisements too.
         lines.append(f"dhcp-leasefile={word(places.leases(segment.name))}")
-    lines += _dhcp(segment, host_names, places) if segment.dhcp else []
+    lines += _dhcp(segment, host_names, places, neighbours) if segment.dhcp else []
     if segment.address6 is not None:
         lines += _router_advertisement(segment)
     if segment.netboot is not None:
@@ -72,7 +79,16 @@ def config(segment: Segment, host_names: Sequence[str], places: Places,
     return "\n".join(lines) + "\n"
 
 
-def _dhcp(segment: Segment, host_names: Sequence[str], places: Places) -> list[str]:
+def _neighbour(other: Neighbour) -> list[str]:
+    """Names and addresses of another segment are asked there, or of one out of reach nowhere."""
+    if not other.reachable:
+        return [f"local=/{domain_name(other.domain)}/"]
+    networks = [other.network, *([] if other.network6 is None else [other.network6])]
+    return [f"server=/{domain_name(other.domain)}/{other.server}",
+            *(f"rev-server={network},{other.server}" for network in networks)]
+
+
+def _dhcp(segment: Segment, host_names: Sequence[str], places: Places, neighbours: Sequence[Neighbour]) -> list[str]:
     reserved = sorted(RESERVED_LABELS | set(host_names) | {segment.name})
     lines = [
         "dhcp-authoritative",
@@ -89,6 +105,9 @@ def _dhcp(segment: Segment, host_names: Sequence[str], places: Places) -> list[s
     ]
     if segment.mode is Mode.ISOLATED:
         lines.append("dhcp-option=option:router")
+        ways = [f"{other.network},{segment.own.ip}" for other in neighbours if other.reachable]
+        if ways:  # the only ones that there are
+            lines.append(f"dhcp-option=option:classless-static-route,{','.join(ways)}")
     return lines
 
 
