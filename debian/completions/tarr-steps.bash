@@ -24,7 +24,7 @@ __tarr_steps_guests()
             } 2>/dev/null | sed '/ /d'
             ;;
         incus) incus list --columns=n --format=csv 2>/dev/null ;;
-        podman) podman ps --format='{{.Names}}' 2>/dev/null ;;
+        podman | docker) "$1" ps --format='{{.Names}}' 2>/dev/null ;;
         nspawn) machinectl list-images --no-legend 2>/dev/null | cut -d ' ' -f 1 ;;
         vmware) sed -n 's/^vmlist[0-9]*\.DisplayName = "\([^ "|]*\)".*/\1/Ip' ~/.vmware/inventory.vmls 2>/dev/null ;;
     esac
@@ -43,7 +43,7 @@ _tarr_steps()
     local verbs="start stop reload check list ip join leave plan apply segment export"
     local old="--start --stop --reload --check --list --ip"
     local common="--segment --json --quiet --help"
-    local kinds="qemu run virtualbox lxc libvirt incus vmware podman nspawn"
+    local kinds="qemu run virtualbox lxc libvirt incus vmware podman docker nspawn"
 
     local at verb="" word="" values=0
     for ((at = 1; at < cword; at++)); do
@@ -106,9 +106,9 @@ _tarr_steps()
             case $word in
                 "") choice="$kinds --help" ;;
                 qemu) choice="$common --name --mac --model --print --tap --dry-run --" ;;
-                virtualbox | lxc | libvirt | incus | vmware | podman | nspawn)
+                virtualbox | lxc | libvirt | incus | vmware | podman | docker | nspawn)
                     choice="$common --name --dry-run"
-                    [[ $word == podman || $word == nspawn ]] || choice+=" --nic"
+                    [[ $word == podman || $word == docker || $word == nspawn ]] || choice+=" --nic"
                     [[ $word != virtualbox ]] || choice+=" --via --port"
                     [[ $word != libvirt ]] || choice+=" --connect"
                     ((values > 1)) || choice+=" $(__tarr_steps_guests "$word")"

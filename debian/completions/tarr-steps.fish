@@ -39,6 +39,11 @@ function __tarr_steps_podman
     podman ps --format='{{.Names}}' 2>/dev/null
 end
 
+function __tarr_steps_docker
+    # The names of the containers that run.
+    docker ps --format='{{.Names}}' 2>/dev/null
+end
+
 function __tarr_steps_nspawn
     # The names of the images of containers.
     machinectl list-images --no-legend 2>/dev/null | string replace -r ' .*' ''
@@ -60,8 +65,8 @@ set -l none "__tarr_steps_before_command; and not __fish_seen_subcommand_from $v
 set -l join "__tarr_steps_before_command; and __fish_seen_subcommand_from join"
 set -l virtualbox "__fish_seen_subcommand_from virtualbox"
 set -l adapters "__fish_seen_subcommand_from virtualbox lxc libvirt incus vmware"
-set -l existing "__fish_seen_subcommand_from virtualbox lxc libvirt incus vmware podman nspawn"
-set -l kinds "__fish_seen_subcommand_from join leave; and not __fish_seen_subcommand_from qemu run virtualbox lxc libvirt incus vmware podman nspawn"
+set -l existing "__fish_seen_subcommand_from virtualbox lxc libvirt incus vmware podman docker nspawn"
+set -l kinds "__fish_seen_subcommand_from join leave; and not __fish_seen_subcommand_from qemu run virtualbox lxc libvirt incus vmware podman docker nspawn"
 
 complete -c tarr-steps -n __tarr_steps_before_command -f
 
@@ -102,7 +107,7 @@ complete -c tarr-steps -n '__fish_seen_subcommand_from apply' -l confirm -x -d '
 complete -c tarr-steps -n '__fish_seen_subcommand_from apply' -l confirmed -d 'keep the change that waits'
 complete -c tarr-steps -n '__fish_seen_subcommand_from apply' -l rollback -d 'take the change that waits back'
 complete -c tarr-steps -n '__fish_seen_subcommand_from export' -l canonical -d 'without comments and defaults'
-complete -c tarr-steps -n $kinds -a 'qemu run virtualbox lxc libvirt incus vmware podman nspawn'
+complete -c tarr-steps -n $kinds -a 'qemu run virtualbox lxc libvirt incus vmware podman docker nspawn'
 
 complete -c tarr-steps -n $join -l name -x -d 'its name on the segment'
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu run" -l mac -x -d 'its MAC address'
@@ -117,6 +122,7 @@ complete -c tarr-steps -n "__fish_seen_subcommand_from libvirt" -a '(__tarr_step
 complete -c tarr-steps -n "__fish_seen_subcommand_from libvirt" -l connect -x -a 'qemu:///session qemu:///system' -d 'which libvirt'
 complete -c tarr-steps -n "__fish_seen_subcommand_from incus" -a '(__tarr_steps_incus)'
 complete -c tarr-steps -n "__fish_seen_subcommand_from podman" -a '(__tarr_steps_podman)'
+complete -c tarr-steps -n "__fish_seen_subcommand_from docker" -a '(__tarr_steps_docker)'
 complete -c tarr-steps -n "__fish_seen_subcommand_from nspawn" -a '(__tarr_steps_nspawn)'
 complete -c tarr-steps -n "__fish_seen_subcommand_from vmware" -a '(__tarr_steps_vmware)'
 complete -c tarr-steps -n "$join; and $adapters" -l nic -x -d 'which of its adapters'

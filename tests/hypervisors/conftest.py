@@ -98,6 +98,16 @@ def podman(deb: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="session", params=["trixie", "bookworm"])
+def docker(deb: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
+    from .pods import DOCKER, clean_docker, prepare_docker
+
+    for host in started(request.param, deb, *DOCKER[request.param], "busybox-static", cgroup=True):
+        prepare_docker(host)
+        yield host
+        clean_docker(host)
+
+
+@pytest.fixture(scope="session", params=["trixie", "bookworm"])
 def nspawn(deb: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
     for host in started(request.param, deb, "systemd-container", "busybox-static", cgroup=True):
         host.machine.path("/etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")

@@ -1,4 +1,4 @@
-"""Podman for real: an image of busybox, containers of a member's, who is not root, and of root's."""
+"""Podman and Docker for real: an image of busybox, containers of a member's, who is not root, and of root's."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import json
 import shlex
 from typing import Any
 
+from lab.machine import wait_for
+
 from .conftest import Host
 
 PACKAGES = {
     "trixie": ("podman", "crun", "netavark", "aardvark-dns", "passt"),
     "bookworm": ("podman", "crun", "netavark", "aardvark-dns", "slirp4netns", "iptables"),
 }
+DOCKER = {"trixie": ("docker.io", "docker-cli", "iptables"), "bookworm": ("docker.io", "iptables")}
 COMMON = ("busybox-static", "uidmap", "fuse-overlayfs")
 _numbers = itertools.count(1)
 
@@ -32,6 +35,15 @@ ip link set up0 up
 ip link set up1 up
 ip address add 192.0.2.2/24 dev up0
 ip route add default via 192.0.2.1
+"""
+
+# Its layers do not go on top of the machine's own overlay.
+_DOCKER = """
+mount --make-rshared /
+mkdir -p /var/lib/docker
+mount -t tmpfs docker /var/lib/docker
+setsid dockerd --storage-driver=overlay2 --exec-opt native.cgroupdriver=cgroupfs \\
+    </dev/null >/tmp/dockerd.log 2>&1 &
 """
 
 _IMAGE = """
@@ -54,6 +66,20 @@ def prepare(host: Host) -> None:
         podman(host, user, "import", "/tmp/image.tar", "box")
 
 
+def prepare_docker(host: Host) -> None:
+    """Start the server, and give it the image."""
+    host.machine.sh(_DOCKER)
+    host.machine.sh(_IMAGE)
+    wait_for(lambda: host.machine.run(["docker", "info"], check=False).returncode == 0, 120, "dockerd")
+    host.machine.run(["docker", "import", "/tmp/image.tar", "box"], timeout=120)
+
+
+def clean_docker(host: Host) -> None:
+    """End what runs, and take its control groups away."""
+    host.machine.sh("docker ps -q | xargs -r docker rm -f", check=False, timeout=120)
+    host.machine.sh("find /sys/fs/cgroup -depth -path '*/docker*' -type d -exec rmdir {} + 2>/dev/null", check=False)
+
+
 def clean(host: Host) -> None:
     """End what runs, and take its control groups away."""
     for user in ("alice", "root"):
@@ -74,21 +100,26 @@ def podman(host: Host, user: str, *argv: str, check: bool = True) -> str:
 class Pod:
     """A container of busybox that runs."""
 
+    kind = "podman"
+    # Without control groups: Debian 12's crun would need a right that a machine in here may not have.
+    options: tuple[str, ...] = ("--cgroups=disabled",)
+
     def __init__(self, host: Host, user: str, *options: str) -> None:
         self.host = host
         self.user = user
         self.name = f"pod{next(_numbers)}"
-        # Without control groups: Debian 12's crun would need a right that a machine in here may not have.
-        self.podman("run", "--detach", "--cgroups=disabled", "--name", self.name, *options, "box", "sleep", "100000")
+        self.ask("run", "--detach", *self.options, "--name", self.name, *options, "box", "sleep", "100000")
 
-    def podman(self, *argv: str, check: bool = True) -> str:
-        return podman(self.host, self.user, *argv, check=check)
+    def ask(self, *argv: str, check: bool = True) -> str:
+        """What its own tool says."""
+        return self.host.machine.run([self.kind, *argv], user=self.user, env=environment(self.host, self.user),
+                                     check=check, timeout=120).stdout
 
     def run(self, *argv: str, check: bool = True) -> str:
-        return self.podman("exec", self.name, *argv, check=check)
+        return self.ask("exec", self.name, *argv, check=check)
 
     def tarr(self, verb: str, *argv: str) -> str:
-        return self.host.tarr(verb, "podman", self.name, *argv, user=self.user,
+        return self.host.tarr(verb, self.kind, self.name, *argv, user=self.user,
                               env=environment(self.host, self.user)).stdout
 
     def told(self, verb: str, *argv: str) -> dict[str, Any]:
@@ -108,5 +139,6 @@ class Pod:
                 self.run("cat", "/etc/resolv.conf", check=False))
 
     def remove(self) -> None:
-        self.podman("rm", "--force", "--time=0", self.name, check=False)
-        self.host.tarr("leave", "podman", self.name, user=self.user, check=False, env=environment(self.host, self.user))
+        self.ask("kill", self.name, check=False)
+        self.ask("rm", "--force", self.name, check=False)
+        self.host.tarr("leave", self.kind, self.name, user=self.user, check=False, env=environment(self.host, self.user))

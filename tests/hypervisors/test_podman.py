@@ -81,13 +81,30 @@ def test_a_container_of_roots(podman: Host, pods: Pods) -> None:
     assert pod.networks() == before
 
 
+def test_networks_of_its_own(podman: Host, pods: Pods) -> None:
+    """Their name service stays the one that it asks, and Podman can put it on further ones."""
+    podman.machine.sh("podman network create one; podman network create two")
+    pod = pods("--network=one", user="root")
+    before = pod.networks()
+    try:
+        assert "name service of their own" in pod.tarr("join")
+        assert pod.networks()[2] == before[2]
+        pod.ask("network", "connect", "two", pod.name)
+        assert podman.listed(pod.name) is not None
+        pod.ask("network", "disconnect", "two", pod.name)
+        pod.tarr("leave")
+    finally:
+        pod.remove()
+        podman.machine.sh("podman network rm one two")
+
+
 def test_it_ends_with_the_container(podman: Host, pods: Pods) -> None:
     pod = pods()
     told = pod.told("join")
-    pod.podman("stop", "--time=0", pod.name)
+    pod.ask("stop", "--time=0", pod.name)
     wait_for(lambda: podman.listed(pod.name) is None and not pod.helpers(), 30, "end of its port")
     assert f"podman start {pod.name}" in pod.refused(1, "refused", "join", "podman", pod.name)
-    pod.podman("start", pod.name)
+    pod.ask("start", pod.name)
     again = pod.told("join")
     assert (again["name"], again["mac"]) == (told["name"], told["mac"])
     assert "has left" in pod.tarr("leave")
@@ -142,7 +159,7 @@ def test_a_container_that_is_not_there(podman: Host, pods: Pods) -> None:
 def test_another_members_container(podman: Host, pods: Pods) -> None:
     """Its namespace is not the caller's, so neither tarr-steps nor the daemon lets anyone in."""
     pod = pods()
-    pid = pod.podman("inspect", "--format={{.State.Pid}}", pod.name).strip()
+    pid = pod.ask("inspect", "--format={{.State.Pid}}", pod.name).strip()
     tools = podman.machine.path("/tmp/lying")
     tools.mkdir(exist_ok=True)
     (tools / "podman").write_text(
@@ -150,7 +167,7 @@ def test_another_members_container(podman: Host, pods: Pods) -> None:
     (tools / "podman").chmod(0o755)
     said = podman.refused(4, "not-permitted", "join", "podman", "x", user="bob",
                           env={"PATH": f"/tmp/lying:{os.defpath}:/usr/sbin:/sbin"})
-    assert "sudo tarr-steps join podman x" in said
+    assert "hint: put sudo in front of it" in said
     assert podman.listed("x") is None
 
 

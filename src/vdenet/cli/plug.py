@@ -43,12 +43,12 @@ class Namespaces:
 
 
 @contextmanager
-def namespaces(pid: int, guest: str, kind: str) -> Iterator[Namespaces]:
+def namespaces(pid: int, guest: str) -> Iterator[Namespaces]:
     """Those of a process. Raises `NotPermitted` where they are not the caller's, `Refused` where the process
     has ended or shares the host's network."""
     with ExitStack() as stack:
         closed = NotPermitted(what=_("enter {guest}").format(guest=guest), why=_("its network is root's"),
-                              hint=f"sudo tarr-steps join {kind} {guest}")
+                              hint=_("put sudo in front of it"))
         try:
             net = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             stack.callback(os.close, net)
@@ -85,7 +85,7 @@ def plug(wish: Plug) -> None:
     Raises what the daemon refuses with, `NotPermitted`, `Refused`, `ToolMissing`, `ToolFailed`.
     """
     ours, theirs = socket.socketpair()
-    with ours, theirs, connect() as daemon, namespaces(wish.pid, wish.guest, wish.kind) as spaces:
+    with ours, theirs, connect() as daemon, namespaces(wish.pid, wish.guest) as spaces:
         try:
             life = os.pidfd_open(wish.pid)
         except OSError:

@@ -29,11 +29,13 @@ from vdenet.model.wanted import guest_alias
 from vdenet.probe import links
 from vdenet.text import dnsmasq, relay
 
-KINDS = ("qemu", "virtualbox", "vmware", "lxc", "libvirt", "incus", "nspawn", "podman", "run")
+KINDS = ("qemu", "virtualbox", "vmware", "lxc", "libvirt", "incus", "nspawn", "podman", "docker",
+         "run")
 INNER_NAME = "eth0"
 """What the end of a veth is called in a namespace made for it."""
-FREE_NAME = "eth%d"
-"""In a namespace that may have networks already: the kernel takes the first number that is free."""
+FREE_NAME = "vd%d"
+"""In a container that may have networks of its own: the kernel takes the first number that is free. Not eth%d:
+Podman and Docker count those themselves, and fail where one is taken (`docker network connect`)."""
 
 # linux/nsfs.h
 _NS_GET_USERNS = 0xB701

@@ -45,6 +45,17 @@ def container(inspected: str) -> Container | None:
                      resolver if isinstance(resolver, str) and resolver.startswith("/") else None)
 
 
+def has_names(resolv_conf: str) -> bool:
+    """Whether the container finds others of its networks by name: Docker's server of a network that is not the
+    default one is always 127.0.0.11, and Podman's gives the domain dns.podman.
+
+    Another server before it would hide those names: what it does not know, resolv.conf(5) takes for an answer.
+    """
+    words = [line.split() for line in resolv_conf.splitlines()]
+    return any(line[:2] == ["nameserver", "127.0.0.11"] or line[:1] == ["search"] and "dns.podman" in line
+               for line in words)
+
+
 def ends(links: Sequence[Mapping[str, object]]) -> list[End]:
     """Those of `ip -json link` that are ends of veths."""
     found = []

@@ -31,6 +31,13 @@ def test_one_without_name_servers() -> None:
     assert found.resolver is None
 
 
+@pytest.mark.parametrize(("text", "has"), [
+    ("search lan\nnameserver 192.0.2.1\n", False), ("nameserver 127.0.0.11\noptions ndots:0\n", True),
+    ("search dns.podman lan\nnameserver 10.89.0.1\n", True), ("# nameserver 127.0.0.11\n", False), ("", False)])
+def test_a_name_service_of_its_own(text: str, has: bool) -> None:
+    assert container.has_names(text) == has
+
+
 def test_ends_of_veths() -> None:
     links = [{"ifname": "lo", "ifindex": 1, "address": "00:00:00:00:00:00"},
              {"ifname": "eth0", "ifindex": 2, "link_index": 7, "address": "52:54:00:00:00:01"}]

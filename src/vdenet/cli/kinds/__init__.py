@@ -45,6 +45,7 @@ TABLE: dict[str, str] = {
     "incus": "incus:Incus",
     "vmware": "vmware:VMware",
     "podman": "container:Podman",
+    "docker": "container:Docker",
     "nspawn": "nspawn:Nspawn",
 }
 """Kind to `module:Class` below this package; imported when it is used."""
@@ -52,7 +53,7 @@ TABLE: dict[str, str] = {
 SWITCHABLE = frozenset({"virtualbox"})
 """Kinds that can also plug into the VDE switch, and so have `--via` and `--port`."""
 
-SINGLE = frozenset({"podman", "nspawn"})
+SINGLE = frozenset({"podman", "docker", "nspawn"})
 """Kinds whose guests have no choice of adapters, and so no `--nic`."""
 
 CONNECTED = frozenset({"libvirt"})

@@ -1,12 +1,14 @@
 """Podman and Docker: a veth into a container that runs, beside the networks that it has.
 
 No network of theirs does: netavark asks for DHCP on the bridge outwards and never hears a server on the same
-host, macvlan does not reach the host, and Docker gives addresses itself and shuts the bridge for all others.
+host, macvlan does not reach the host, and Docker gives addresses itself.
 A veth in the container's network namespace needs none of them. It goes with the container's end. Rootless
 Podman's containers are in namespaces of their user's, so that needs no root either.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from vdenet.cli import plug, tools
 from vdenet.errors import NoGuest, NotPermitted, Refused, ToolFailed
@@ -19,7 +21,7 @@ from vdenet.text.container import Container, End
 
 VIA = "veth"
 _SECONDS = 60
-_ABSENT = ("no such",)
+_ABSENT = ("no such container", "no such object")
 _CLOSED = ("permission denied",)
 
 
@@ -60,9 +62,14 @@ class Podman:
         why = _("a veth into its network namespace")
         if on is not None:
             return Joining((), VIA, why, live=True, nic=on.name)
-        return Joining((Plug(self.tool, place.segment, self._guest, pid, place.name, place.mac,
-                             self._container.resolver),), VIA, why, live=True,
-                       note=_("it leaves the segment when it stops; when it was started again, join it again"))
+        resolver = self._container.resolver
+        notes = [_("it leaves the segment when it stops; when it was started again, join it again")]
+        if resolver is not None and self._has_names(resolver):
+            resolver = None
+            notes.append(_("its networks have a name service of their own, which stays: it reaches the guests of "
+                           "the segment by their addresses"))
+        return Joining((Plug(self.tool, place.segment, self._guest, pid, place.name, place.mac, resolver),),
+                       VIA, why, live=True, note="\n".join(notes))
 
     def leave(self, bridge: str, switch: str, memory: object) -> Leaving:  # noqa: ARG002  of all kinds
         """Nothing to be done but to take the port. Raises `Refused` where it is not the daemon's."""
@@ -81,7 +88,7 @@ class Podman:
         if pid is None:
             return None
         ports = veths.far_ends(bridge)
-        with plug.namespaces(pid, self._guest, self.tool) as spaces:
+        with plug.namespaces(pid, self._guest) as spaces:
             inside = container.ends(plug.links(spaces))
         for end in inside:
             if (end.far, end.index) in ports:
@@ -94,6 +101,12 @@ class Podman:
         link = links.link(self._port)
         return link is not None and link.alias.startswith(ALIAS)
 
+    def _has_names(self, resolver: str) -> bool:
+        try:
+            return container.has_names(Path(resolver).read_text(errors="replace"))
+        except OSError:
+            return False
+
     def _inspect(self) -> Container:
         try:
             said = tools.ask([self.tool, "inspect", "--type=container", "--", self._guest], _SECONDS)
@@ -104,7 +117,7 @@ class Podman:
                 raise self._absent() from None
             if any(words in why for words in _CLOSED):
                 raise NotPermitted(what=_("ask {tool}").format(tool=self.title), why=_("it is closed to you"),
-                                   hint=f"sudo tarr-steps join {self.tool} {self._guest}") from None
+                                   hint=_("put sudo in front of it")) from None
             raise
         except (ValueError, RecursionError):
             found = None
