@@ -19,6 +19,7 @@ from unit.samples import HOST, NEIGHBOURS, PLACES, PLAIN, segments, surroundings
 from vdenet.model import plan
 from vdenet.model.netboot import Netboot
 from vdenet.model.observed import Observed
+from vdenet.model.plug import Plug
 from vdenet.model.record import Record, RecordType
 from vdenet.model.segment import Host, Mode, OpenPort, Retiring, Segment
 from vdenet.model.wanted import DhcpServer, Tap, Wanted
@@ -44,7 +45,11 @@ FULL = replace(
         Record(RecordType.SRV, "_ipp._tcp.lab.example", "printer.lab.example", 5, 10, 631),
         Record(RecordType.MX, "lab.example", "mail.lab.example", 10),
         Record(RecordType.PTR, "10.83.14.78", "printer.lab.example")),
-    open_ports=(OpenPort("tcp", 22), OpenPort("udp", 514)), guard=False, switch_ports=128)
+    open_ports=(OpenPort("tcp", 22), OpenPort("udp", 514)), guard=False, switch_ports=128,
+    plugs=(Plug("vde:///run/vde2/lab[5]", "cellar", 9), Plug("vxvde://239.1.2.3"),
+           Plug("vxlan://239.0.0.1/port=14789/vni=42/ttl=4/if=eth1"), Plug("udp://5000->192.0.2.7:6000"),
+           Plug("udp://[fd5e::1]:5001->[fd5e::2]:5000"),
+           Plug("ssh://vdenet@tower.example:2222/run/vdenet/vdenet0/switch", "tower")))
 GUESTS = Guests(
     joined=(Reservation("52:54:00:00:00:04", "alice-1"), Reservation("52:54:00:00:00:05", "web")),
     pinned=(Reservation("52:54:00:00:00:06", "debian"), Reservation("52:54:00:00:00:07", "alice-1")),
@@ -53,7 +58,7 @@ GUESTS = Guests(
 
 CASES: dict[str, Wanted] = {
     "plain": blueprint.wanted(PLAIN, HOST, Guests(), PLACES),
-    "full": blueprint.wanted(FULL, replace(HOST, matches_bridge=False), GUESTS, PLACES),
+    "full": blueprint.wanted(FULL, replace(HOST, matches_bridge=False, plug_groups=("vde2-net",)), GUESTS, PLACES),
     "isolated": blueprint.wanted(
         replace(PLAIN, mode=Mode.ISOLATED, address=IPv4Interface("172.16.0.2/30")), HOST, Guests(), PLACES),
     "neighbours": blueprint.wanted(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,12 +17,12 @@ MEMBERS = ("alice", "bob")
 STRANGER = "nora"
 
 
-def installed(suite: str, deb: Path) -> Machine:
+def installed(suite: str, deb: Path, extra: Sequence[str] = ()) -> Machine:
     """A machine with the package, two members and a stranger; the daemon does not run yet.
 
     With VDENET_TREE set, the working tree's own code lies over the package's: for trying a change.
     """
-    machine = Machine(roots.root(suite, "installed", deb=deb))
+    machine = Machine(roots.root(suite, "installed", deb=deb, extra=extra))
     for name in MEMBERS:
         machine.user(name, member=True)
     machine.user(STRANGER)
@@ -34,14 +34,14 @@ def installed(suite: str, deb: Path) -> Machine:
 
 
 @pytest.fixture(scope="module")
-def new_machine(deb: Path) -> Iterator[Callable[[str], Machine]]:
-    """Makes machines of a release, which end with the module."""
+def new_machine(deb: Path) -> Iterator[Callable[..., Machine]]:
+    """Makes machines of a release, with further packages if named, which end with the module."""
     with ExitStack() as stack:
-        yield lambda suite: stack.enter_context(installed(suite, deb))
+        yield lambda suite, *extra: stack.enter_context(installed(suite, deb, extra))
 
 
 @pytest.fixture(scope="module", params=["trixie"])
-def machine(request: pytest.FixtureRequest, new_machine: Callable[[str], Machine]) -> Machine:
+def machine(request: pytest.FixtureRequest, new_machine: Callable[..., Machine]) -> Machine:
     return new_machine(request.param)
 
 

@@ -14,7 +14,7 @@ from vdenet.daemon.operations import TABLE, Role
 from vdenet.errors import NotPermitted, VdenetError
 from vdenet.wire.channel import Channel
 
-CALLERS = ("nora", "alice", "bob", "root", "vdenet-switch", "vdenet-dns")
+CALLERS = ("nora", "alice", "bob", "root", "vdenet-switch", "vdenet-dns", "vdenet-plug")
 MAY = {"alice", "bob", "root"}
 
 PARAMETERS: dict[str, dict[str, str]] = {

@@ -44,6 +44,7 @@ def test_no_process_of_root_but_the_daemon(machine: Machine, daemon: Daemon) -> 
 @pytest.mark.parametrize(("account", "places"), [
     ("vdenet-switch", ("/run/vdenet/vdenet0", "/run/vdenet/vdenet0/console", "/run/vdenet/vdenet0/switch")),
     ("vdenet-dns", ("/var/lib/vdenet/vdenet0/dns",)),
+    ("vdenet-plug", ()),
 ])
 def test_writes_only_in_its_own_directory(machine: Machine, daemon: Daemon, account: str,
                                           places: tuple[str, ...]) -> None:
@@ -55,7 +56,7 @@ def test_writes_only_in_its_own_directory(machine: Machine, daemon: Daemon, acco
     assert all(any(file.startswith(f"{place}/") for place in places) for file in files.split())
 
 
-@pytest.mark.parametrize("account", ["vdenet-switch", "vdenet-dns"])
+@pytest.mark.parametrize("account", ["vdenet-switch", "vdenet-dns", "vdenet-plug"])
 def test_has_no_say_in_the_daemon(machine: Machine, daemon: Daemon, account: str) -> None:
     done = machine.run(["tarr-steps", "list"], user=account, cwd="/", check=False)
     assert done.returncode == 4

@@ -10,6 +10,7 @@ from vdenet.model import names
 from vdenet.model.neighbours import Neighbour
 from vdenet.model.netboot import Netboot
 from vdenet.model.places import Places
+from vdenet.model.plug import Plug
 from vdenet.model.record import Record, RecordType
 from vdenet.model.segment import Host, Mode, OpenPort, Retiring, Segment
 from vdenet.text import blueprint
@@ -48,6 +49,25 @@ def addresses(draw: st.DrawFn) -> IPv4Interface:
     return IPv4Interface((int(network.network_address) + draw(st.integers(1, network.num_addresses - 2)), length))
 
 
+TARGETS = (
+    "vde:///run/vde2/lab", "vde:///run/vdenet/other/switch[7]", "vxvde://239.1.2.3", "vxvde://ff05:56de::1/vni=7",
+    "vxlan://239.0.0.1/port=14789/vni=42/ttl=4/if=eth0", "udp://5000->192.0.2.7:6000",
+    "udp://[fd5e::1]:5000->[fd5e::2]:5000", "ssh://alice@tower.example/run/vdenet/vdenet0/switch",
+    "ssh://alice@[fd5e::7]:2222/srv/switch")
+"""A URL of each kind, as it is written."""
+
+
+@st.composite
+def plugs(draw: st.DrawFn, ports: int) -> tuple[Plug, ...]:
+    """Plugs of a segment whose switch has so many ports."""
+    urls = draw(st.lists(st.sampled_from(TARGETS), max_size=3, unique=True))
+    called = draw(st.lists(st.none() | labels, min_size=3, max_size=3, unique_by=lambda name: name or object()))
+    numbers = draw(st.lists(st.none() | st.integers(2, max(2, ports - 1)), min_size=3, max_size=3,
+                            unique_by=lambda number: number or object()))
+    return tuple(Plug(url, name, number if ports > 2 else None) for url, name, number in
+                 zip(urls, called, numbers, strict=False))
+
+
 @st.composite
 def segments(draw: st.DrawFn, name: str = "vdenet0") -> Segment:
     """Any segment that a file can describe."""
@@ -73,12 +93,14 @@ def segments(draw: st.DrawFn, name: str = "vdenet0") -> Segment:
     six = IPv6Interface(((0xFD << 120) + (subnet << 64) + 1, 64))
     mode = draw(st.sampled_from(ADDRESSED))
     domain = f"{draw(labels)}.internal"
+    ports = draw(st.integers(2, 1024))
     return Segment(
         name, address, draw(st.none() | st.just(six)), mode, domain,
         3600 if guest_dhcp else draw(st.integers(120, 604800)), not guest_dhcp and draw(st.booleans()),
         None if guest_dhcp else pool, tuple(hosts),
         tuple(draw(st.lists(st.builds(OpenPort, st.sampled_from(("tcp", "udp")), st.integers(1, 65535)), max_size=3))),
-        draw(st.booleans()), draw(st.integers(2, 1024)), draw(st.none() | st.sampled_from(("alice", "b.o-b@example"))),
+        draw(st.booleans()), ports, draw(st.none() | st.sampled_from(("alice", "b.o-b@example"))),
+        plugs=draw(plugs(ports)),
         reach=draw(st.sampled_from(((), ("lab2",), ("lab2", "lab3")))),
         records=draw(records(domain, address, seen)), host_access=mode is not Mode.ISOLATED or draw(st.booleans()),
         netboot=draw(st.none() | netboots), guest_dhcp=guest_dhcp)
@@ -118,7 +140,7 @@ def bridged_segments(draw: st.DrawFn, name: str = "vdenet0") -> Segment:
     key = draw(st.sampled_from(("uplink", "adopt", "openvswitch")))
     outside = {key: draw(st.sampled_from(("eth0", "br-lan", "enp0s31f6.42")))}
     plain = Segment(name, None, mode=Mode.BRIDGED, domain=f"{draw(labels)}.internal", guard=draw(st.booleans()),
-                    switch_ports=draw(st.integers(2, 1024)), owner=draw(st.none() | st.just("alice")))
+                    switch_ports=1024, owner=draw(st.none() | st.just("alice")), plugs=draw(plugs(1024)))
     return replace(plain, **outside)
 
 

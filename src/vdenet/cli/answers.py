@@ -7,7 +7,7 @@ from typing import Any
 
 from vdenet.errors import ProtocolError
 from vdenet.i18n import _
-from vdenet.model.report import Finding, GuestReport, SegmentReport, Severity, State
+from vdenet.model.report import Finding, GuestReport, PlugReport, SegmentReport, Severity, State
 
 
 def segments(parameters: Mapping[str, Any]) -> list[SegmentReport]:
@@ -52,7 +52,16 @@ def _segment(item: Mapping[str, Any]) -> SegmentReport:
         name=text(item, "name"), state=state, address=maybe(item, "address"),
         address6=maybe(item, "address6"), mode=text(item, "mode"), domain=text(item, "domain"),
         bridge=text(item, "bridge"), tap=text(item, "tap"), switch=text(item, "switch"),
-        guests=tuple(_guest(guest) for guest in _objects(item, "guests")), owner=maybe(item, "owner"))
+        guests=tuple(_guest(guest) for guest in _objects(item, "guests")), owner=maybe(item, "owner"),
+        plugs=tuple(_plug(plug) for plug in (_objects(item, "plugs") if item.get("plugs") else ())))
+
+
+def _plug(item: Mapping[str, Any]) -> PlugReport:
+    port = item.get("port")
+    if port is not None and not isinstance(port, int):
+        raise _bad("port")
+    return PlugReport(url=text(item, "url"), name=maybe(item, "name"), state=text(item, "state"), port=port,
+                      why=maybe(item, "why"))
 
 
 def _guest(item: Mapping[str, Any]) -> GuestReport:

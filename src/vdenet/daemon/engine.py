@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from vdenet.daemon import host, retiring
 from vdenet.daemon.configuration import Configuration
 from vdenet.daemon.guests import GuestBook
 from vdenet.daemon.log import logger
+from vdenet.daemon.members import uid_of
 from vdenet.daemon.observe import observe
 from vdenet.daemon.serving import Servers
 from vdenet.effect import files
@@ -31,11 +33,11 @@ from vdenet.model import tunnel
 from vdenet.model.change import Change, Plan
 from vdenet.model.neighbours import neighbours
 from vdenet.model.observed import Link, Observed
-from vdenet.model.places import Places
+from vdenet.model.places import PLUG_ACCOUNT, Places
 from vdenet.model.segment import MTU, Retiring, Segment
 from vdenet.model.tunnel import Tunnel
 from vdenet.model.wanted import Tap, Wanted, guest_alias
-from vdenet.probe import leases, links
+from vdenet.probe import leases, links, processes
 from vdenet.text import blueprint, config, dnsmasq
 from vdenet.text.blueprint import Guests
 
@@ -71,6 +73,7 @@ class Engine:
         self._ports: dict[str, dict[str, int]] = {}
         self._service_pids: set[int] = set()
         self._departed: dict[str, int] = {}
+        self._due: dict[str, float] = {}
         self.whereabouts: dict[str, dict[str, Place]] = {}
         """By segment and MAC: where guests were heard last; for `vdenet.daemon.whereabouts`."""
         self._servers = Servers()
@@ -124,6 +127,7 @@ class Engine:
         """What is remembered of a segment that is no more."""
         self._books.pop(segment, None)
         self._ports.pop(segment, None)
+        self._due.pop(segment, None)
 
     def take_down(self, segment: Segment, keep_stopped: bool = True) -> Outcome:
         """Remove the segment from the machine; guests' own taps stay with the guests."""
@@ -145,6 +149,10 @@ class Engine:
         """The processes whose end somebody should notice, as of the last plan."""
         return list(self._service_pids)
 
+    def is_due(self) -> bool:
+        """Whether a service that waits for its next start has waited long enough, as of the last plan."""
+        return min(self._due.values(), default=inf) <= time.monotonic()
+
     def plan_up(self, segment: Segment, former: Segment | None = None,
                 served: Sequence[Retiring] | None = None) -> tuple[Plan, Wanted, Observed]:
         """What `bring_up` would do. Raises `Collision`.
@@ -157,6 +165,8 @@ class Engine:
             wanted = self.wanted(segment, served)
             observed = observe(wanted, self.supervisor, self.places)
             self._service_pids = {*self.supervisor.pids(), *(s.pid for s in observed.services.values())}
+            self._due[segment.name] = time.monotonic() + min(
+                (wait.seconds for wait in observed.waiting.values()), default=inf)
             return planning.up(wanted, observed, before), wanted, observed
 
     def wanted(self, segment: Segment, served: Sequence[Retiring] | None = None) -> Wanted:
@@ -174,6 +184,7 @@ class Engine:
                 tunnels=tuple(Tunnel(tunnel.address(segment.bridge), guest.tunnel, guest.port, guest.uid)
                               for guest in book.all()
                               if guest.tunnel is not None and guest.port is not None and guest.uid is not None),
+                plugs=_plugs_that_run(),
                 retiring=tuple(served) if served is not None
                 else retiring.current(segment, self.places, time.time()),
                 dhcp_server=self._servers.find(segment, book, there))
@@ -297,3 +308,8 @@ class Engine:
         others = {other.sign for other in self.configuration.all()}
         others |= {link.name for link in there.values() if link.kind == "bridge" and link.ours}
         return not (others - {segment.sign}) & there.keys()
+
+
+def _plugs_that_run() -> tuple[tuple[str, ...], ...]:
+    uid = uid_of(PLUG_ACCOUNT)
+    return () if uid is None else processes.of_account(uid)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import grp
 import pwd
 import socket
 from functools import cache
 from pathlib import Path
 
 from vdenet.effect import firewall, sysctl
-from vdenet.model.places import SWITCH_ACCOUNT, Places
+from vdenet.model.places import PLUG_ACCOUNT, SWITCH_ACCOUNT, Places
 from vdenet.model.segment import Mode, Segment
 from vdenet.probe import addresses, links, resolvers, routes, sysctls
 from vdenet.text.blueprint import HostFacts
@@ -25,7 +26,13 @@ def facts(places: Places, segment: Segment) -> HostFacts:
         search=resolvers.search_domains(),
         ipv6=sysctls.read("net/ipv6/conf/all/disable_ipv6") == "0",
         outside=_outside(segment),
+        plug_groups=_plug_groups(),
         uplinks_ra=_uplinks(places))
+
+
+def _plug_groups() -> tuple[str, ...]:
+    """Groups that the administrator put the plugs' account into, so that it may reach other switches."""
+    return tuple(sorted(group.gr_name for group in grp.getgrall() if PLUG_ACCOUNT in group.gr_mem))
 
 
 _GUESTS_PORTS = ("tap", "veth")

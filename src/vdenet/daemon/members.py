@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from vdenet.errors import NotPermitted
 from vdenet.i18n import _
-from vdenet.model.places import DNS_ACCOUNT, GROUP, SWITCH_ACCOUNT
+from vdenet.model.places import DNS_ACCOUNT, GROUP, PLUG_ACCOUNT, SWITCH_ACCOUNT
 
-_SERVICES = frozenset({SWITCH_ACCOUNT, DNS_ACCOUNT})
+_SERVICES = frozenset({SWITCH_ACCOUNT, DNS_ACCOUNT, PLUG_ACCOUNT})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vdenet.effect import firewall, openvswitch, resolver, sysctl, uplink
 from vdenet.effect.supervisor import Supervisor
-from vdenet.model.observed import Observed, RunningService
+from vdenet.model.observed import Observed, RunningService, Waiting
 from vdenet.model.places import Places
 from vdenet.model.wanted import Directory, Wanted
 from vdenet.probe import addresses, ethtool, links, managers, sysctls
@@ -20,10 +20,13 @@ def observe(wanted: Wanted, supervisor: Supervisor, places: Places) -> Observed:
     there = links.links()
     wall, wall_present = firewall.observed(wanted.firewall, places)
     services: dict[str, RunningService] = {}
+    waiting: dict[str, Waiting] = {}
     for service in (*wanted.services, *wanted.unwanted):
         running = supervisor.running(wanted.segment, service)
         if running is not None:
             services[service.name] = running
+        elif service in wanted.services and (wait := supervisor.waiting(wanted.segment, service)) is not None:
+            waiting[service.name] = wait
     return Observed(
         links=there,
         addresses={name: addresses.of(name)
@@ -34,6 +37,7 @@ def observe(wanted: Wanted, supervisor: Supervisor, places: Places) -> Observed:
         files={file.path: text for file in wanted.files
                if (text := _text(Path(file.path))) is not None},
         services=services,
+        waiting=waiting,
         firewall=wall,
         firewall_present=wall_present,
         offload={wanted.bridge.name: ethtool.transmit_checksum(wanted.bridge.name)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from ipaddress import IPv4Address
 
-from vdenet.daemon import applying, confirming, netboot, recognising, retiring, whereabouts
+from vdenet.daemon import applying, confirming, netboot, plugging, recognising, retiring, whereabouts
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, label
 from vdenet.daemon.members import account_name, uid_of
@@ -15,6 +15,7 @@ from vdenet.errors import BadPolicy, VdenetError
 from vdenet.i18n import _
 from vdenet.model import steps
 from vdenet.model.change import Plan
+from vdenet.model.places import PLUG_ACCOUNT
 from vdenet.model.report import Finding, GuestReport, SegmentReport, Severity, State
 from vdenet.model.segment import Segment
 from vdenet.probe import conflicts, links, neighbours, routes
@@ -29,10 +30,13 @@ def report(engine: Engine, segment: Segment) -> SegmentReport:
     """The segment with its guests."""
     with engine.lock:
         state = State.DOWN
+        plugged = plugging.report(engine, segment, None, None)
         if links.link(segment.sign) is not None:
             try:
-                plan, _wanted, _observed = engine.plan_up(segment)
-                wrong = any(_severity(step) is Severity.ERROR for step in _broken(plan))
+                plan, wanted, observed = engine.plan_up(segment)
+                plugged = plugging.report(engine, segment, wanted, observed)
+                wrong = any(_severity(step) is Severity.ERROR for step in _broken(plan)) \
+                    or any(plug.state == plugging.DOWN for plug in plugged)
                 state = State.DEGRADED if wrong else State.UP
             except VdenetError:
                 state = State.DEGRADED
@@ -42,11 +46,13 @@ def report(engine: Engine, segment: Segment) -> SegmentReport:
         address6=None if segment.address6 is None else str(segment.address6), mode=segment.mode.value,
         domain=segment.domain, bridge=segment.bridge, tap=segment.tap,
         switch=str(engine.places.switch(segment.name)), guests=recognising.recognise(rows),
-        owner=segment.owner)
+        owner=segment.owner, plugs=plugged)
 
 
 def _broken(plan: Plan) -> list[steps.Step]:
-    return [change.step for change in plan if not isinstance(change.step, _PASSING)]
+    # Of plugs there is more to say: see `plugging`.
+    return [change.step for change in plan if not isinstance(change.step, _PASSING)
+            and not (isinstance(change.step, steps.StartService) and change.step.service.patient)]
 
 
 def _guests(engine: Engine, segment: Segment) -> list[Row]:
@@ -77,6 +83,8 @@ def _guests(engine: Engine, segment: Segment) -> list[Row]:
         if link is not None:
             via = "vde" if link.name == segment.tap else link.kind if link.kind != "other" else "unknown"
         client = place.client if place is not None else None
+        if client is not None and client.user == PLUG_ACCOUNT:
+            client = None  # beyond a plug are guests of others
         uid = guest.uid if guest and guest.uid is not None else uid_of(client.user) if client is not None \
             else link.owner if link is not None and link.name != segment.tap else None
         joined = guest is not None and guest.kind != CLAIMED
@@ -126,7 +134,8 @@ def check(engine: Engine, segment: Segment) -> list[Finding]:
                                        _("the segment {name} is down").format(name=segment.name),
                                        f"tarr-steps start {segment.name}")]
         try:
-            plan, _wanted, _observed = engine.plan_up(segment)
+            plan, wanted, observed = engine.plan_up(segment)
+            findings += plugging.findings(engine, segment, wanted, observed)
             findings += [Finding("drift", _severity(step), segment.name,
                                  _("not as it should be: {step}").format(step=step),
                                  f"tarr-steps reload {segment.name}") for step in _broken(plan)]

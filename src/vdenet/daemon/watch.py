@@ -65,7 +65,8 @@ class Watch:
             try:
                 changed = self._wait(POLL_SECONDS)
                 now = time.monotonic()
-                due = changed or now >= next_full or any(now >= when for when, _delay in self._retry.values())
+                due = changed or now >= next_full or any(now >= when for when, _delay in self._retry.values()) \
+                    or self._engine.is_due()
                 if due:
                     next_full = now + FULL_SECONDS
                 confirming.expire(self._engine)

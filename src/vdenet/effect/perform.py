@@ -10,7 +10,7 @@ from vdenet.effect.supervisor import Supervisor
 from vdenet.errors import VdenetError
 from vdenet.model import steps
 from vdenet.model.places import Places
-from vdenet.model.wanted import Resolver
+from vdenet.model.wanted import Resolver, Service
 
 
 class Hands:
@@ -81,7 +81,7 @@ class Hands:
             case steps.UnloadFirewall():
                 firewall.unload(step.firewall, self.places)
             case steps.StartService():
-                self.supervisor.start(step.segment, step.service)
+                self._start(step.segment, step.service)
             case steps.ReloadService():
                 self.supervisor.reload(step.segment, step.service)
             case steps.StopService():
@@ -92,6 +92,15 @@ class Hands:
                 resolver.unregister(step.resolver)
             case _:
                 assert_never(step)
+
+    def _start(self, segment: str, service: Service) -> None:
+        """What a plug reaches may be away: that is no reason to leave the guests without a network."""
+        try:
+            self.supervisor.start(segment, service)
+        except VdenetError as error:
+            if not service.patient:
+                raise
+            self.notes.append(str(error))
 
     def _register(self, wanted: Resolver) -> None:
         """A host that cannot look its guests up is no reason to leave the guests without a network."""

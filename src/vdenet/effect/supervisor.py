@@ -23,15 +23,21 @@ from pathlib import Path
 from vdenet.effect import files, run
 from vdenet.errors import StepFailed, ToolFailed
 from vdenet.i18n import _
-from vdenet.model.observed import RunningService
+from vdenet.model.observed import RunningService, Waiting
 from vdenet.model.places import Places
 from vdenet.model.plan import reload_digest, restart_digest
 from vdenet.model.wanted import Service
 from vdenet.probe import processes
-from vdenet.text import dnsquery
+from vdenet.text import dnsquery, plugs
 
 READY_SECONDS = 10.0
 STOP_SECONDS = 5.0
+PATIENT_SECONDS = 0.7
+"""How long it is waited for a plug to fail; so much later than one plug the next is plugged in."""
+_MAX_SAID = 65536
+MAX_WAIT_SECONDS = 60.0
+STEADY_SECONDS = 120.0
+"""Who has run so long, and then ended, is started at once."""
 
 
 class Supervisor:
@@ -52,7 +58,24 @@ class Supervisor:
                 return None
         digests = [record.get(key) if record.get("pid") == pid else None for key in ("restart", "reload")]
         # A service without a record runs with texts that nobody knows: it will be started anew.
-        return RunningService(pid, str(digests[0] or ""), str(digests[1] or ""))
+        return RunningService(pid, str(digests[0] or ""), str(digests[1] or ""),
+                              connected=service.ready_line in self._said(segment, service))
+
+    def waiting(self, segment: str, service: Service) -> Waiting | None:
+        """How long a patient service that has ended waits for its next start; None when it is due."""
+        if not service.patient:
+            return None
+        since, failures = _starts(self._record(segment, service))
+        if since is None:
+            return None
+        left = since + min(2.0 ** failures, MAX_WAIT_SECONDS) - time.monotonic()
+        if left <= 0:
+            return None
+        return Waiting(left, plugs.complaint(self._said(segment, service)))
+
+    def why_ended(self, segment: str, service: Service) -> str:
+        """The last that a patient service said before it ended; empty when it said nothing."""
+        return plugs.complaint(self._said(segment, service))
 
     def start(self, segment: str, service: Service) -> None:
         """Start the service and wait until it can be used. Raises `ToolFailed`, `ToolMissing`."""
@@ -61,10 +84,14 @@ class Supervisor:
             self._end(stray, service)
         for path in service.clear:
             files.clear(path, service.account)
-        log = Path(self._places.records(segment) / f"{service.name}.log")
+        since, failures = _starts(self._record(segment, service))
+        again = since is not None and time.monotonic() - since < STEADY_SECONDS
+        log = self._log(segment, service)
         child = run.spawn(service, log)
         self._children[child.pid] = child
         record = {"pid": child.pid, "restart": restart_digest(service), "reload": reload_digest(service)}
+        if service.patient:
+            record |= {"since": time.monotonic(), "failures": min(failures + 1, 10) if again else 0}
         files.write(self._record_path(segment, service), json.dumps(record), 0o600, "root")
         try:
             self._await(child, service, log)
@@ -87,6 +114,8 @@ class Supervisor:
         if pid is not None:
             self._end(pid, service)
         files.remove(self._record_path(segment, service))
+        if service.patient:  # of which there may be ever new ones
+            files.remove(self._log(segment, service))
 
     def pids(self) -> list[int]:
         """Children that have not been reaped."""
@@ -97,6 +126,16 @@ class Supervisor:
         for pid, child in list(self._children.items()):
             if child.poll() is not None:
                 del self._children[pid]
+
+    def _log(self, segment: str, service: Service) -> Path:
+        return Path(self._places.records(segment) / f"{service.name}.log")
+
+    def _said(self, segment: str, service: Service) -> str:
+        try:
+            with open(self._log(segment, service), errors="replace") as log:
+                return log.read(_MAX_SAID)
+        except OSError:
+            return ""
 
     def _record_path(self, segment: str, service: Service) -> Path:
         return Path(self._places.records(segment) / f"{service.name}.json")
@@ -109,16 +148,18 @@ class Supervisor:
         return record if isinstance(record, dict) else {}
 
     def _await(self, child: subprocess.Popen[bytes], service: Service, log: Path) -> None:
-        deadline = time.monotonic() + READY_SECONDS
+        deadline, settled = time.monotonic() + READY_SECONDS, time.monotonic() + PATIENT_SECONDS
         while time.monotonic() < deadline:
             if child.poll() is not None:
-                raise ToolFailed(what=_("start {name}").format(name=service.name), tool=service.argv[0],
+                raise ToolFailed(what=_("start {name}").format(name=service.title or service.name),
+                                 tool=service.argv[0],
                                  why=run.said(log.read_text(errors="replace"))
                                  or _("exit status {status}").format(status=child.returncode))
-            if _is(child.pid, service) and _answers(service):
+            if _is(child.pid, service) and _answers(service) \
+                    and (not service.patient or time.monotonic() > settled):
                 return
             time.sleep(0.02)
-        raise ToolFailed(what=_("start {name}").format(name=service.name), tool=service.argv[0],
+        raise ToolFailed(what=_("start {name}").format(name=service.title or service.name), tool=service.argv[0],
                          why=_("no answer for {seconds:g} s").format(seconds=READY_SECONDS))
 
     def _end(self, pid: int, service: Service) -> None:
@@ -133,6 +174,14 @@ class Supervisor:
                 if gone:
                     break
         self.reap()
+
+
+def _starts(record: dict[str, object]) -> tuple[float | None, int]:
+    """When a patient service was started last, on the monotonic clock, and how often it had ended early before."""
+    since, failures = record.get("since"), record.get("failures")
+    if not isinstance(since, float) or not isinstance(failures, int) or not 0 <= since <= time.monotonic():
+        return None, 0
+    return since, failures
 
 
 def _account_uid(service: Service) -> int:

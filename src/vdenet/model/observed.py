@@ -39,6 +39,16 @@ class RunningService:
     pid: int
     restart_digest: str
     reload_digest: str
+    connected: bool = True
+    """What it reaches has let it in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A service that ended, and is started again in so many seconds; `why` is the last that it said."""
+
+    seconds: float
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,8 @@ class Observed:
     directories: Mapping[Path, tuple[int, str]] = field(default_factory=dict)
     files: Mapping[Path, str] = field(default_factory=dict)
     services: Mapping[str, RunningService] = field(default_factory=dict)
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    """Services that ended and are not due to be started again yet."""
     firewall: str | None = None
     """Digest of the rule set that is loaded unaltered; None when there is none or it was altered."""
     firewall_present: bool = False

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath as Path
 GROUP = "vdenet"
 SWITCH_ACCOUNT = "vdenet-switch"
 DNS_ACCOUNT = "vdenet-dns"
+PLUG_ACCOUNT = "vdenet-plug"
 LXC_USERNET = Path("/etc/lxc/lxc-usernet")
 """Which bridges containers of ordinary users may be on; the administrator's."""
 
@@ -37,6 +38,11 @@ class Places:
     def policy(self) -> Path:
         """What members may do."""
         return self.etc / "policy.toml"
+
+    @property
+    def ssh(self) -> Path:
+        """Root's: the key by which plugs reach other hosts, and the list of those hosts' keys."""
+        return self.etc / "ssh"
 
     def applied(self, segment: str) -> Path:
         """The configuration by which the segment is up: what takes it down when the admin's file is gone."""

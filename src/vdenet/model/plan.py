@@ -301,10 +301,16 @@ def _services_that_stop(wanted: Wanted, observed: Observed, former: Wanted | Non
     all else is as it was."""
     for service in (*wanted.services, *wanted.unwanted):
         running = observed.services.get(service.name)
-        if running is not None and (service in wanted.unwanted or running.restart_digest != restart_digest(service)):
+        if running is not None and (service in wanted.unwanted or running.restart_digest != restart_digest(service)
+                                    or _has_lost_its_link(service, observed)):
             before = _former_service(former, service.name, running)
             yield Change(StopService(wanted.segment, service),
                          () if before is None else (StartService(wanted.segment, before),))
+
+
+def _has_lost_its_link(service: Service, observed: Observed) -> bool:
+    """A plug stays with the interface that it opened, also when that is gone and another has its name."""
+    return service.patient and service.link is not None and service.link not in observed.links
 
 
 def _former_service(former: Wanted | None, name: str, running: RunningService) -> Service | None:
@@ -333,6 +339,8 @@ def _services(wanted: Wanted, observed: Observed, former: Wanted | None) -> Iter
             yield Change(WriteFile(file), (undo, *told))
             told = []
     for service in wanted.services:
+        if service.name in observed.waiting or _has_lost_its_link(service, observed):
+            continue
         yield from _service(wanted.segment, service, observed.services.get(service.name))
 
 

@@ -147,4 +147,13 @@ def _guest_dhcp(_policy: Policy, who: str, before: Segment | None, after: Segmen
         yield _("dhcp: only root may let a guest serve on a segment of the admin's")
 
 
-CHECKS: tuple[Check, ...] = (_owner, _address, _mode, _domain, _open, _guard, _outside, _netboot, _guest_dhcp)
+def _plugs(policy: Policy, _who: str, before: Segment | None, after: Segment) -> Iterable[str]:
+    there = {plug.url for plug in before.plugs} if before is not None else set()
+    for plug in after.plugs:
+        if plug.url not in there and plug.scheme not in policy.plugs:
+            yield _("plug: {url} is not allowed; allowed: {allowed}").format(
+                url=plug.url, allowed=listed(f"{scheme}://" for scheme in policy.plugs))
+
+
+CHECKS: tuple[Check, ...] = (_owner, _address, _mode, _domain, _open, _guard, _outside, _netboot, _guest_dhcp,
+                             _plugs)

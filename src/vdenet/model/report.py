@@ -55,6 +55,18 @@ class GuestReport:
 
 
 @dataclass(frozen=True, slots=True)
+class PlugReport:
+    """Another switch that is plugged in; `why` is what it said when it is not connected."""
+
+    url: str
+    name: str | None
+    state: str
+    """up, connecting or down."""
+    port: int | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentReport:
     """One segment with its guests."""
 
@@ -69,6 +81,7 @@ class SegmentReport:
     switch: str
     guests: tuple[GuestReport, ...] = field(default=())
     owner: str | None = None
+    plugs: tuple[PlugReport, ...] = field(default=())
 
     def json(self) -> dict[str, Any]:
         """As one member of `segments` of `list --json`."""

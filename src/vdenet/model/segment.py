@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 
 from vdenet.model.names import DEFAULT_SEGMENT
 from vdenet.model.netboot import Netboot
+from vdenet.model.plug import Plug
 from vdenet.model.record import Record, RecordType
 
 DEFAULT_DOMAIN = "vdenet.internal"
@@ -81,6 +82,8 @@ class Segment:
     netboot: Netboot | None = None
     guest_dhcp: bool = False
     """A guest serves DHCP, the host that has `dhcp_server`; `dhcp` is off then."""
+    plugs: tuple[Plug, ...] = field(default=())
+    """Other switches, plugged into the segment's own."""
 
     @property
     def bridge(self) -> str:

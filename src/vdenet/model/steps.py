@@ -298,7 +298,7 @@ class StartService:
     service: Service
 
     def __str__(self) -> str:
-        return _("+ service {name}").format(name=self.service.name)
+        return f"+ {self.service.words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +316,7 @@ class StopService:
     service: Service
 
     def __str__(self) -> str:
-        return _("- service {name}").format(name=self.service.name)
+        return f"- {self.service.words}"
 
 
 @dataclass(frozen=True, slots=True)

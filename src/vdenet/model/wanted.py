@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import PurePosixPath as Path
 
+from vdenet.i18n import _
+
 ALIAS = "vdenet:"
 """What the alias of each interface of ours begins with (ip link show: `alias vdenet:vdenet0`).
 
@@ -119,6 +121,19 @@ class Service:
     holds_stdin: bool = False
     link: str | None = None
     """The interface that it holds open: when that is made anew, so is the service."""
+    title: str = ""
+    """What people know a plug by."""
+    patient: bool = False
+    """It may end at any time, as what it reaches may be away. It is tried again, ever less often, and no change fails
+    because of it."""
+    ready_line: str = ""
+    """What it says once it is connected."""
+
+    @property
+    def words(self) -> str:
+        """What it is called in a step of a plan."""
+        return _("plug {title}").format(title=self.title) if self.title \
+            else _("service {name}").format(name=self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,13 @@ def command_line(pid: int) -> tuple[str, ...]:
     return tuple(part.decode(errors="replace") for part in raw.split(b"\0")[:-1])
 
 
+def of_account(uid: int) -> tuple[tuple[str, ...], ...]:
+    """The argument lists of the processes that run as the account."""
+    found = (command_line(int(entry)) for entry in os.listdir("/proc")
+             if entry.isdigit() and real_uid(int(entry)) == uid)
+    return tuple(argv for argv in found if argv)
+
+
 def hold(who: Identity) -> int | None:
     """A pidfd of exactly this process, or None when it is gone.
 

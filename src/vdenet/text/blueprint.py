@@ -25,7 +25,7 @@ from vdenet.model.wanted import (
     Tap,
     Wanted,
 )
-from vdenet.text import bridged, dnsmasq, nftables, relay, vde
+from vdenet.text import bridged, dnsmasq, nftables, plugs, relay, vde
 from vdenet.text.bridged import Outside
 from vdenet.text.dnsmasq import Reservation
 
@@ -45,6 +45,8 @@ class HostFacts:
     """Domains that the host's resolver searches: those of the networks that it is in."""
     shared_elsewhere: frozenset[str] = frozenset()
     """Kernel settings of the whole host that other segments need."""
+    plug_groups: tuple[str, ...] = ()
+    """Groups of the account that plugs run as, by the account database."""
     outside: Outside = Outside(None)
     """What a bridged segment is one Ethernet with."""
     neighbours: tuple[Neighbour, ...] = ()
@@ -70,6 +72,8 @@ class Guests:
     retiring: tuple[Retiring, ...] = field(default=())
     dhcp_server: DhcpServer | None = None
     """The one that serves DHCP in place of the host, where it is there."""
+    plugs: tuple[tuple[str, ...], ...] = ()
+    """Argument lists of the plugs that run, of this segment and others."""
 
 
 def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) -> Wanted:
@@ -77,13 +81,17 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
     taps = (*guests.taps, *(Tap(tunnel.tap, host.switch_uid, MTU) for tunnel in guests.tunnels))
     ports = tuple(sorted({*guests.ports, *(tap.name for tap in taps)}))
     present = None if host.matches_bridge else sorted({segment.tap, *guests.present, *ports})
+    chains = relay.rules(guests.tunnels, host.switch_uid) + plugs.rules(segment.plugs)
+    plugged = plugs.services(segment, places, host.plug_groups)
+    strays = plugs.strays(guests.plugs, segment.name, plugged, places)
     if segment.mode is Mode.BRIDGED:
         return replace(
             bridged.wanted(segment, host.outside, names.bridge_mac(host.machine_id, segment.name), host.switch_uid,
-                           present, relay.rules(guests.tunnels, host.switch_uid), host.ipv6, places),
+                           present, chains, host.ipv6, places),
             directories=_directories(segment.name, places), ports=ports, guest_taps=taps,
             shared_elsewhere=host.shared_elsewhere,
-            services=(vde.service(segment, places), *(relay.service(tunnel) for tunnel in guests.tunnels)))
+            services=(vde.service(segment, places), *(relay.service(tunnel) for tunnel in guests.tunnels), *plugged),
+            unwanted=(dnsmasq.program(segment.name, places), *strays))
     mac = names.bridge_mac(host.machine_id, segment.name)
     labels = host_labels(host.hostname, segment.name)
     config = dnsmasq.config(segment, labels, places,
@@ -104,14 +112,15 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
                File(places.dnsmasq_hosts(segment.name), hosts, 0o640, DNS_ACCOUNT),
                File(places.dnsmasq_addresses(segment.name), addresses_text, 0o640, DNS_ACCOUNT)),
         services=(vde.service(segment, places), dnsmasq.service(segment, config, hosts + addresses_text, places),
-                  *(relay.service(tunnel) for tunnel in guests.tunnels)),
-        firewall=nftables.firewall(segment, old, mac, present, relay.rules(guests.tunnels, host.switch_uid),
-                                    guests.dhcp_server, host.neighbours),
+                  *(relay.service(tunnel) for tunnel in guests.tunnels), *plugged),
+        firewall=nftables.firewall(segment, old, mac, present, chains, guests.dhcp_server,
+                                    host.neighbours),
         server=str(segment.own.ip),
         domain=segment.domain,
         resolver=_resolver(segment, host),
         ports=ports,
         shared_elsewhere=host.shared_elsewhere,
+        unwanted=strays,
         guest_taps=taps,
     )
 

@@ -12,7 +12,7 @@ from vdenet.model.outside import patch_names
 from vdenet.model.places import Places
 from vdenet.model.segment import MTU, Segment
 from vdenet.model.wanted import Address, Bridge, Patch, Sysctl, Tap, Wanted
-from vdenet.text import dnsmasq, nftables
+from vdenet.text import nftables
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,6 @@ def wanted(segment: Segment, outside: Outside, own_mac: str, switch_uid: int, pr
         firewall=nftables.bridged(segment, outside.addresses, mac, sorted(beyond), present, chains),
         server="",
         domain=segment.domain,
-        unwanted=(dnsmasq.program(segment.name, places),),
         uplink=segment.uplink,
         patch=patch,
     )

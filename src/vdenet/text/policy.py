@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from vdenet.errors import BadValue
 from vdenet.i18n import _
 from vdenet.model import names
+from vdenet.model.plug import SCHEMES
 from vdenet.model.policy import DEFAULT, Policy
 from vdenet.model.segment import OpenPort
 from vdenet.text.config import mode
@@ -86,8 +87,8 @@ def _interface(text: str) -> str:
 
 
 def _scheme(text: str) -> str:
-    if not text.isascii() or not text.isalnum() or not text.islower():
-        raise _bad(_("plug"), text, _("expected the beginning of a URL, such as vxvde"))
+    if text not in SCHEMES:
+        raise _bad(_("plug"), text, _("expected one of {schemes}").format(schemes=", ".join(SCHEMES)))
     return text
 
 

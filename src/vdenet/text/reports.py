@@ -9,7 +9,7 @@ from unicodedata import east_asian_width
 from vdenet.errors import printable
 from vdenet.i18n import _, ngettext
 from vdenet.model.names import DEFAULT_SEGMENT
-from vdenet.model.report import Finding, GuestReport, SegmentReport, Severity, State
+from vdenet.model.report import Finding, GuestReport, PlugReport, SegmentReport, Severity, State
 
 _GAP = "  "
 _NONE = "-"
@@ -106,7 +106,15 @@ def _segment(segment: SegmentReport, style: Style) -> str:
     if segment.address6:
         lines.append(_GAP + printable(segment.address6))
     lines.append(_GAP + _("VDE switch: {path}").format(path=printable(segment.switch)))
+    lines += [_GAP + _plug(plug) for plug in segment.plugs]
     return "\n".join([*lines, _guests(segment, style) or _GAP + _("no guest")])
+
+
+def _plug(plug: PlugReport) -> str:
+    words = {"up": _("up"), "connecting": _("connecting")}.get(plug.state, _("down"))
+    what = plug.url if plug.name is None else f"{plug.name} ({plug.url})"
+    line = _("plug {what} is {state}").format(what=printable(what), state=words)
+    return line + (f": {printable(plug.why)}" if plug.why else "")
 
 
 def _guests(segment: SegmentReport, style: Style) -> str:

@@ -12,8 +12,8 @@ from vdenet.daemon import members
 from vdenet.daemon.members import Caller
 from vdenet.errors import NotPermitted
 
-ACCOUNTS = {1000: "alice", 1001: "bob", 990: "vdenet-switch", 991: "vdenet-dns"}
-MEMBERS = {"alice", "vdenet-switch", "vdenet-dns"}
+ACCOUNTS = {1000: "alice", 1001: "bob", 990: "vdenet-switch", 991: "vdenet-dns", 992: "vdenet-plug"}
+MEMBERS = {"alice", "vdenet-switch", "vdenet-dns", "vdenet-plug"}
 GROUP = 800
 
 
@@ -36,7 +36,8 @@ def test_root_and_members_are_let_in(database: set[str]) -> None:
     members.authorise(Caller(1000, "alice"))
 
 
-@pytest.mark.parametrize("uid", (1001, 990, 991, 4711), ids=("not in the group", "the switch", "dnsmasq", "no account"))
+@pytest.mark.parametrize("uid", (1001, 990, 991, 992, 4711),
+                         ids=("not in the group", "the switch", "dnsmasq", "a plug", "no account"))
 def test_nobody_else_is(database: set[str], uid: int) -> None:
     with pytest.raises(NotPermitted, match="group vdenet"):
         members.authorise(Caller(uid, ACCOUNTS.get(uid, str(uid))))

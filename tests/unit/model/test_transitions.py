@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import given, settings
 
@@ -13,7 +13,7 @@ from vdenet.model import plan
 from vdenet.model.change import Plan
 from vdenet.model.segment import Segment
 from vdenet.model.wanted import Wanted
-from vdenet.text import blueprint
+from vdenet.text import blueprint, plugs
 from vdenet.text.blueprint import Guests, HostFacts
 
 
@@ -26,7 +26,11 @@ class Pair:
     around: tuple[HostFacts, Guests]
 
     def wanted(self) -> tuple[Wanted, Wanted]:
-        return (blueprint.wanted(self.first, *self.around, PLACES), blueprint.wanted(self.second, *self.around, PLACES))
+        host, guests = self.around
+        # The plugs of either may run when the other is looked at.
+        running = [one.argv for segment in (self.first, self.second) for one in plugs.services(segment, PLACES)]
+        guests = replace(guests, plugs=tuple(running))
+        return (blueprint.wanted(self.first, host, guests, PLACES), blueprint.wanted(self.second, host, guests, PLACES))
 
 
 pairs = st.builds(Pair, segments(), segments(), surroundings())

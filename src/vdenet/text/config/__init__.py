@@ -16,7 +16,7 @@ from vdenet.errors import BadValue
 from vdenet.i18n import _
 from vdenet.model import names
 from vdenet.model.segment import DEFAULT_SWITCH_PORTS, Mode, OpenPort, Segment, default_domain
-from vdenet.text.config import bridged, dhcp, hosts, netboot, records
+from vdenet.text.config import bridged, dhcp, hosts, netboot, plugs, records
 from vdenet.text.config.editing import initial, with_address
 from vdenet.text.config.emitting import emit
 from vdenet.text.config.reader import Reader, load
@@ -31,6 +31,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "[[host]]": hosts.KEYS,
     "[[record]]": records.KEYS,
     "[netboot]": netboot.KEYS,
+    "[[plug]]": plugs.KEYS,
 }
 """What may stand in each table; vdenet.toml(5) has a section for each."""
 
@@ -61,10 +62,11 @@ def _segment(reader: Reader, name: str, table: Mapping[str, Any]) -> Segment:
     reader.known(switch, KEYS["[switch]"], "switch.")
     ports = reader.number(switch.get("ports", DEFAULT_SWITCH_PORTS), "switch.ports", 2, MAX_SWITCH_PORTS)
     guard = reader.boolean(table, "guard", True)
+    plugged = plugs.read(reader, table, name, ports)
     if mode is Mode.BRIDGED:
         return Segment(name=name, address=None, mode=mode, domain=domain, guard=guard, switch_ports=ports,
                        owner=owner, uplink=outside.get("uplink"), adopt=outside.get("adopt"),
-                       openvswitch=outside.get("openvswitch"))
+                       openvswitch=outside.get("openvswitch"), plugs=plugged)
     address_text = reader.text(table, "address")
     if address_text is None:
         raise reader.bad("address", _("it is missing; expected such as address = \"10.83.14.1/24\""))
@@ -82,7 +84,8 @@ def _segment(reader: Reader, name: str, table: Mapping[str, Any]) -> Segment:
         lease_seconds=dhcp.lease(reader, serving), dhcp=dhcp.enabled(reader, serving), guest_dhcp=dhcp.by_guest(table),
         dhcp_range=dhcp.pool(reader, serving, address), hosts=hosts.read(reader, table, name, address),
         open_ports=_open(reader, table), guard=guard, switch_ports=ports, owner=owner,
-        reach=_reach(reader, table, name), host_access=host_access, netboot=netboot.read(reader, table))
+        reach=_reach(reader, table, name), host_access=host_access, netboot=netboot.read(reader, table),
+        plugs=plugged)
     dhcp.refuse_strange_servers(reader, segment)
     return replace(segment, records=records.read(reader, table, segment))
 

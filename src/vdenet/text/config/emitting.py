@@ -27,6 +27,7 @@ _ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "hosts": ("[[host]]", ""),
     "records": ("[[record]]", ""),
     "netboot": ("[netboot]", ""),
+    "plugs": ("[[plug]]", ""),
 }
 """Field to table and key, where that is not the segment's own key of the same name."""
 
