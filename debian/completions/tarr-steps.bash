@@ -40,7 +40,7 @@ _tarr_steps()
         words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
     fi
 
-    local verbs="start stop reload check list ip join leave plan apply segment export"
+    local verbs="start stop reload check list ip join leave plan apply segment export import"
     local old="--start --stop --reload --check --list --ip"
     local common="--segment --json --quiet --help"
     local kinds="qemu run virtualbox lxc libvirt incus vmware podman docker nspawn"
@@ -55,7 +55,7 @@ _tarr_steps()
                 fi
                 return
                 ;;
-            --segment | --name | --mac | --model | --tap | --via | --nic | --port | --connect | --address | --mode | --confirm) ((at++)) ;;
+            --segment | --name | --mac | --model | --tap | --via | --nic | --port | --connect | --address | --mode | --confirm | --from | --output) ((at++)) ;;
             --start | -st | --stop | -sp | --reload | -r | --check | -c) verb=start ;;
             --list | --liste | -l) verb=list ;;
             --ip | -ip) verb=ip ;;
@@ -92,6 +92,15 @@ _tarr_steps()
             mapfile -t COMPREPLY < <(compgen -W "nat routed isolated" -- "$cur")
             return
             ;;
+        --from)
+            mapfile -t COMPREPLY < <(compgen -W "vde lxc-net libvirt" -- "$cur")
+            return
+            ;;
+        --output)
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            compopt -o filenames 2>/dev/null
+            return
+            ;;
         --address | --confirm | --name | --mac | --nic | --port | --tap) return ;;
     esac
 
@@ -123,9 +132,10 @@ _tarr_steps()
                 *:1) choice+=" $(__tarr_steps_guests "$word")" ;;
             esac
             ;;
-        plan | apply)
+        plan | apply | import)
             choice=$common
-            [[ $verb == plan ]] || choice+=" --check --confirm --confirmed --rollback"
+            [[ $verb != apply ]] || choice+=" --check --confirm --confirmed --rollback"
+            [[ $verb != import ]] || choice+=" --from --address --output"
             if [[ $cur != -* ]]; then
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
                 compopt -o filenames 2>/dev/null

@@ -60,7 +60,7 @@ function __tarr_steps_command
     complete -C (string join ' ' -- $words[(math $dashes + 1)..-1])
 end
 
-set -l verbs start stop reload check list ip join leave plan apply segment export
+set -l verbs start stop reload check list ip join leave plan apply segment export import
 set -l none "__tarr_steps_before_command; and not __fish_seen_subcommand_from $verbs"
 set -l join "__tarr_steps_before_command; and __fish_seen_subcommand_from join"
 set -l virtualbox "__fish_seen_subcommand_from virtualbox"
@@ -82,6 +82,7 @@ complete -c tarr-steps -n $none -a plan -d 'show what apply would change'
 complete -c tarr-steps -n $none -a apply -d 'make the segment as a file, or its configuration, wants it'
 complete -c tarr-steps -n $none -a segment -d 'create, delete and show segments'
 complete -c tarr-steps -n $none -a export -d 'print the configuration of the segment'
+complete -c tarr-steps -n $none -a import -d 'make a configuration of another program\'s'
 complete -c tarr-steps -n $none -l version -d 'show the version'
 complete -c tarr-steps -n $none -o st -l start -d 'bring the segment up'
 complete -c tarr-steps -n $none -o sp -l stop -d 'take the segment down'
@@ -101,12 +102,15 @@ complete -c tarr-steps -n '__fish_seen_subcommand_from delete' -a '(__tarr_steps
 complete -c tarr-steps -n '__fish_seen_subcommand_from delete' -l force -d 'also while guests are on it'
 complete -c tarr-steps -n '__fish_seen_subcommand_from create' -l address -x -d 'its address'
 complete -c tarr-steps -n '__fish_seen_subcommand_from create' -l mode -x -a 'nat routed isolated' -d 'its mode'
-complete -c tarr-steps -n '__fish_seen_subcommand_from plan apply create' -F
+complete -c tarr-steps -n '__fish_seen_subcommand_from plan apply create import' -F
 complete -c tarr-steps -n '__fish_seen_subcommand_from apply' -l check -d 'change nothing, exit 1 if something would change'
 complete -c tarr-steps -n '__fish_seen_subcommand_from apply' -l confirm -x -d 'take it back unless confirmed'
 complete -c tarr-steps -n '__fish_seen_subcommand_from apply' -l confirmed -d 'keep the change that waits'
 complete -c tarr-steps -n '__fish_seen_subcommand_from apply' -l rollback -d 'take the change that waits back'
 complete -c tarr-steps -n '__fish_seen_subcommand_from export' -l canonical -d 'without comments and defaults'
+complete -c tarr-steps -n '__fish_seen_subcommand_from import' -l from -x -a 'vde lxc-net libvirt' -d 'what it is'
+complete -c tarr-steps -n '__fish_seen_subcommand_from import' -l address -x -d 'the address, where the file names none'
+complete -c tarr-steps -n '__fish_seen_subcommand_from import' -l output -r -d 'write it there'
 complete -c tarr-steps -n $kinds -a 'qemu run virtualbox lxc libvirt incus vmware podman docker nspawn'
 
 complete -c tarr-steps -n $join -l name -x -d 'its name on the segment'

@@ -59,6 +59,13 @@ class BadConfig(VdenetError):
     sentence = N_("cannot read {where}: {why}")
 
 
+class BadImport(VdenetError):
+    """A file of another program's that cannot be made a segment; `where` is FILE[:LINE]."""
+
+    code = "bad-import"
+    sentence = N_("cannot import {where}: {why}")
+
+
 class BadPolicy(VdenetError):
     """policy.toml cannot be read, so only root is served; `where` is FILE:LINE[:COLUMN]."""
 

@@ -534,6 +534,16 @@ def test_a_machine_that_was_made_anew_takes_its_predecessors_place(libvirt: Host
     assert not [name for name in libvirt.machine.sh("ls /sys/class/net").split() if name.startswith("vd0-")]
 
 
+def test_its_own_network_is_imported(either: Host) -> None:
+    """As virsh prints it, of the real libvirt; what would change is planned and left."""
+    xml = either.machine.run(["virsh", "-c", SYSTEM, "net-dumpxml", "default"], user="alice").stdout
+    done = either.machine.run(["tarr-steps", "import", "-"], user="alice", input=xml)
+    assert 'address = "192.168.122.1/24"' in done.stdout
+    assert [line.partition("left out: ")[2].split(" ")[0] for line in done.stderr.splitlines()] == ["<bridge", "<mac"]
+    planned = either.machine.run(["tarr-steps", "plan", "-"], user="alice", input=done.stdout).stdout
+    assert "192.168.122.1/24" in planned
+
+
 # --- what is refused ---------------------------------------------------------------------------------
 
 def test_a_machine_that_is_not_there(libvirt: Host, mine: Vm) -> None:

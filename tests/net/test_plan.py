@@ -231,3 +231,19 @@ def test_a_stopped_segment_is_configured_and_stays_down(machine: Machine, daemon
     assert not Path(machine.path("/sys/class/net/vdenet0")).exists()
     tarr(machine, "start")
     assert tarr(machine, "plan") == "vdenet0 is as it should be\n"
+
+
+def test_an_imported_network_is_planned_and_applied(machine: Machine, daemon: Daemon) -> None:
+    text = tarr(machine, "import", "-", text='LXC_ADDR="10.77.3.1"\nLXC_DHCP_RANGE="10.77.3.50,10.77.3.99"\n')
+    assert "10.77.3.1/24" in tarr(machine, "plan", "-", text=text)
+    tarr(machine, "apply", "-", text=text)
+    assert json.loads(tarr(machine, "ip", "--json"))["address"] == "10.77.3.1/24"
+    assert tarr(machine, "plan", "-", text=text) == "vdenet0 is as it should be\n"
+    # A script of the switch's changes the switch, and nothing else.
+    text = tarr(machine, "import", "-", text="port/setnumports 16\nhash/setexpire 300\n")
+    assert 'address = "10.77.3.1/24"' in text
+    tarr(machine, "apply", "-", text=text)
+    assert any("--numports 16" in args for args in traces.services(machine))
+    assert 'range = ["10.77.3.50", "10.77.3.99"]' in current(machine)
+    why = refused(machine, "import", "-", text="vlan/create x\n", status=2)
+    assert "cannot import standard input:1: vlan/create" in why

@@ -18,9 +18,9 @@ from vdenet.cli import (
     address,
     checking,
     existing,
+    importing,
     joining,
     kinds,
-    later,
     lifecycle,
     options,
     planning,
@@ -38,7 +38,6 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 _PLAIN: dict[str, Any] = {"rich_markup_mode": None} if "rich_markup_mode" in \
     typer.Typer.__init__.__annotations__ else {}
 _GUESTS_COMMAND = {"allow_interspersed_args": False}
-_ANYTHING = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 VERSION = typer.Option(False, "--version", help=_("Show the version."))
 Abort = typer.Abort
 
@@ -77,12 +76,12 @@ def build() -> typer.Typer:
         ("plan", planning.plan, _("Show what apply would change.")),
         ("apply", planning.apply, _("Make the segment as FILE, or its configuration, wants it.")),
         ("export", planning.export, _("Print the configuration of the segment.")),
+        ("import", importing.import_, _("Make a configuration of another program's.")),
     )
     for name, function, text in verbs:
         app.command(name, help=text)(function)
     app.add_typer(_join(), name="join", help=_("Put a guest on the segment."))
     app.add_typer(_segment(), name="segment", help=_("Create, delete and show segments."))
-    app.command("import", hidden=True, context_settings=_ANYTHING)(later.command("import"))
     return app
 
 

@@ -26,6 +26,7 @@ STATUS = {
     "usage": WRONG_USAGE,
     "bad-value": WRONG_USAGE,
     "bad-config": WRONG_USAGE,
+    "bad-import": WRONG_USAGE,
     "unknown-segment": WRONG_USAGE,
     "unknown-operation": WRONG_USAGE,
     "daemon-unreachable": UNREACHABLE,
@@ -58,13 +59,6 @@ class WrongUsage(VdenetError):
 
     code = "usage"
     sentence = N_("cannot understand the command: {why}")
-
-
-class NotAvailable(VdenetError):
-    """A part of the contract that this version does not have."""
-
-    code = "not-available"
-    sentence = N_("cannot {what}: not available in this version")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,6 @@ def family(base: type[VdenetError]) -> set[type[VdenetError]]:
     (errors.NameTaken(name="web", why="x"), 1),
     (errors.StepFailed(step="x", why="y"), 1),
     (errors.ProtocolError(why="x"), 1),
-    (complain.NotAvailable(what="import"), 1),
     (errors.DaemonUnreachable(socket="/s", why="x"), 3),
     (errors.NotPermitted(what="x", why="y"), 4),
     (errors.ToolMissing(tool="qemu"), 5),
@@ -45,7 +44,7 @@ def test_the_status_is_the_contracts(error: Exception, status: int) -> None:
 def test_every_error_has_been_thought_of() -> None:
     ours = {kind.code for kind in family(VdenetError) if kind.__module__.startswith("vdenet.")}
     refusals = {"internal", "refused", "overlap", "collision", "segment-down", "quota", "no-such-guest", "no-guest",
-                "bad-policy", "name-taken", "step-failed", "protocol", "not-available"}
+                "bad-policy", "name-taken", "step-failed", "protocol"}
     assert ours == set(complain.STATUS) | refusals
 
 

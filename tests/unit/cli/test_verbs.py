@@ -162,14 +162,6 @@ def test_segment_list(daemon: Daemon, tarr_steps: TarrSteps) -> None:
     assert document(tarr_steps("segment", "list", "--json").out)["segments"][0]["name"] == "vdenet0"
 
 
-def test_what_comes_later_says_so(daemon: Daemon, tarr_steps: TarrSteps) -> None:
-    done = tarr_steps("import", "interfaces")
-    assert done.status == 1
-    assert done.err.startswith("tarr-steps: cannot ")
-    assert done.err.endswith(": not available in this version\n")
-    assert not daemon.calls
-
-
 @pytest.mark.parametrize("answer", [
     {}, {"segments": {}}, {"segments": [3]}, {"segments": [{}]},
     {"segments": [{**SEGMENT, "state": "odd"}]}, {"segments": [{**SEGMENT, "guests": [{"name": "x"}]}]},
