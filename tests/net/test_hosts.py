@@ -51,7 +51,7 @@ class Lab:
 
     def pids(self) -> str:
         """A change that only has files read again leaves it as it is."""
-        return self.machine.run(["pidof", "dnsmasq"]).stdout
+        return self.machine.run(["pidof", "dnsmasq"], check=False).stdout
 
     def until(self, name: str, address: str | None) -> None:
         """The daemon follows the leases within a second or two."""
@@ -93,6 +93,65 @@ def test_a_reservation_survives_another_client_id(lab: Lab) -> None:
     other = lab.station("b")
     first = other.lease(None, "aabbcc")
     assert first is not None and other.lease(None, "ddeeff") == first
+
+
+def test_a_joined_guest_is_itself_by_whatever_client_id(lab: Lab) -> None:
+    """With an address of the file's by its name, and with one of DHCP's own choice."""
+    lab.configure(f'[[host]]\nname = "db"\naddress = "{lab.at(11)}"\n')
+    with Peer(lab.machine, "alice") as alice:
+        alice.call("Reserve", name="db", mac=MACS["a"])
+        alice.call("Reserve", name="web", mac=MACS["b"])
+        database, web = lab.station("a"), lab.station("b")
+        chosen = web.lease("other", "0077")
+        assert chosen not in (None, lab.at(11))
+        for client_id in ("0066", None, "ff00112233000100012b6c"):
+            assert database.lease("other", client_id) == lab.at(11)
+            assert web.lease("another", client_id) == chosen
+            lab.until("db", lab.at(11))
+            lab.until("web", chosen)
+        # Its leases are read anew.
+        pid = lab.pids()
+        lab.machine.run(["kill", "-KILL", *pid.split()])
+        wait_for(lambda: lab.pids() not in ("", pid), 30, "dnsmasq to be back")
+        assert database.lease(None, "0088") == lab.at(11)
+        assert web.lease(None, "0088") == chosen
+        lab.until("web", chosen)
+        for name in ("db", "web"):
+            alice.call("Leave", name=name)
+
+
+def test_two_guests_of_one_client_id_are_two(lab: Lab) -> None:
+    """A machine and its clone, which has its machine-id: neither takes the address or the name of the other."""
+    lab.configure(f'[[host]]\nmac = "{MACS["a"]}"\nname = "web"\naddress = "{lab.at(10)}"\n')
+    one, clone, third = (lab.station(name) for name in ("a", "b", "c"))
+    same = "ff00112233000100012b6c"
+    assert one.lease("web", same) == lab.at(10)
+    given = clone.lease("web", same)
+    assert given not in (None, lab.at(10))
+    another = third.lease("web", same)
+    assert another not in (None, lab.at(10), given)
+    assert one.lease("web", same) == lab.at(10) and clone.lease("web", same) == given
+    lab.until("web", lab.at(10))
+
+
+def test_who_joins_has_the_name_of_one_that_left(lab: Lab) -> None:
+    """Whose lease goes on, with the name: that is a claim then, before those of others, but not before a join."""
+    with Peer(lab.machine, "alice") as alice:
+        alice.call("Reserve", name="web", mac=MACS["a"])
+        former, claimer = lab.station("a"), lab.station("b")
+        first = former.lease()
+        lab.until("web", first)
+        alice.call("Leave", name="web")
+        assert claimer.lease("web") is not None
+        assert lab.ask("web") == [first]
+        alice.call("Reserve", name="web", mac=MACS["d"])
+        lab.until("web", None)
+        joined = lab.station("d").lease()
+        lab.until("web", joined)
+        for other in (former, claimer):
+            other.lease("web")
+            assert lab.ask("web") == [joined]
+        alice.call("Leave", name="web")
 
 
 @pytest.mark.parametrize("address", [True, False], ids=["fixed", "by DHCP"])
