@@ -149,6 +149,21 @@ def test_a_member_whom_the_server_does_not_let_in(incus: Host, box: Instance) ->
     assert "sudo adduser bob incus-admin" in said
 
 
+def test_an_instance_that_another_administrator_has_joined(incus: Host, box: Instance) -> None:
+    """The server lets both change it; the guest on the segment is hers who joined it."""
+    for user in ("carol", "dave"):
+        incus.machine.user(user, member=True)
+        incus.machine.run(["usermod", "--append", "--groups=incus-admin", user])
+    incus.tarr("join", "incus", box.name, user="carol")
+    box.incus("start", box.name)
+    joined = box.devices()
+    wait_for(lambda: incus.listed(box.name), 30, f"{box.name} listed")
+    for verb, status, code in (("join", 1, "name-taken"), ("leave", 4, "not-permitted")):
+        incus.refused(status, code, verb, "incus", box.name, user="dave")
+        assert box.devices() == joined
+    assert "has left" in incus.tarr("leave", "incus", box.name, user="carol").stdout
+
+
 def test_a_restricted_project(incus: Host, own: Instance) -> None:
     before = own.devices()
     said = incus.refused(4, "not-permitted", "join", "incus", own.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,13 @@ def test_without_lxc(lxc: Host, box: Container) -> None:
     lxc.machine.sh("mkdir /tmp/tools; ln -s /usr/bin/* /tmp/tools/; rm /tmp/tools/lxc-*")
     said = lxc.refused(5, "tool-missing", "join", "lxc", box.name, user="root", env={"PATH": "/tmp/tools"})
     assert "apt install lxc" in said
+
+
+def test_two_joins_at_once(lxc: Host, box: Container) -> None:
+    with ThreadPoolExecutor() as pool:
+        said = list(pool.map(lambda _number: box.join(), range(3)))
+    assert sum("already" in one for one in said) == 2
+    assert box.file.read_text().count(f"link = {SEGMENT}") == 1
 
 
 def test_while_the_segment_is_down(lxc: Host, box: Container) -> None:

@@ -192,6 +192,39 @@ def test_no_address_leaves_nothing(podman: Host, pods: Pods) -> None:
     podman.tarr("join", "run", "--name", pod.name, "--", "true", user="bob")
 
 
+def test_a_container_that_ends_while_it_joins(podman: Host, pods: Pods) -> None:
+    pod = pods()
+    podman.machine.run(["pkill", "-STOP", "-x", "dnsmasq"])
+    try:
+        with ThreadPoolExecutor() as pool:
+            joining = pool.submit(pod.refused, 1, "refused", "join", "podman", pod.name)
+            wait_for(pod.helpers, 60, "its helper")
+            pod.ask("kill", pod.name)
+            assert "tarr-steps: cannot " in joining.result()
+    finally:
+        podman.machine.run(["pkill", "-CONT", "-x", "dnsmasq"])
+    wait_for(lambda: not pod.helpers(), 20, "end of its helper")
+    podman.tarr("join", "run", "--name", pod.name, "--", "true", user="bob")
+
+
+def test_a_name_that_is_anothers_by_now(podman: Host, pods: Pods) -> None:
+    """While a container is stopped, others may take its name; then its owner takes nobody's guest off, nor does root."""
+    for one, other in (("alice", "root"), ("root", "alice")):
+        mine, theirs = pods(user=one), pods(user=other)
+        mine.tarr("join")
+        mine.ask("stop", "--time=0", mine.name)
+        wait_for(lambda name=mine.name: podman.listed(name) is None, 30, "end of its port")  # type: ignore[misc]
+        mac = theirs.told("join", "--name", mine.name)["mac"]
+        mine.ask("start", mine.name)
+        mine.refused(1, "name-taken", "join", "podman", mine.name)
+        mine.tarr("join", "--name", f"{mine.name}b")
+        mine.tarr("leave")
+        guest = podman.listed(mine.name)
+        assert guest is not None
+        assert (guest["mac"], guest["owner"]) == (mac, other)
+        theirs.tarr("leave")
+
+
 def test_two_joins_at_once(podman: Host, pods: Pods) -> None:
     pod = pods()
     with ThreadPoolExecutor() as pool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -60,6 +61,29 @@ def test_its_owner_opens_it_and_nobody_else(machine: Machine, daemon: Daemon) ->
         assert holder.returncode == 0
     assert port(machine, name)["master"] == BRIDGE
     tarr(machine, "leave", "qemu", "mine")
+
+
+def test_two_joins_at_once(machine: Machine, daemon: Daemon) -> None:
+    with ThreadPoolExecutor() as pool:
+        told = list(pool.map(lambda _number: tarr(machine, "join", "qemu", "--tap", "both"), range(4)))
+    assert {one["port"] for one in told} == {told[0]["port"]}
+    assert port(machine, told[0]["port"])["master"] == BRIDGE
+    assert tarr(machine, "leave", "qemu", "both")["left"]
+    assert not tarr(machine, "leave", "qemu", "both")["left"]
+
+
+def test_while_the_segment_is_down(machine: Machine, daemon: Daemon) -> None:
+    tarr(machine, "join", "qemu", "--tap", "old")
+    tarr(machine, "stop")
+    for name in ("old", "new"):
+        done = machine.run(["tarr-steps", "join", "qemu", "--tap", name], user="alice", check=False)
+        assert (done.returncode, done.stderr.splitlines()) == (1, [
+            "tarr-steps: cannot join: the segment vdenet0 is down", "hint: tarr-steps start vdenet0"])
+    assert tarr(machine, "leave", "qemu", "old")["left"]
+    tarr(machine, "start")
+    assert not tarr(machine, "leave", "qemu", "new")["left"]
+    assert not [link for link in json.loads(machine.sh("ip -j link"))
+                if link["ifname"].endswith(("-old", "-new"))]
 
 
 @pytest.mark.parametrize("stopped", [False, True])

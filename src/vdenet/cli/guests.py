@@ -19,7 +19,7 @@ from vdenet.cli import access, answers, kinds, memory, plug, tools
 from vdenet.cli.client import Client, connect
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
-from vdenet.errors import NameTaken, NoGuest, Refused, SegmentDown, VdenetError
+from vdenet.errors import NameTaken, NoGuest, NotPermitted, Refused, SegmentDown, VdenetError
 from vdenet.i18n import _
 from vdenet.model.joining import Action, EditFile, Found, Joining, Leaving, Place, Plug, RunTool, Wish
 from vdenet.model.names import derived_mac, port_name
@@ -67,7 +67,8 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
                 with contextlib.suppress(VdenetError):
                     _give_back(daemon, kind, segment, label, found, earlier)
             raise
-        if not dry_run and earlier is not None and earlier.name != label:
+        if not dry_run and earlier is not None and earlier.name != label \
+                and not _is_anothers(where, earlier.name, found.mac):
             daemon.call("Leave", segment=segment, name=earlier.name, kind=kind)
         if not dry_run and gone is not None:
             memory.forget(kind, segment, gone.id)
@@ -140,6 +141,14 @@ def _require_not_another(kind: str, segment: str, label: str, id: str, gone: Ent
                     kind=other, guest=entry.guest))
 
 
+def _is_anothers(where: SegmentReport, name: str, mac: str | None) -> bool:
+    """Whether a name that was the caller's guest's is by now that of another account's: while a guest without
+    a port is away, others may take its name."""
+    mine = access.account().name
+    return any(one.name == name and one.joined and one.mac != mac and one.owner not in (None, mine)
+               for one in where.guests)
+
+
 def _carry_out(kind: str, joining: Joining, entry: Entry, earlier: Entry | None) -> None:
     """Remember first: whatever happens from then on, `leave` knows the way back."""
     memory.save(kind, entry)
@@ -208,9 +217,13 @@ def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, o
         else:
             earlier = memory.load(kind, segment, looked_up.id)
             leaving = looked_up.leave(where.bridge, where.switch, earlier.data if earlier else None)
-        names = [one.name for one in where.guests if one.kind == kind and one.mac == leaving.mac
-                 and (os.getuid() == 0 or one.owner == access.account().name)]
-        name = earlier.name if earlier else names[0] if names else None
+        on = next((one for one in where.guests if one.kind == kind and one.joined and one.mac == leaving.mac), None)
+        if on is not None and os.geteuid() != 0 and on.owner not in (None, access.account().name):
+            raise NotPermitted(what=_("take {guest} off the segment").format(guest=guest),
+                               why=_("it was joined by {owner}").format(owner=on.owner))
+        name = earlier.name if earlier else on.name if on else None
+        if name is not None and _is_anothers(where, name, leaving.mac):
+            name = None
         left = bool(leaving.actions)
         holds_on = False
         if not dry_run:

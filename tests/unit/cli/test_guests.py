@@ -26,6 +26,7 @@ class Files:
     place = Path()
     fails = False
     tap = False
+    mac: str | None = None
 
     def __init__(self, guest: str) -> None:
         self.file = self.place / guest
@@ -48,7 +49,8 @@ class Files:
     def leave(self, _bridge: str, _switch: str, memory: Any) -> Leaving:
         if not self.text.startswith("on"):
             return Leaving((), live=False)
-        return Leaving((EditFile(self.id, self.text, memory["was"] if memory else "off\n"),), live=False)
+        return Leaving((EditFile(self.id, self.text, memory["was"] if memory else "off\n"),), live=False,
+                       mac=self.mac)
 
 
 @pytest.fixture
@@ -213,6 +215,38 @@ def test_a_guest_that_is_no_more_gives_back_its_name(daemon: Daemon, tarr_steps:
     assert daemon.calls[-1] == ("Leave", {"segment": "vdenet0", "name": "box", "kind": "lxc"})
     assert memories(box) == []
     assert tarr_steps("leave", "lxc", "box").status == 1
+
+
+def test_a_guest_that_another_member_has_joined(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both may change it, as the administrators of a server of Incus; but its name is the other's."""
+    his = {**GUEST, "name": "box", "mac": RESERVED["mac"], "kind": "lxc", "owner": "nobody-else"}
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [his]}]}
+    monkeypatch.setattr(Files, "mac", RESERVED["mac"])
+    box.write_text("on\n")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    done = tarr_steps("leave", "lxc", "box")
+    assert (done.status, "it was joined by nobody-else" in done.err) == (4, True)
+    assert (box.read_text(), methods(daemon)) == ("on\n", ["List"])
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert tarr_steps("leave", "lxc", "box").status == 0
+    assert daemon.calls[-1][1]["name"] == "box"
+
+
+def test_a_name_that_is_another_members_by_now(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
+    """Nobody takes that one's guest off, not even root."""
+    tarr_steps("join", "lxc", "box")
+    his = {**GUEST, "name": "box", "kind": "lxc", "owner": "nobody-else"}
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [his]}]}
+    daemon.answers["Reserve"] = {**RESERVED, "name": "other"}
+    assert tarr_steps("join", "lxc", "box", "--name", "other").status == 0
+    tarr_steps("leave", "lxc", "box")
+    assert [given["name"] for method, given in daemon.calls if method == "Leave"] == ["other"]
+    tarr_steps("join", "lxc", "box")
+    assert tarr_steps("leave", "lxc", "box").status == 0
+    assert box.read_text() == "off, as it was\n"
+    assert memories(box) == []
+    assert len([method for method in methods(daemon) if method == "Leave"]) == 1
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"segment": 1}', "[" * 100_000])
