@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from lab.machine import wait_for
 
-from .conftest import DOMAIN, Host
+from .conftest import DOMAIN, SEGMENT, Host
 from .pods import Pod, environment
+from .pods import podman as containers
 
 Pods = Callable[..., Pod]
 
@@ -79,6 +80,44 @@ def test_a_container_of_roots(podman: Host, pods: Pods) -> None:
     pod.tarr("leave")
     wait_for(lambda: not pod.helpers(), 20, "end of its helper")
     assert pod.networks() == before
+
+
+def test_a_container_in_a_user_namespace_of_its_own(podman: Host, pods: Pods) -> None:
+    """Root keeps its name servers from outside of that; what it writes there itself does no harm."""
+    podman.machine.sh("echo containers:2000000:1000000 | tee -a /etc/subuid >>/etc/subgid")
+    pod = pods("--userns=auto:size=65536", user="root")
+    before = pod.networks()
+    assert pod.told("join")["warnings"] == []
+    assert pod.networks()[2].startswith(f"search {DOMAIN}")
+    pod.tarr("leave")
+    wait_for(lambda: not pod.helpers(), 20, "end of its helper")
+    assert pod.networks() == before
+    pod.tarr("join")
+    pod.run("sh", "-c", r"printf '\377\n' >>/etc/resolv.conf")
+    pod.tarr("leave")
+    wait_for(lambda: not pod.helpers(), 20, "end of its helper")
+    assert podman.machine.run(["find", "/tmp", "-name", "vdenet-*", "-user", "root"]).stdout == ""
+
+
+def test_the_same_numbers_elsewhere(podman: Host, pods: Pods) -> None:
+    """A rootless network's veths are in a namespace of its own, where they may have the indexes of ports here."""
+    containers(podman, "alice", "network", "create", "small")
+    try:
+        pods("--network=small")
+        # Further on than the indexes that the host has.
+        containers(podman, "alice", "unshare", "--rootless-netns", "sh", "-c",
+                   "PATH=$PATH:/usr/sbin; for _ in $(seq 99); do ip link add x type bridge; ip link delete x; done")
+        pod = pods("--network=small")
+        end, far = (pod.run("cat", f"/sys/class/net/eth0/{file}").strip() for file in ("ifindex", "iflink"))
+        podman.machine.sh("ip netns add elsewhere")
+        podman.machine.sh(f"ip link add twin index {far} type veth peer name twin1 index {end} netns elsewhere")
+        podman.machine.sh(f"ip link set twin master {SEGMENT}")
+        assert pod.told("leave")["left"] is False
+        assert pod.told("join")["changed"] is True
+        pod.tarr("leave")
+    finally:
+        podman.machine.sh("ip link delete twin; ip netns delete elsewhere", check=False)
+        containers(podman, "alice", "network", "rm", "--force", "--time=0", "small")
 
 
 def test_networks_of_its_own(podman: Host, pods: Pods) -> None:

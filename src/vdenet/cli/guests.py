@@ -61,7 +61,8 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
                 # What was there before the first join is what leave puts back, however often it was
                 # joined since.
                 data = earlier.data if earlier and found.joined else joining.memory or None
-                _carry_out(kind, joining, Entry(segment, looked_up.id, guest, label, data), earlier)
+                said = _carry_out(kind, joining, Entry(segment, looked_up.id, guest, label, data), earlier)
+                joining = replace(joining, warnings=(*joining.warnings, *said))
         except BaseException:
             if not dry_run:
                 with contextlib.suppress(VdenetError):
@@ -149,11 +150,11 @@ def _is_anothers(where: SegmentReport, name: str, mac: str | None) -> bool:
                for one in where.guests)
 
 
-def _carry_out(kind: str, joining: Joining, entry: Entry, earlier: Entry | None) -> None:
-    """Remember first: whatever happens from then on, `leave` knows the way back."""
+def _carry_out(kind: str, joining: Joining, entry: Entry, earlier: Entry | None) -> list[str]:
+    """Remember first: whatever happens from then on, `leave` knows the way back. What `perform` says."""
     memory.save(kind, entry)
     try:
-        perform(joining.actions)
+        return perform(joining.actions)
     except BaseException:
         if earlier is None:
             memory.forget(kind, entry.segment, entry.id)
@@ -273,28 +274,34 @@ def _commands(actions: Sequence[Action]) -> str:
     return "\n".join(str(action) for action in actions) or _("nothing to do")
 
 
-def perform(actions: Sequence[Action]) -> None:
-    """Carry the actions out in order; when one fails, take back those before it. Raises its error."""
+def perform(actions: Sequence[Action]) -> list[str]:
+    """Carry the actions out in order; when one fails, take back those before it. Raises its error.
+
+    What is not as it should be all the same, for people.
+    """
     done: list[Action] = []
+    said: list[str] = []
     for action in actions:
         try:
-            _do(action)
+            said += _do(action)
         except BaseException:
             for earlier in reversed(done):
                 with contextlib.suppress(VdenetError):
                     _undo(earlier)
             raise
         done.append(action)
+    return said
 
 
-def _do(action: Action) -> None:
+def _do(action: Action) -> list[str]:
     match action:
         case RunTool():
             tools.ask(action.argv, seconds=60, input=action.input)
         case EditFile():
             _replace(action.path, action.before, action.after)
         case Plug():
-            plug.plug(action)
+            return plug.plug(action)
+    return []
 
 
 def _undo(action: Action) -> None:

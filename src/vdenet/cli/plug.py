@@ -2,7 +2,8 @@
 
 The container's network namespace belongs to a user namespace. Where that is the caller's own, as with
 rootless Podman, the caller may enter both, and the daemon puts a port's other end there
-(user_namespaces(7), ioctl_ns(2)). Where it is the host's, only root may.
+(user_namespaces(7), ioctl_ns(2)). Where it is the host's, only root may. Root stays in its own user namespace:
+inside that of a container (`--userns=auto`) it could not reach the container's resolv.conf.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 
 from vdenet.cli import tools
 from vdenet.cli.client import connect
-from vdenet.cli.dhcp import PATH
+from vdenet.cli.dhcp import PATH, ip
 from vdenet.errors import NotPermitted, Refused, ToolFailed
 from vdenet.i18n import _
 from vdenet.model.joining import Plug
@@ -62,25 +63,36 @@ def namespaces(pid: int, guest: str) -> Iterator[Namespaces]:
         except OSError:
             raise Refused(what=_("enter {guest}").format(guest=guest), why=_("it has ended")) from None
         enter = [tools.find("nsenter", PATH), f"--net=/proc/self/fd/{net}"]
-        if not _same(user, "user"):
+        if os.geteuid() != 0:
+            if _same(user, "user"):
+                raise closed
             enter.insert(1, f"--user=/proc/self/fd/{user}")
-        elif os.geteuid() != 0:
-            raise closed
         yield Namespaces(net, user, (*enter, "--"))
 
 
 def links(spaces: Namespaces) -> list[dict[str, object]]:
     """The interfaces in there, as `ip -json link` has them. Raises `ToolFailed`."""
-    said = tools.ask([*spaces.enter, tools.find("ip", PATH), "-json", "link", "show"],
-                     inherit=(spaces.net, spaces.user))
+    return _understood(tools.ask([*spaces.enter, tools.find("ip", PATH), "-json", "link", "show"],
+                                 inherit=(spaces.net, spaces.user)))
+
+
+def ports(bridge: str) -> list[dict[str, object]]:
+    """The interfaces that are ports of a bridge here, as `links` has them; none where there is no bridge."""
     try:
-        return [one for one in json.loads(said) if isinstance(one, dict)]
+        return _understood(ip("-json", "link", "show", "master", bridge))
+    except ToolFailed:
+        return []
+
+
+def _understood(said: str) -> list[dict[str, object]]:
+    try:
+        return [one for one in json.loads(said or "[]") if isinstance(one, dict)]
     except ValueError:
         return []
 
 
-def plug(wish: Plug) -> None:
-    """Put a port of the segment's into the container, and wait for its address.
+def plug(wish: Plug) -> list[str]:
+    """Put a port of the segment's into the container, and wait for its address; what is not as it should be.
 
     Raises what the daemon refuses with, `NotPermitted`, `Refused`, `ToolMissing`, `ToolFailed`.
     """
@@ -110,6 +122,10 @@ def plug(wish: Plug) -> None:
         close_all(fds)
         if "error" in said:
             parse_reply(said)
+        if said.get("named") is False:
+            return [_("its name servers stay its own, since {path} cannot be changed: it reaches the guests of the "
+                      "segment by their addresses").format(path=wish.resolver)]
+        return []
 
 
 def _same(fd: int, kind: str) -> bool:

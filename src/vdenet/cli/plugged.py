@@ -1,11 +1,12 @@
 """A container's end of a veth, kept for it from outside: `python3 -I -m vdenet.cli.plugged`.
 
-`plug` starts it in the network namespace of a container, as root of the user namespace that owns it. It
-brings the interface up and holds its DHCP lease, since few images have a DHCP client; it puts the segment's
+`plug` starts it in the network namespace of a container: as root, or as root of the user namespace that owns
+it. It brings the interface up and holds its DHCP lease, since few images have a DHCP client; it puts the segment's
 name servers before the container's own. It ends with the container, or when the port is taken away by
 `leave`; nothing of it would keep the namespace alive.
 
-On the control socket, once: {"interface", "address"}, or {"error", "parameters"} as in a reply.
+On the control socket, once: {"interface", "address", "named"}, or {"error", "parameters"} as in a reply;
+`named` is whether the name servers could be put there.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import socket
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from vdenet.cli.dhcp import Dhcp, ip
+from vdenet.cli.resolvconf import ResolvConf
 from vdenet.errors import Refused, ToolFailed, VdenetError
 from vdenet.i18n import _
 from vdenet.text import lease as leases
@@ -36,13 +38,14 @@ _NETLINK_ROUTE, _RTMGRP_LINK = 0, 1
 class Plugged:
     """The interface with the MAC, for as long as the process behind `pidfd` lives."""
 
-    def __init__(self, pidfd: int, mac: str, name: str, resolver: Path | None, directory: Path) -> None:
+    def __init__(self, pidfd: int, mac: str, name: str, resolver: ResolvConf | None,
+                 directory: Path) -> None:
         self._pidfd = pidfd
         self._mac = mac
         self._name = name
         self._resolver = resolver
-        self._before: str | None = None
-        self._written: str | None = None
+        self.named = True
+        """Whether the segment's name servers are where they should be."""
         self._lease: leases.Lease | None = None
         self._dhcp = Dhcp(directory)
         # Any news of interfaces: then ours is looked for.
@@ -73,10 +76,8 @@ class Plugged:
     def end(self) -> None:
         """Give the lease back, and the container its own name servers."""
         self._dhcp.release()
-        if self._resolver is not None and self._before is not None:
-            with contextlib.suppress(OSError):
-                if self._resolver.read_text() == self._written:
-                    self._resolver.write_text(self._before)
+        if self._resolver is not None:
+            self._resolver.restore()
 
     def _wait(self, seconds: float | None) -> bool:
         """Wait for something to happen; false when it was the end."""
@@ -110,7 +111,8 @@ class Plugged:
                     # Its own way out, where it has one, stays.
                     if arguments[0] != "route" or not self._routed():
                         ip(*arguments)
-                self._names(given)
+                if self._resolver is not None:
+                    self.named = self._resolver.put(given)
                 self._lease = given
         except VdenetError:
             # A lease that cannot be used, or a port that is just going: the client asks again.
@@ -120,17 +122,6 @@ class Plugged:
         return any(one.get("dev") != self.interface
                    for one in json.loads(ip("-json", "-4", "route", "show", "default") or "[]"))
 
-    def _names(self, given: leases.Lease) -> None:
-        """Written in place: the container has this very file mounted."""
-        if self._resolver is None or not given.dns:
-            return
-        with contextlib.suppress(OSError):
-            now = self._resolver.read_text()
-            if self._before is None or now != self._written:
-                self._before = now
-            self._written = leases.resolv_conf_before(given, self._before)
-            self._resolver.write_text(self._written)
-
 
 def main(arguments: Sequence[str]) -> int:
     """`CONTROL-FD PIDFD MAC NAME SECONDS RESOLVER`; RESOLVER is empty where there is no such file."""
@@ -138,25 +129,31 @@ def main(arguments: Sequence[str]) -> int:
     channel = Channel(socket.socket(fileno=int(control)))
     os.set_inheritable(int(control), False)
     os.set_inheritable(int(pidfd), False)
-    directory = Path(tempfile.mkdtemp(prefix="vdenet-"))
-    plugged = None
-    try:
-        plugged = Plugged(int(pidfd), mac, name, Path(resolver) if resolver else None, directory)
-        address = plugged.bring_up(float(seconds))
-        channel.send({"interface": plugged.interface, "address": address})
-        channel.socket.close()
-        plugged.keep()
-        return 0
-    except VdenetError as error:
-        channel.send(message.refusal(error))
-    except (OSError, LookupError, ValueError) as error:
-        channel.send(message.refusal(ToolFailed(
-            what=_("give the container its network"), tool="ip", why=f"{type(error).__name__}: {error}")))
-    finally:
-        if plugged is not None:
-            plugged.end()
-        shutil.rmtree(directory, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="vdenet-", ignore_cleanup_errors=True) as directory:
+        try:
+            plugged = Plugged(int(pidfd), mac, name, ResolvConf(Path(resolver)) if resolver else None, Path(directory))
+            try:
+                address = plugged.bring_up(float(seconds))
+                _tell(channel, {"interface": plugged.interface, "address": address, "named": plugged.named})
+                plugged.keep()
+            finally:
+                plugged.end()
+        except VdenetError as error:
+            _tell(channel, message.refusal(error))
+        except (OSError, LookupError, ValueError) as error:
+            _tell(channel, message.refusal(ToolFailed(
+                what=_("give the container its network"), tool="ip", why=f"{type(error).__name__}: {error}")))
+        else:
+            return 0
     return 1
+
+
+def _tell(channel: Channel, what: Mapping[str, Any]) -> None:
+    """Once: after that nobody listens any more."""
+    if channel.socket.fileno() < 0:
+        return
+    with channel.socket, contextlib.suppress(OSError):  # who asked may have given up
+        channel.send(what)
 
 
 if __name__ == "__main__":

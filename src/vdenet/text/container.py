@@ -20,13 +20,15 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """An interface in a container that is one end of a veth."""
+    """An interface that is one end of a veth."""
 
     name: str
     index: int
     far: int
     """The index of the other end, where that is."""
     mac: str
+    space: int | None = None
+    """In which network namespace the other end is, by its number in this one; None where it is in this one."""
 
 
 def container(inspected: str) -> Container | None:
@@ -60,7 +62,20 @@ def ends(links: Sequence[Mapping[str, object]]) -> list[End]:
     """Those of `ip -json link` that are ends of veths."""
     found = []
     for link in links:
-        name, index, far, mac = (link.get(key) for key in ("ifname", "ifindex", "link_index", "address"))
+        name, index, far, mac, space = (link.get(key) for key in (
+            "ifname", "ifindex", "link_index", "address", "link_netnsid"))
         if isinstance(name, str) and isinstance(index, int) and isinstance(far, int) and isinstance(mac, str):
-            found.append(End(name, index, far, mac))
+            found.append(End(name, index, far, mac, space if isinstance(space, int) else None))
     return found
+
+
+def pair(inside: Sequence[End], ports: Sequence[End], space: int | None) -> tuple[End, End] | None:
+    """The container's end that has its other one among the ports, and that; `space` is the number that the
+    container's namespace has where the ports are.
+
+    Their indexes alone say nothing: those of each namespace begin with 1.
+    """
+    if space is None:
+        return None
+    return next(((end, port) for end in inside for port in ports
+                 if port.space == space and (port.index, port.far) == (end.far, end.index)), None)

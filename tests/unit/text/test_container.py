@@ -44,6 +44,17 @@ def test_ends_of_veths() -> None:
     assert container.ends(links) == [End("eth0", 2, 7, "52:54:00:00:00:01")]
 
 
+def test_a_pair_is_of_one_namespace() -> None:
+    """Those of rootless bridge networks have the same small indexes as those of the host."""
+    inside = [End("lo", 1, 1, "00:00:00:00:00:00"), End("eth0", 2, 7, "52:54:00:00:00:01", 0)]
+    other, here, ours = End("a", 7, 2, "", 4), End("b", 7, 2, "", None), End("c", 7, 2, "", 5)
+    assert container.pair(inside, [other, here], 5) is None
+    assert container.pair(inside, [other, here], None) is None
+    assert container.pair(inside, [other, here, ours], 5) == (inside[1], ours)
+    assert container.ends([{"ifname": "v", "ifindex": 7, "link_index": 2, "address": "m", "link_netnsid": 5}]) == [
+        End("v", 7, 2, "m", 5)]
+
+
 @given(JSON)
 def test_whatever_is_printed(data: object) -> None:
     container.container(json.dumps(data))

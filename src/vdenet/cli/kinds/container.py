@@ -11,11 +11,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from vdenet.cli import plug, tools
+from vdenet.cli.resolvconf import MOST
 from vdenet.errors import NoGuest, NotPermitted, Refused, ToolFailed
 from vdenet.i18n import _
 from vdenet.model.joining import Found, Joining, Leaving, Place, Plug, Wish
 from vdenet.model.wanted import ALIAS
-from vdenet.probe import links, veths
+from vdenet.probe import links, nsid, regular
 from vdenet.text import container, qemu
 from vdenet.text.container import Container, End
 
@@ -87,14 +88,15 @@ class Podman:
         pid = self._container.pid
         if pid is None:
             return None
-        ports = veths.far_ends(bridge)
         with plug.namespaces(pid, self._guest) as spaces:
-            inside = container.ends(plug.links(spaces))
-        for end in inside:
-            if (end.far, end.index) in ports:
-                self._port = ports[end.far, end.index]
-                return end
-        return None
+            # Listed first: to show the ports is what makes the kernel number the namespaces behind them.
+            ports = container.ends(plug.ports(bridge))
+            found = container.pair(container.ends(plug.links(spaces)), ports, nsid.number(spaces.net))
+        if found is None:
+            return None
+        on, port = found
+        self._port = port.name
+        return on
 
     def _ours(self) -> bool:
         """Whether its port is the daemon's, by the mark that it bears."""
@@ -102,10 +104,7 @@ class Podman:
         return link is not None and link.alias.startswith(ALIAS)
 
     def _has_names(self, resolver: str) -> bool:
-        try:
-            return container.has_names(Path(resolver).read_text(errors="replace"))
-        except OSError:
-            return False
+        return container.has_names(regular.text(Path(resolver), MOST))
 
     def _inspect(self) -> Container:
         try:
