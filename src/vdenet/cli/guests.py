@@ -21,7 +21,7 @@ from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
 from vdenet.errors import NameTaken, NoGuest, NotPermitted, Refused, SegmentDown, VdenetError
 from vdenet.i18n import _
-from vdenet.model.joining import Action, EditFile, Found, Joining, Leaving, Place, Plug, RunTool, Wish
+from vdenet.model.joining import Action, EditFile, Found, Joining, Leaving, Place, Plug, RunTool, Where, Wish
 from vdenet.model.names import derived_mac, port_name
 from vdenet.model.report import SegmentReport, State
 
@@ -38,7 +38,7 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
         if where.state is State.DOWN:
             raise SegmentDown(what=_("join"), segment=segment)
         looked_up = kinds.look_up(kind, guest, wish.connect)
-        found = looked_up.found(wish, where.bridge, where.switch)
+        found = looked_up.found(wish, _place(where))
         earlier = memory.load(kind, segment, looked_up.id)
         label = name or (earlier.name if earlier else found.label)
         gone = _predecessor(kind, segment, label, guest, looked_up.id, wish.connect)
@@ -109,8 +109,11 @@ def _ports(reserved: Mapping[str, Any]) -> tuple[str, str]:
 def _predecessor(kind: str, segment: str, label: str, guest: str, id: str, uri: str | None) -> Entry | None:
     """The guest that was called so before, joined and was deleted since: this one takes its place.
 
-    An id is one word, or one behind the name of the hypervisor that has the guest.
+    An id is one word, or one behind the name of the hypervisor that has the guest. A guest that cannot be looked
+    up by it may be alive.
     """
+    if kind not in kinds.BY_ID:
+        return None
     for entry in memory.named(kind, segment, label):
         if entry.guest != guest or entry.id == id or entry.id.rpartition(" ")[0] != id.rpartition(" ")[0]:
             continue
@@ -217,7 +220,7 @@ def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, o
             leaving = Leaving((), live=False)
         else:
             earlier = memory.load(kind, segment, looked_up.id)
-            leaving = looked_up.leave(where.bridge, where.switch, earlier.data if earlier else None)
+            leaving = looked_up.leave(_place(where), earlier.data if earlier else None)
         on = next((one for one in where.guests if one.kind == kind and one.joined and one.mac == leaving.mac), None)
         if on is not None and os.geteuid() != 0 and on.owner not in (None, access.account().name):
             raise NotPermitted(what=_("take {guest} off the segment").format(guest=guest),
@@ -262,7 +265,7 @@ def _is_still_on(kind: str, guest: str, uri: str | None, where: SegmentReport, a
     """
     for _second in range(_PATIENCE if asked else 1):
         try:
-            if not kinds.look_up(kind, guest, uri).leave(where.bridge, where.switch, None).actions:
+            if not kinds.look_up(kind, guest, uri).leave(_place(where), None).actions:
                 return False
         except VdenetError:
             return False
@@ -347,3 +350,7 @@ def _replace(name: str, before: str | None, after: str | None) -> None:
 
 def _segment(daemon: Client, name: str) -> SegmentReport:
     return answers.segments(daemon.call("List", segment=name).parameters)[0]
+
+
+def _place(of: SegmentReport) -> Where:
+    return Where(of.name, of.bridge, of.switch)

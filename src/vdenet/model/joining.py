@@ -92,13 +92,19 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the guest is to go: names and paths of the segment, and its own name and MAC there."""
+class Where:
+    """A segment, by its names and paths; an adopted bridge is called otherwise than the segment."""
 
     segment: str
     bridge: str
     switch: str
     """The VDE control directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place(Where):
+    """Where the guest is to go, with its own name and MAC there."""
+
     name: str
     mac: str
     port: str | None = None

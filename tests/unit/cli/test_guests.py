@@ -14,7 +14,7 @@ from unit.text.test_virtualbox import HUMAN, READABLE
 from vdenet.cli import existing, guests, kinds, tools
 from vdenet.cli.kinds import virtualbox
 from vdenet.errors import NameTaken, NoGuest, Refused, ToolFailed
-from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, RunTool, Wish
+from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, RunTool, Where, Wish
 
 RESERVED = {"segment": "vdenet0", "mac": "52:54:00:aa:bb:cc", "name": "box", "fqdn": "box.vdenet.internal",
             "switch": "/run/vdenet/vdenet0/switch"}
@@ -35,7 +35,7 @@ class Files:
         self.text = self.file.read_text()
         self.id = str(self.file)
 
-    def found(self, _wish: Wish, _bridge: str, _switch: str) -> Found:
+    def found(self, _wish: Wish, _where: Where) -> Found:
         return Found("box", None, running=False, joined=self.text.startswith("on"), tap=self.tap)
 
     def join(self, _wish: Wish, place: Place) -> Joining:
@@ -46,7 +46,7 @@ class Files:
             actions.append(EditFile(self.id, "what is not there", "never"))
         return Joining(tuple(actions), "file", "so", live=False, memory={"was": self.text}, note="by the way")
 
-    def leave(self, _bridge: str, _switch: str, memory: Any) -> Leaving:
+    def leave(self, _where: Where, memory: Any) -> Leaving:
         if not self.text.startswith("on"):
             return Leaving((), live=False)
         return Leaving((EditFile(self.id, self.text, memory["was"] if memory else "off\n"),), live=False,
@@ -115,29 +115,48 @@ def test_a_name_is_one_guests_of_the_user_even_while_it_is_off(daemon: Daemon, t
 def test_a_guest_that_was_made_anew_has_its_predecessors_name(
         daemon: Daemon, tarr_steps: TarrSteps, box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two with the same name by turns: what tells them apart is the id, by which the first is not found again."""
-    tarr_steps("join", "lxc", "box")
+    tarr_steps("join", "vmware", "box")
     ids = iter(["new", "new", "new"])
 
     def look_up(_kind: str, guest: str, _uri: str | None) -> Files:
         if guest == str(box):
-            raise NoGuest(kind="lxc", guest=guest, why="gone")
+            raise NoGuest(kind="vmware", guest=guest, why="gone")
         made = Files(guest)
         made.id = f"{box.parent}/{next(ids)}"
         return made
 
     monkeypatch.setattr(kinds, "look_up", look_up)
     monkeypatch.setattr(guests, "_replace", lambda _path, _before, after: box.write_text(after))
-    daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [{**GUEST, "name": "box", "kind": "lxc"}]}]}
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [{**GUEST, "name": "box", "kind": "vmware"}]}]}
     box.write_text("off\n")
-    assert tarr_steps("join", "lxc", "box").status == 0
+    assert tarr_steps("join", "vmware", "box").status == 0
     assert len(memories(box)) == 1
-    assert "already" in tarr_steps("join", "lxc", "box").out
+    assert "already" in tarr_steps("join", "vmware", "box").out
+
+
+@pytest.mark.parametrize("kind", ["incus", "lxc"])
+def test_a_guest_that_cannot_be_looked_up_by_its_id_is_alive(
+        daemon: Daemon, tarr_steps: TarrSteps, box: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """As one of another project of Incus', which is called the same: both would get one MAC address."""
+    ids = iter(["one/box", "two/box"])
+
+    def look_up(_kind: str, guest: str, _uri: str | None) -> Files:
+        made = Files(guest)  # which raises for an id
+        made.id = next(ids)
+        return made
+
+    monkeypatch.setattr(kinds, "look_up", look_up)
+    monkeypatch.setattr(guests, "_replace", lambda _path, _before, _after: None)
+    tarr_steps("join", kind, "box")
+    done = tarr_steps("join", kind, "box")
+    assert (done.status, f"your {kind} guest box has it" in done.err) == (1, True)
+    assert methods(daemon).count("Reserve") == 1
 
 
 def test_a_running_guest_may_hold_on_to_its_card(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     """Its name, and the tap that it may have, are its own until it has let go."""
-    def leave(self: Files, _bridge: str, _switch: str, _memory: object) -> Leaving:
+    def leave(self: Files, _where: Where, _memory: object) -> Leaving:
         return Leaving((EditFile(self.id, self.text, self.text),), live=True, lingers=True, note="by the way")
 
     tarr_steps("join", "lxc", "box")

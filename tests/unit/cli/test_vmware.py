@@ -16,10 +16,11 @@ from unit.cli.conftest import SEGMENT, Daemon, TarrSteps
 from vdenet.cli import guests
 from vdenet.cli.kinds.vmware import VMware
 from vdenet.errors import NoGuest, Refused, VdenetError
-from vdenet.model.joining import Place, Wish
+from vdenet.model.joining import Place, Where, Wish
 from vdenet.probe import vmware
 from vdenet.text.vmware_file import Settings
 
+WHERE = Where("vdenet0", "vdenet0", "")
 PLACE = Place("vdenet0", "vdenet0", SEGMENT["switch"], "box", "00:50:56:01:02:03")
 
 
@@ -41,19 +42,19 @@ def file(tmp_path: Path) -> Path:
 def there_and_back(file: Path, wish: Wish) -> None:
     before = file.read_bytes()
     guest = VMware(str(file))
-    found = guest.found(wish, "vdenet0", "")
+    found = guest.found(wish, WHERE)
     place = Place("vdenet0", "vdenet0", "", "box", found.mac or "")
     joining = guest.join(wish, place)
     guests.perform(joining.actions)
     joined = file.read_bytes()
     again = VMware(str(file))
-    assert again.found(Wish(), "vdenet0", "").joined
+    assert again.found(Wish(), WHERE).joined
     assert again.join(Wish(), place).actions == ()
     assert Settings(joined.decode(errors="surrogateescape")).get(f"ethernet{joining.nic}.vnet") == "vmnet4"
     remembered = json.loads(json.dumps(dict(joining.memory)))  # as it is kept
-    guests.perform(again.leave("vdenet0", "", remembered).actions)
+    guests.perform(again.leave(WHERE, remembered).actions)
     assert file.read_bytes() == before
-    assert VMware(str(file)).leave("vdenet0", "", remembered).actions == ()
+    assert VMware(str(file)).leave(WHERE, remembered).actions == ()
 
 
 lines = st.sampled_from([
@@ -68,7 +69,7 @@ def test_any_file_comes_back(found: list[tuple[bytes, bytes]], last: bytes, nic:
         file = Path(place) / "any.vmx"
         file.write_bytes(b"config.version = 8\n" + b"".join(line + end for line, end in found) + last)
         try:
-            VMware(str(file)).found(Wish(nic=nic), "vdenet0", "")
+            VMware(str(file)).found(Wish(nic=nic), WHERE)
         except Refused:
             return  # it contradicts itself
         there_and_back(file, Wish(nic=nic))
@@ -90,7 +91,7 @@ def test_each_kind_of_file_comes_back(file: Path, raw: bytes, nic: int | None) -
 def test_a_memory_that_is_none_takes_the_adapter_out(file: Path, memory: object) -> None:
     guests.perform(VMware(str(file)).join(Wish(), PLACE).actions)
     joined = file.read_bytes()
-    guests.perform(VMware(str(file)).leave("vdenet0", "", memory).actions)
+    guests.perform(VMware(str(file)).leave(WHERE, memory).actions)
     assert file.read_bytes() == joined.replace(b'ethernet1.present = "TRUE"', b'ethernet1.present = "FALSE"')
 
 
@@ -99,9 +100,9 @@ def test_the_segment_has_lost_its_vmnet(file: Path, networks: dict[str, int]) ->
     guests.perform(joining.actions)
     del networks["vdenet0"]
     with pytest.raises(Refused, match="none of VMware's networks") as caught:
-        VMware(str(file)).found(Wish(), "vdenet0", "")
+        VMware(str(file)).found(Wish(), WHERE)
     assert caught.value.data["hint"] == "sudo vdenetd --vmware"
-    guests.perform(VMware(str(file)).leave("vdenet0", "", joining.memory).actions)
+    guests.perform(VMware(str(file)).leave(WHERE, joining.memory).actions)
     assert file.read_bytes() == vmx.WORKSTATION_12
 
 
@@ -109,9 +110,9 @@ def test_the_address_is_the_machines_own(file: Path, tmp_path: Path) -> None:
     """A copy has another; an adapter that the guest knows keeps its own."""
     other = tmp_path / "copy.vmx"
     other.write_bytes(file.read_bytes())
-    mac, again, copied = (VMware(str(path)).found(Wish(), "vdenet0", "").mac for path in (file, file, other))
+    mac, again, copied = (VMware(str(path)).found(Wish(), WHERE).mac for path in (file, file, other))
     assert mac == again != copied
-    assert VMware(str(file)).found(Wish(nic=0), "vdenet0", "").mac == "00:0c:29:2b:f3:37"
+    assert VMware(str(file)).found(Wish(nic=0), WHERE).mac == "00:0c:29:2b:f3:37"
 
 
 def test_a_file_that_somebody_writes_meanwhile(file: Path) -> None:

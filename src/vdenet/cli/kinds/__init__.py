@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Protocol, cast
 
-from vdenet.model.joining import Found, Joining, Leaving, Place, Wish
+from vdenet.model.joining import Found, Joining, Leaving, Place, Where, Wish
 
 
 class Guest(Protocol):
@@ -25,7 +25,7 @@ class Guest(Protocol):
         """What is the same however the user calls the guest."""
         ...
 
-    def found(self, wish: Wish, bridge: str, switch: str) -> Found:
+    def found(self, wish: Wish, where: Where) -> Found:
         """How it stands, and which NIC would be used."""
         ...
 
@@ -33,7 +33,7 @@ class Guest(Protocol):
         """What puts the guest on the segment; no actions when it is there already."""
         ...
 
-    def leave(self, bridge: str, switch: str, memory: object) -> Leaving:
+    def leave(self, where: Where, memory: object) -> Leaving:
         """What takes it off; `memory` is what `join` left, None when it was joined by hand."""
         ...
 
@@ -55,6 +55,9 @@ SWITCHABLE = frozenset({"virtualbox"})
 
 SINGLE = frozenset({"podman", "docker", "nspawn"})
 """Kinds whose guests have no choice of adapters, and so no `--nic`."""
+
+BY_ID = frozenset({"virtualbox", "libvirt", "vmware", "podman", "docker"})
+"""Kinds whose guests are also found by their `id`, so that who is not found by it has been deleted."""
 
 CONNECTED = frozenset({"libvirt"})
 """Kinds that there may be several of on a host, and so have `--connect`."""

@@ -14,7 +14,7 @@ from vdenet.cli import plug, tools
 from vdenet.cli.resolvconf import MOST
 from vdenet.errors import NoGuest, NotPermitted, Refused, ToolFailed
 from vdenet.i18n import _
-from vdenet.model.joining import Found, Joining, Leaving, Place, Plug, Wish
+from vdenet.model.joining import Found, Joining, Leaving, Place, Plug, Where, Wish
 from vdenet.model.wanted import ALIAS
 from vdenet.probe import links, nsid, regular
 from vdenet.text import container, qemu
@@ -45,9 +45,9 @@ class Podman:
         """The container's own, which its name may outlive."""
         return self._container.id
 
-    def found(self, wish: Wish, bridge: str, switch: str) -> Found:  # noqa: ARG002  of all kinds
+    def found(self, wish: Wish, where: Where) -> Found:
         """How the container stands. Raises `NotPermitted`, `Refused`, `ToolFailed`."""
-        on = self._on(bridge)
+        on = self._on(where.bridge)
         return Found(qemu.label(self._container.name) or self.tool, on.mac if on else None,
                      self._container.pid is not None, joined=on is not None,
                      plugged=on is not None and self._ours())
@@ -72,9 +72,9 @@ class Podman:
         return Joining((Plug(self.tool, place.segment, self._guest, pid, place.name, place.mac, resolver),),
                        VIA, why, live=True, note="\n".join(notes))
 
-    def leave(self, bridge: str, switch: str, memory: object) -> Leaving:  # noqa: ARG002  of all kinds
+    def leave(self, where: Where, memory: object) -> Leaving:
         """Nothing to be done but to take the port. Raises `Refused` where it is not the daemon's."""
-        on = self._on(bridge)
+        on = self._on(where.bridge)
         if on is None:
             return Leaving((), live=False)
         if not self._ours():

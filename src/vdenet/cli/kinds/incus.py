@@ -13,7 +13,7 @@ from typing import TypeVar
 from vdenet.cli import access, tools
 from vdenet.errors import NoGuest, NotPermitted, Refused, ToolFailed, ToolMissing
 from vdenet.i18n import _
-from vdenet.model.joining import Found, Joining, Leaving, Place, RunTool, Wish
+from vdenet.model.joining import Found, Joining, Leaving, Place, RunTool, Where, Wish
 from vdenet.text import incus, qemu
 from vdenet.text.incus import Instance, Nic
 
@@ -53,9 +53,9 @@ class Incus:
         """Its project and name: unique on the server of this machine."""
         return f"{self._instance.project}/{self._instance.name}"
 
-    def found(self, wish: Wish, bridge: str, switch: str) -> Found:  # noqa: ARG002  of all kinds
+    def found(self, wish: Wish, where: Where) -> Found:
         """How the instance stands. Raises `Refused`."""
-        on = self._on(bridge)
+        on = self._on(where.bridge)
         self._device(wish, on)
         return Found(qemu.label(self._instance.name) or "incus", on.mac if on else None, self._instance.running,
                      joined=on is not None)
@@ -77,9 +77,9 @@ class Incus:
         return Joining((action,), VIA, _("a veth on the bridge, by its device {device}").format(device=device),
                        live=True, nic=device)
 
-    def leave(self, bridge: str, switch: str, memory: object) -> Leaving:  # noqa: ARG002  of all kinds
+    def leave(self, where: Where, memory: object) -> Leaving:
         """Without the nics that are on the bridge. Raises `Refused` where a profile has put it there."""
-        nics = [nic for nic in self._instance.nics if nic.on(bridge)]
+        nics = [nic for nic in self._instance.nics if nic.on(where.bridge)]
         if not nics:
             return Leaving((), live=False)
         if not all(nic.own for nic in nics):

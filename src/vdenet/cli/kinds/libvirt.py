@@ -6,10 +6,12 @@ it opens a tap of the user's that the daemon keeps. All by virsh, with the permi
 
 from __future__ import annotations
 
+import shlex
+
 from vdenet.cli import virsh
 from vdenet.errors import BadValue, Refused, ToolFailed
 from vdenet.i18n import _
-from vdenet.model.joining import Found, Joining, Leaving, Place, RunTool, Wish
+from vdenet.model.joining import Found, Joining, Leaving, Place, RunTool, Where, Wish
 from vdenet.model.names import port_prefix
 from vdenet.text import libvirt, qemu
 from vdenet.text.libvirt import Domain, Nic
@@ -33,36 +35,37 @@ class Libvirt:
         """Which libvirt, and the domain's own identity, which its name may outlive."""
         return f"{self._virsh.place} {self._uuid}"
 
-    def found(self, wish: Wish, bridge: str, switch: str) -> Found:  # noqa: ARG002  of all kinds
+    def found(self, wish: Wish, where: Where) -> Found:
         """How the domain stands. Raises `BadValue`, `Refused`, `NotPermitted`, `ToolFailed`."""
-        on = self._on(bridge)
+        on = self._on(where)
         nic = on or self._chosen(wish)
         if on is not None and wish.nic not in (None, self._number(on)):
             raise Refused(what=_("join {guest}").format(guest=self._name), why=_(
                 "it is on the segment already, by its card {nic}").format(nic=self._number(on)),
                 hint=f"tarr-steps leave libvirt {self._name}")
-        if not all(any(self._is_on(nic, bridge) for nic in domain.nics) for domain in self._domains()):
+        if not all(any(self._is_on(nic, where) for nic in domain.nics) for domain in self._domains()):
             self._virsh.require_permission()
         return Found(qemu.label(self._name) or "vm", nic.mac if nic else None, self._running,
                      joined=on is not None, tap=self._virsh.session if on is None else on.kind == "ethernet")
 
     def join(self, wish: Wish, place: Place) -> Joining:
         """A card on the segment. Raises `Refused`."""
-        if self._on(place.bridge) is None and (chosen := self._chosen(wish)) is not None:
+        if self._on(place) is None and (chosen := self._chosen(wish)) is not None:
             return self._move(chosen, place)
         return self._add(place)
 
-    def leave(self, bridge: str, switch: str, memory: object) -> Leaving:  # noqa: ARG002  of all kinds
+    def leave(self, where: Where, memory: object) -> Leaving:
         """Its cards as they were before; those that were added, by whomever, are taken out.
 
         Raises `Refused`, `NotPermitted`, `ToolFailed`.
         """
-        config, live = ({nic.mac: nic for nic in (domain.nics if domain else ()) if self._is_on(nic, bridge)}
+        config, live = ({nic.mac: nic for nic in (domain.nics if domain else ()) if self._is_on(nic, where)}
                         for domain in (self._config, self._live if self._running else None))
         if not config and not live:
+            self._require_none_left(memory)
             return Leaving((), live=False)
         self._virsh.require_permission()
-        note = self._require_no_saved_tap(bridge)
+        note = self._require_no_saved_tap(where)
         actions: list[RunTool] = []
         for mac in {**config, **live}:
             before = [nic for which in ("live", "config") if (nic := _before(memory, which, mac)) is not None]
@@ -85,13 +88,13 @@ class Libvirt:
         """What is configured, and what runs."""
         return [each for each in (self._config, self._live if self._running else None) if each is not None]
 
-    def _on(self, bridge: str) -> Nic | None:
+    def _on(self, where: Where) -> Nic | None:
         """The first card on the segment, as it is configured, else as it runs."""
-        return next((nic for domain in self._domains() for nic in domain.nics if self._is_on(nic, bridge)), None)
+        return next((nic for domain in self._domains() for nic in domain.nics if self._is_on(nic, where)), None)
 
-    def _is_on(self, nic: Nic, bridge: str) -> bool:
+    def _is_on(self, nic: Nic, where: Where) -> bool:
         handed = self._handed(nic.source) if nic.kind == "network" and nic.source and not nic.bridge else None
-        return libvirt.on_segment(nic, bridge, port_prefix(bridge), handed)
+        return libvirt.on_segment(nic, where.bridge, port_prefix(where.segment), handed)
 
     def _handed(self, network: str) -> str | None:
         """The bridge that a network of libvirt's hands its guests over to."""
@@ -120,10 +123,10 @@ class Libvirt:
 
     def _add(self, place: Place) -> Joining:
         """A card more, in what is configured and in what runs, where there is none yet."""
-        on = self._on(place.bridge)
+        on = self._on(place)
         model = on.model if on is not None and on.model else (self._config or self._live).model
         card = self._card(place, model)
-        config, live = ([nic for nic in (domain.nics if domain else ()) if self._is_on(nic, place.bridge)]
+        config, live = ([nic for nic in (domain.nics if domain else ()) if self._is_on(nic, place)]
                         for domain in (self._config, self._live if self._running else None))
         what = _("join {guest}").format(guest=self._name)
         if on is None and any(nic.mac == place.mac for domain in self._domains() for nic in domain.nics):
@@ -193,11 +196,23 @@ class Libvirt:
             return None
         return _("its saved state does not have the card: it comes when the machine has been shut down and started")
 
-    def _require_no_saved_tap(self, bridge: str) -> str | None:
+    def _require_none_left(self, memory: object) -> None:
+        """The tap of a card that was added must not go from under it. Raises `Refused`."""
+        added = memory.get("added") if isinstance(memory, dict) else None
+        left = next((nic for domain in self._domains() for nic in domain.nics
+                     if nic.kind == "ethernet" and nic.mac is not None and nic.mac == added), None)
+        if left is not None:
+            raise Refused(what=_("take {guest} off the segment").format(guest=self._name), why=_(
+                "the card that it was given, {mac}, is on {target}, which is none of the segment's taps").format(
+                    mac=left.mac, target=left.target), hint=shlex.join(self._command(
+                        "detach-interface", "ethernet", "--mac", left.mac or "",
+                        *(("--config",) if self._config is not None else ()))))
+
+    def _require_no_saved_tap(self, where: Where) -> str | None:
         """A saved machine cannot go on without the tap that it was saved with. Raises `Refused`."""
         if not self._saved:
             return None
-        cards = [nic for nic in self._read("managedsave-dumpxml").nics if self._is_on(nic, bridge)]
+        cards = [nic for nic in self._read("managedsave-dumpxml").nics if self._is_on(nic, where)]
         if any(nic.kind == "ethernet" for nic in cards):
             raise Refused(what=_("take {guest} off the segment").format(guest=self._name), why=_(
                 "its saved state has the card, and could not go on without it"), hint=_(

@@ -16,7 +16,7 @@ from pathlib import Path
 from vdenet.cli import tools
 from vdenet.errors import NoGuest, Refused
 from vdenet.i18n import _
-from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, Wish
+from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, Where, Wish
 from vdenet.model.places import LXC_USERNET
 from vdenet.text import lxc, qemu
 from vdenet.text.lxc import Net
@@ -52,9 +52,9 @@ class Lxc:
         """Where its configuration is."""
         return str(self._config)
 
-    def found(self, wish: Wish, bridge: str, switch: str) -> Found:  # noqa: ARG002  of all kinds
+    def found(self, wish: Wish, where: Where) -> Found:
         """How the container stands. Raises `Refused`."""
-        on = self._on(bridge)
+        on = self._on(where.bridge)
         self._number(wish, on)
         return Found(qemu.label(self._name) or "lxc", on.mac if on else None, self._running,
                      joined=on is not None)
@@ -74,13 +74,13 @@ class Lxc:
         return Joining(actions, VIA, why, live=False, nic=str(number), group=os.geteuid() != 0,
                        warnings=self._warnings())
 
-    def leave(self, bridge: str, switch: str, memory: object) -> Leaving:  # noqa: ARG002  of all kinds
+    def leave(self, where: Where, memory: object) -> Leaving:
         """The configuration as it was before; what was joined by hand is taken out. Raises `Refused`."""
-        on = self._on(bridge)
+        on = self._on(where.bridge)
         if on is None:
             return Leaving((), live=False)
         after = lxc.without_block(self._text)
-        while (still := _on(lxc.nets(after, _files), bridge)) is not None:
+        while (still := _on(lxc.nets(after, _files), where.bridge)) is not None:
             less = lxc.without(after, still.number)
             if less == after:
                 raise Refused(what=_("take {guest} off the segment").format(guest=self._name), why=_(

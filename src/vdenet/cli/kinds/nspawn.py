@@ -14,7 +14,7 @@ from pathlib import Path
 from vdenet.cli import tools
 from vdenet.errors import BadValue, NoGuest, NotPermitted, Refused, ToolFailed, ToolMissing
 from vdenet.i18n import _
-from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, Wish
+from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, Where, Wish
 from vdenet.text import nspawn, qemu
 
 VIA = "veth"
@@ -42,10 +42,10 @@ class Nspawn:
         """Its name, by which the machine knows it."""
         return self._name
 
-    def found(self, wish: Wish, bridge: str, switch: str) -> Found:  # noqa: ARG002  of all kinds
+    def found(self, wish: Wish, where: Where) -> Found:
         """How the container stands. Raises `NotPermitted`, `NoGuest`, `Refused`."""
         self._look("join")
-        return Found(qemu.label(self._name) or "nspawn", self._mac(), self._running, joined=self._on(bridge))
+        return Found(qemu.label(self._name) or "nspawn", self._mac(), self._running, joined=self._on(where.bridge))
 
     def join(self, wish: Wish, place: Place) -> Joining:  # noqa: ARG002  of all kinds
         """Its veth on the bridge. Raises `Refused` where another bridge has it."""
@@ -62,12 +62,12 @@ class Nspawn:
         return Joining((EditFile(str(self._file), self._text, after),), VIA, why, live=False, nic="host0",
                        memory={"made": self._text is None})
 
-    def leave(self, bridge: str, switch: str, memory: object) -> Leaving:  # noqa: ARG002  of all kinds
+    def leave(self, where: Where, memory: object) -> Leaving:
         """The settings as they were before. Raises `NotPermitted`, `NoGuest`, `Refused`."""
         self._look("leave")
-        if self._text is None or not self._on(bridge):
+        if self._text is None or not self._on(where.bridge):
             return Leaving((), live=False)
-        after: str | None = nspawn.left(self._text, bridge)
+        after: str | None = nspawn.left(self._text, where.bridge)
         if not after and isinstance(memory, dict) and memory.get("made") is True:
             after = None
         return Leaving((EditFile(str(self._file), self._text, after),), live=False, running=self._running,

@@ -16,7 +16,7 @@ from vdenet.cli import tools
 from vdenet.errors import BadValue, NoGuest, Refused, ToolFailed
 from vdenet.i18n import _
 from vdenet.model import tunnel
-from vdenet.model.joining import Action, Found, Joining, Leaving, Place, RunTool, Wish
+from vdenet.model.joining import Action, Found, Joining, Leaving, Place, RunTool, Where, Wish
 from vdenet.text import qemu, virtualbox
 from vdenet.text.virtualbox import TOOL, Machine, Nic
 
@@ -38,14 +38,14 @@ class VirtualBox:
         """The machine's own, which its name may outlive."""
         return self._vm.uuid
 
-    def found(self, wish: Wish, bridge: str, switch: str) -> Found:
+    def found(self, wish: Wish, where: Where) -> Found:
         """How the machine stands. Raises `BadValue`, `Refused`."""
         if wish.via is not None and wish.via not in WAYS:
             raise BadValue(what=_("way to join"), value=wish.via,
                            why=_("expected one of {ways}").format(ways=", ".join(WAYS)))
         if wish.port is not None and wish.via not in (None, SWITCH):
             raise BadValue(what=_("port"), value=wish.port, why=_("only the VDE switch has ports: --via vde"))
-        on = self._on(bridge, switch)
+        on = self._on(where.bridge, where.switch)
         nic = self._choose(wish, on)
         via, _why = _chosen(wish, on)
         return Found(qemu.label(self._vm.name) or "vm", nic.mac, self._vm.running, joined=on is not None,
@@ -71,13 +71,13 @@ class VirtualBox:
         return Joining(self._actions(nic, after), via, why, live=True, nic=str(nic.number), group=via == SWITCH,
                        memory={"before": asdict(nic)})
 
-    def leave(self, bridge: str, switch: str, memory: object) -> Leaving:
+    def leave(self, where: Where, memory: object) -> Leaving:
         """The adapter as it was before; one that was joined by hand is taken out."""
-        on = self._on(bridge, switch)
+        on = self._on(where.bridge, where.switch)
         if on is None:
             return Leaving((), live=False)
         before = _nic(memory.get("before")) if isinstance(memory, dict) else None
-        if before is None or before.number != on.number or virtualbox.on_segment(before, bridge, switch):
+        if before is None or before.number != on.number or virtualbox.on_segment(before, where.bridge, where.switch):
             before = virtualbox.unplugged(on, "none")
         # The MAC of an adapter that is taken out stays with it: another join finds its name and lease again.
         return Leaving(self._actions(on, replace(before, mac=before.mac or on.mac)),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vdenet.errors import BadValue, NoGuest, Refused, ToolMissing
 from vdenet.i18n import _
-from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, Wish
+from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, Where, Wish
 from vdenet.probe import vmware, vmware_machines
 from vdenet.probe.vmware_machines import SUFFIX
 from vdenet.text import qemu, vmware_file, vmware_machine, vmware_networks
@@ -59,11 +59,11 @@ class VMware:
         """Where its configuration is."""
         return os.path.realpath(self._path)
 
-    def found(self, wish: Wish, bridge: str, switch: str) -> Found:  # noqa: ARG002  of all kinds
+    def found(self, wish: Wish, where: Where) -> Found:
         """How the machine stands. Raises `BadValue`, `Refused`."""
         self._require_machine()
-        self._vmnet(bridge)
-        on = self._on(bridge)
+        self._vmnet(where.bridge)
+        on = self._on(where.bridge)
         nic = self._choose(wish, on)
         return Found(qemu.label(self._vm.name or self._path.stem) or "vm", self._mac(nic),
                      running=self._holder is not None, joined=on is not None)
@@ -83,10 +83,10 @@ class VMware:
         return Joining(actions, "vmnet", why, live=False, nic=str(nic.number), memory=asdict(_Memory(
             nic.number, vmnet, fresh, vmware_file.taken(self._text, wanted))))
 
-    def leave(self, bridge: str, switch: str, memory: object) -> Leaving:  # noqa: ARG002  of all kinds
+    def leave(self, where: Where, memory: object) -> Leaving:
         """The adapter as it was before; one that was joined by hand is taken out. Raises `Refused`."""
         earlier = _remembered(memory)
-        on = self._on(bridge) or self._was_on(earlier)
+        on = self._on(where.bridge) or self._was_on(earlier)
         if on is None:
             return Leaving((), live=False)
         after = self._text
@@ -94,7 +94,7 @@ class VMware:
             after = vmware_file.restored(after, earlier.before)
             if earlier.fresh:
                 after = vmware_file.without(after, on.prefix)  # what VMware has added since
-        if after == self._text or self._on(bridge, after) is not None:
+        if after == self._text or self._on(where.bridge, after) is not None:
             after = vmware_file.edited(after, {f"{on.prefix}present": "FALSE"})
         return Leaving((self._edit(_("take {guest} off the segment").format(guest=self._guest), after),),
                        live=False, mac=on.mac)
