@@ -128,7 +128,7 @@ def test_dry_run_changes_nothing(box: Container) -> None:
 def test_another_network_stays(box: Container) -> None:
     box.write(ANOTHER)
     before = box.file.read_bytes()
-    box.join()
+    assert "inside, eth1 has to be told to ask for an address" in box.join()
     assert [box.key(f"lxc.net.{key}") for key in ("0.link", "0.ipv4.address", "1.link", "1.name")] == [
         "lxcbr0", "192.0.2.7/24", SEGMENT, "eth1"]
     box.leave()

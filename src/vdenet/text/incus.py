@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import parse_qs
 
 RESTRICTED = "restricted.devices.nic", "restricted.networks.access"
 _MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}")
@@ -57,11 +58,13 @@ def address(remotes: str, remote: str) -> str | None:
     return where if isinstance(where, str) else None
 
 
-def lifting(project: str, bridge: str) -> tuple[str, ...]:
+def lifting(project: str, bridge: str, in_use: Callable[[], Collection[str]]) -> tuple[str, ...]:
     """The settings that let a restricted project onto the bridge; none where it may be there.
 
     A project is restricted by `restricted.*` (Incus, "Project restrictions"); `project` is what the server
-    says of it. Raises ValueError.
+    says of it. Without `restricted.networks.access`, which names the bridges and networks that it may use, the
+    other setting would open all interfaces of the host to it; `in_use` says which it has to keep. Raises
+    ValueError.
     """
     answer = json.loads(project)
     config = _texts(answer.get("config") if isinstance(answer, dict) else None)
@@ -69,12 +72,31 @@ def lifting(project: str, bridge: str) -> tuple[str, ...]:
     if config.get("restricted") != "true":
         return ()
     settings = []
+    allowed = [name.strip() for name in config.get(networks, "").split(",") if name.strip()]
     if config.get(devices, "managed") != "allow":
         settings.append(f"{devices}=allow")
-    allowed = config.get(networks, "")
-    if allowed and bridge not in allowed.replace(" ", "").split(","):
-        settings.append(f"{networks}={allowed},{bridge}")
+        allowed = allowed or sorted(in_use()) or [bridge]
+    if allowed and bridge not in allowed:
+        allowed.append(bridge)
+    if allowed and ",".join(allowed) != config.get(networks, "").replace(" ", ""):
+        settings.append(f"{networks}={','.join(allowed)}")
     return tuple(settings)
+
+
+def in_use(networks: str, project: str) -> frozenset[str]:
+    """The managed networks that something of the project is on; `networks` is what the server says of all that
+    it has. Raises ValueError."""
+    return frozenset(
+        name for entry in _objects(json.loads(networks))
+        if isinstance(name := entry.get("name"), str) and entry.get("managed") is True
+        and project in map(_project, users if isinstance(users := entry.get("used_by"), list) else ()))
+
+
+def _project(user: object) -> str | None:
+    """Of an address like `/1.0/instances/web?project=lab`."""
+    if not isinstance(user, str):
+        return None
+    return next(iter(parse_qs(user.partition("?")[2]).get("project", ())), "default")
 
 
 def free(instance: Instance) -> int:

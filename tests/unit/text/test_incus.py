@@ -56,14 +56,28 @@ def test_what_runs(status: str, running: bool) -> None:
 @pytest.mark.parametrize(("config", "settings"), [
     ({}, ()),
     ({"restricted": "false"}, ()),
-    ({"restricted": "true"}, ("restricted.devices.nic=allow",)),
+    ({"restricted": "true"}, ("restricted.devices.nic=allow", "restricted.networks.access=incusbr0,lab,vdenet0")),
+    ({"restricted": "true", "restricted.networks.access": "vdenet0, a"}, ("restricted.devices.nic=allow",)),
     ({"restricted": "true", "restricted.devices.nic": "allow"}, ()),
     ({"restricted": "true", "restricted.devices.nic": "allow", "restricted.networks.access": "a,vdenet0"}, ()),
     ({"restricted": "true", "restricted.networks.access": "incusbr-1000"},
      ("restricted.devices.nic=allow", "restricted.networks.access=incusbr-1000,vdenet0")),
 ])
 def test_what_a_restricted_project_needs(config: dict[str, str], settings: tuple[str, ...]) -> None:
-    assert incus.lifting(json.dumps({"config": config}), "vdenet0") == settings
+    assert incus.lifting(json.dumps({"config": config}), "vdenet0", lambda: {"lab", "incusbr0"}) == settings
+
+
+def test_a_restricted_project_without_networks() -> None:
+    assert incus.lifting(json.dumps({"config": {"restricted": "true"}}), "vdenet0", set) == (
+        "restricted.devices.nic=allow", "restricted.networks.access=vdenet0")
+
+
+def test_networks_in_use() -> None:
+    users = ["/1.0/instances/web?project=lab", "/1.0/profiles/default", 1]
+    networks = json.dumps([
+        {"name": "incusbr0", "managed": True, "used_by": users}, {"name": "eth0", "managed": False, "used_by": users},
+        {"name": "other", "managed": True, "used_by": users[1:]}, {"name": "odd", "managed": True, "used_by": "lab"}])
+    assert (incus.in_use(networks, "lab"), incus.in_use(networks, "default")) == ({"incusbr0"}, {"incusbr0", "other"})
 
 
 def test_where_a_remote_is() -> None:
@@ -77,4 +91,5 @@ def test_whatever_is_printed(data: object) -> None:
     text = json.dumps(data)
     incus.instance(text, "web")
     incus.address(text, "local")
-    incus.lifting(text, "vdenet0")
+    incus.lifting(text, "vdenet0", set)
+    incus.in_use(text, "default")

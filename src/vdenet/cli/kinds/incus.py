@@ -14,7 +14,7 @@ from vdenet.cli import access, tools
 from vdenet.errors import NoGuest, NotPermitted, Refused, ToolFailed, ToolMissing
 from vdenet.i18n import _
 from vdenet.model.joining import Found, Joining, Leaving, Place, RunTool, Where, Wish
-from vdenet.text import incus, qemu
+from vdenet.text import incus, inside, qemu
 from vdenet.text.incus import Instance, Nic
 
 Result = TypeVar("Result")
@@ -63,19 +63,21 @@ class Incus:
     def join(self, wish: Wish, place: Place) -> Joining:
         """A nic on the bridge. Raises `NotPermitted`, `Refused`."""
         on = self._on(place.bridge)
+        note = None
         device = self._device(wish, on)
         if on is None:
             self._require_permission(place.bridge)
             command = self._config("device", "add", device, "nic", "nictype=bridged", f"parent={place.bridge}",
                                    f"hwaddr={place.mac}", f"name={device}")
             action = RunTool(command, self._config("device", "remove", device))
+            note = inside.another(device) if self._instance.nics else None
         elif on.mac is None:
             key = f"volatile.{device}.hwaddr"
             action = RunTool(self._config("set", f"{key}={place.mac}"), self._config("unset", key))
         else:
             return Joining((), VIA, _("it is there already"), live=True, nic=device)
         return Joining((action,), VIA, _("a veth on the bridge, by its device {device}").format(device=device),
-                       live=True, nic=device)
+                       live=True, nic=device, note=note)
 
     def leave(self, where: Where, memory: object) -> Leaving:
         """Without the nics that are on the bridge. Raises `Refused` where a profile has put it there."""
@@ -116,7 +118,7 @@ class Incus:
         """Raises `NotPermitted` where the server would refuse a bridge that it does not manage."""
         project = self._instance.project
         try:
-            settings = self._understand(lambda said: incus.lifting(said, bridge),
+            settings = self._understand(lambda said: incus.lifting(said, bridge, self._in_use),
                                         "query", f"{self._remote}:/1.0/projects/{project}")
         except ToolFailed:
             return  # it says itself what it does not like
@@ -125,6 +127,17 @@ class Incus:
                 what=_("join {guest}").format(guest=self._guest),
                 why=_("your project {project} may not use {bridge}").format(project=project, bridge=bridge),
                 hint=" ".join(("sudo", self._tool, "project", "set", project, *settings)))
+
+    def _in_use(self) -> frozenset[str]:
+        """The server's networks that instances of the project are on, as far as the caller may see that."""
+        own = {network for nic in self._instance.nics if (network := nic.settings.get("network")) is not None}
+        project = self._instance.project
+        try:
+            seen = self._understand(lambda said: incus.in_use(said, project), "query",
+                                    f"{self._remote}:/1.0/networks?recursion=1&project={project}")
+        except ToolFailed:
+            seen = frozenset()
+        return seen | own
 
     def _config(self, *words: str) -> tuple[str, ...]:
         """A command on the instance's configuration; its name comes behind the verb."""

@@ -18,7 +18,7 @@ from vdenet.errors import NoGuest, Refused
 from vdenet.i18n import _
 from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, Where, Wish
 from vdenet.model.places import LXC_USERNET
-from vdenet.text import lxc, qemu
+from vdenet.text import inside, lxc, qemu
 from vdenet.text.lxc import Net
 
 VIA = "veth"
@@ -64,15 +64,19 @@ class Lxc:
         on = self._on(place.bridge)
         number = self._number(wish, on)
         why = _("a veth on the bridge, by {path}").format(path=self._config)
+        note = None
         if on is not None:
             after = self._text if on.mac else lxc.with_mac(self._text, number, place.mac)
         else:
             _require_permission(place.bridge)
             old = self._nets.get(number)
-            after = lxc.joined(self._text, number, old, place.bridge, place.mac, self._interface(number, old))
+            interface = self._interface(number, old)
+            after = lxc.joined(self._text, number, old, place.bridge, place.mac, interface)
+            if any(net.number != number and not net.empty for net in self._nets.values()):
+                note = inside.another(interface)
         actions = () if after == self._text else (self._edit(after),)
         return Joining(actions, VIA, why, live=False, nic=str(number), group=os.geteuid() != 0,
-                       warnings=self._warnings())
+                       note=note, warnings=self._warnings())
 
     def leave(self, where: Where, memory: object) -> Leaving:
         """The configuration as it was before; what was joined by hand is taken out. Raises `Refused`."""
