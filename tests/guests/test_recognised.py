@@ -22,9 +22,9 @@ def what(guest: dict[str, Any]) -> tuple[Any, ...]:
 
 
 @contextlib.contextmanager
-def machine(ground: Ground, name: str, *nic: str, user: str = "alice") -> Iterator[Guest]:
+def machine(ground: Ground, name: str, *nic: str, user: str = "alice", called: str | None = None) -> Iterator[Guest]:
     """A QEMU machine started without us, which tells the DHCP server its name."""
-    with contextlib.closing(ground.qemu(name, "-name", f"guest={name}-by-hand,debug-threads=on", *nic,
+    with contextlib.closing(ground.qemu(name, "-name", f"guest={called or name + '-by-hand'},debug-threads=on", *nic,
                                         user=user)) as guest:
         guest.wait_ready()
         guest.wait_address()
@@ -41,6 +41,16 @@ def test_qemu_on_the_switch(ground: Ground) -> None:
                  "-device", "virtio-net-pci,netdev=n0,mac=52:54:00:aa:00:01",
                  user="bob"):
         assert what(recognised(ground, "hv")) == ("qemu", "hv-by-hand", "bob", "vde", False)
+
+
+def test_a_name_that_is_hostile(ground: Ground) -> None:
+    called = "[[[{{{\x1b[31m\n" + "é" * 2000
+    with machine(ground, "hn", "-netdev", f"vde,id=n0,sock={SWITCH}",
+                 "-device", "virtio-net-pci,netdev=n0,mac=52:54:00:aa:00:03", called=called):
+        shown = str(recognised(ground, "hn")["guest"])
+        assert shown.startswith("[[[{{{?[31m?é") and len(shown) == 64
+        assert "\x1b" not in ground.tarr("list").stdout
+        ground.tarr("check", check=False)
 
 
 def test_qemu_on_a_tap_of_roots_making(ground: Ground) -> None:

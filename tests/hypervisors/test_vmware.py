@@ -460,12 +460,15 @@ def test_vmware_takes_it_over(host: Host) -> None:
     """Programs that do nothing stand for VMware's services: it is tried when ours starts what, not what theirs do."""
     tool = host.machine.path("/usr/bin/vmware-networks")
 
-    def stand_in(name: str, *argv: str) -> None:
-        running.append(host.machine.popen(["bash", "-c", f"exec -a {name} tail -f /dev/null {' '.join(argv)}"]))
+    def stand_in(name: str, *argv: str, user: str = "root") -> None:
+        running.append(host.machine.popen(["bash", "-c", f"exec -a {name} tail -f /dev/null {' '.join(argv)}"],
+                                          user=user))
         wait_for(lambda: name in host.machine.sh("cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'"), 20, name)
 
     running: list[subprocess.Popen[str]] = []
     try:
+        stand_in("vmnet-natd", user="alice")
+        stand_in("vmware-vmx", user="alice")
         assert "do not run" in vdenetd(host).stdout
         stand_in("vmnet-dhcpd")
         done = vdenetd(host)
@@ -473,6 +476,12 @@ def test_vmware_takes_it_over(host: Host) -> None:
         tool.symlink_to("/bin/false")
         done = vdenetd(host)
         assert (done.returncode, "vmware-networks failed" in done.stderr) == (1, True)
+        tool.unlink()
+        tool.write_text("#!/bin/sh\necho $1 >>/tmp/asked; [ $1 = --start ]\n")
+        tool.chmod(0o755)
+        done = vdenetd(host)
+        assert (done.returncode, "vmware-networks failed" in done.stderr) == (1, True)
+        assert host.machine.path("/tmp/asked").read_text() == "--stop\n--start\n", "they are not left stopped"
         tool.unlink()
         tool.symlink_to("/bin/true")
         assert "were started anew" in vdenetd(host).stdout

@@ -20,6 +20,10 @@ class Row:
     ifindex: int | None
 
 
+_LONGEST = 64
+"""Characters of a guest's name that are shown: its program may call it what it likes."""
+
+
 def recognise(rows: Sequence[Row]) -> tuple[GuestReport, ...]:
     """The reports with kind, name and account of each guest that is recognised; nothing known is overruled.
 
@@ -34,6 +38,13 @@ def recognise(rows: Sequence[Row]) -> tuple[GuestReport, ...]:
         known = row.report
         found = identify(replace(row.seen, namespace=peers.get(row.ifindex or 0)), running)
         reports.append(replace(
-            known, kind=known.kind or found.kind, guest=found.guest if known.kind in (None, found.kind) else None,
+            known, kind=known.kind or found.kind, guest=_shown(found.guest) if known.kind in (None, found.kind) else None,
             owner=known.owner or (None if found.uid is None else account_name(found.uid))))
     return tuple(reports)
+
+
+def _shown(name: str | None) -> str | None:
+    """A name that cannot swamp the list nor write over a terminal."""
+    if name is None:
+        return None
+    return "".join(one if one.isprintable() else "?" for one in name[:_LONGEST])

@@ -40,7 +40,7 @@ def report(engine: Engine, segment: Segment) -> SegmentReport:
                 state = State.DEGRADED if wrong else State.UP
             except VdenetError:
                 state = State.DEGRADED
-        rows = _guests(engine, segment)
+        rows = guests(engine, segment)
     return SegmentReport(
         name=segment.name, state=state, address=None if segment.address is None else str(segment.address),
         address6=None if segment.address6 is None else str(segment.address6), mode=segment.mode.value,
@@ -55,7 +55,8 @@ def _broken(plan: Plan) -> list[steps.Step]:
             and not (isinstance(change.step, steps.StartService) and change.step.service.patient)]
 
 
-def _guests(engine: Engine, segment: Segment) -> list[Row]:
+def guests(engine: Engine, segment: Segment) -> list[Row]:
+    """Who is on the segment, for one who holds the engine's lock; nobody is recognised yet."""
     there = links.links()
     heard, silent = whereabouts.heard(engine, segment)
     now = time.time()

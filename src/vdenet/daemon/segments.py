@@ -50,7 +50,7 @@ def create(engine: Engine, caller: Caller, name: str, text: str | None, address:
         authority.require_change(engine, caller, None, after)
         applying.refuse_conflicts(engine, None, after)
         done = applying.carry_out(engine, Wish(name, text, after, None, None))
-        _about_containers(usernet.let_in(after.bridge))
+        _about_containers(usernet.let_in(after.name))
         return after, done.steps
 
 
@@ -90,7 +90,7 @@ def _delete(engine: Engine, segment: Segment) -> tuple[str, ...]:
     for link in links.links().values():
         if link.alias == guest_alias(segment.name):
             engine.netlink.delete(link.name, link.ifindex)
-    _about_containers(usernet.shut_out(segment.bridge))
+    _about_containers(usernet.shut_out(segment.name))
     _forget(engine, segment.name)
     engine.refresh_others(segment.name)
     return (*steps, _("- file {path}").format(path=engine.places.config(segment.name)))
@@ -195,6 +195,7 @@ def _deletable(engine: Engine, caller: Caller, name: str) -> Segment:
 
 def _guests(engine: Engine, segment: Segment) -> list[str]:
     """Who would lose the segment: guests with a port, and taps that somebody holds by name."""
-    here = [guest.name or guest.mac for guest in reporting.report(engine, segment).guests if guest.port is not None]
+    here = [guest.name or guest.mac for row in reporting.guests(engine, segment)
+            if (guest := row.report).port is not None]
     kept = [guest.name for guest in engine.book(segment.name).all() if guest.kept]
     return sorted({*here, *kept})

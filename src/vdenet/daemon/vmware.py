@@ -26,7 +26,8 @@ _SECONDS = 120
 def bridge(places: Places, bridges: Sequence[str], networks: Path = Path(vmware_networks.PATH)) -> list[str]:
     """Give each of these bridges a vmnet, and take those away that we gave to others; what was done, in words.
 
-    Done twice, it does nothing the second time. Raises `Refused`, `ToolFailed`; the file is then as it was.
+    Done twice, it does nothing the second time. Raises `Refused`, and the file is then as it was; `ToolFailed` when
+    VMware does not take over what the file says now.
     """
     told = _change(places, bridges, networks)
     return told + _start(bridges)
@@ -97,8 +98,11 @@ def _start(bridges: Sequence[str]) -> list[str]:
     if vmware.GUEST in running:
         return [_("a machine of VMware's runs, so VMware's networks are left as they are: when none runs, give this "
                   "command again")]
-    for what in ("--stop", "--start"):
-        run.run([TOOL, what], what=_("start VMware's networks anew"), timeout=_SECONDS)
+    what = _("start VMware's networks anew")
+    try:
+        run.run([TOOL, "--stop"], what=what, timeout=_SECONDS)
+    finally:
+        run.run([TOOL, "--start"], what=what, timeout=_SECONDS)
     return [_("VMware's networks were started anew")]
 
 

@@ -1,7 +1,8 @@
 """/etc/lxc/lxc-usernet, which lets containers of ordinary users onto bridges (lxc-usernet(5)).
 
 The file is the administrator's. The package has put one line there for the default segment; a further segment gets
-the like of it while that line stands, and none when the administrator has taken it out.
+the like of it while that line stands, and none when the administrator has taken it out. A line is for the bridge of
+the segment's own: onto one that it has adopted, the administrator alone lets people.
 """
 
 from __future__ import annotations

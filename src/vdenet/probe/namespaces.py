@@ -14,13 +14,18 @@ _NONE = 0xFFFFFFFF
 def peers(ports: Collection[int]) -> dict[int, int]:
     """By the index of a veth here: in which namespace its other end is."""
     from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
 
     found = {}
     with IPRoute() as netlink:
-        for link in netlink.get_links(*ports) if ports else ():
+        for port in ports:
+            try:
+                link, = netlink.get_links(port)
+            except (NetlinkError, OSError):
+                continue  # it is gone
             number = link.get_attr("IFLA_LINK_NETNSID")
             if number is not None:
-                found[link["index"]] = number
+                found[port] = number
     return found
 
 

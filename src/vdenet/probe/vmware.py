@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from vdenet.i18n import _
@@ -62,8 +63,11 @@ def findings(segments: Sequence[SegmentReport], recorded: Iterable[str], root: P
 
 
 def _programs() -> Iterator[tuple[int, str]]:
+    """Root's only, as VMware's are (vmware-vmx is set-user-ID): anybody can call a process of his what he likes."""
     for entry in Path("/proc").iterdir():
         words = processes.command_line(int(entry.name)) if entry.name.isdecimal() else ()
         name = os.path.basename(words[0]) if words else ""
         if name in SERVICES or name == GUEST:
-            yield int(entry.name), name
+            with suppress(OSError):
+                if entry.stat().st_uid == 0:
+                    yield int(entry.name), name

@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import json
 import os
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -97,10 +98,13 @@ def parse(raw: bytes) -> dict[str, Any]:
     return message
 
 
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
 def _depth(raw: bytes) -> int:
-    """An upper bound of the nesting: brackets inside strings count too, which only refuses more."""
+    """The nesting of what is JSON, and of what is not as far as a parser would come (RFC 8259)."""
     depth = deepest = 0
-    for byte in raw:
+    for byte in _STRING.sub(b"", raw):
         if byte in b"[{":
             depth += 1
             deepest = max(deepest, depth)

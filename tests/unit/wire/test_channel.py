@@ -276,3 +276,9 @@ def test_a_thousand_malformed_messages() -> None:
         pair.close()
     assert refused > 700
     assert descriptors() == before
+
+
+def test_brackets_in_strings_are_no_levels(pair: Pair) -> None:
+    message = {"guest": "[[[[[[[[[[{{{{\\", "other": '"[[[[[[[[[', "deep": [["[[["]]}
+    pair.channel.send(message)
+    assert Channel(pair.peer).receive() == (message, [])
