@@ -93,6 +93,21 @@ def test_nothing_to_do_waits_for_nothing(machine: Machine, good: str) -> None:
         assert json.loads(done.stdout)["confirm"] is None and not machine.path(PENDING).exists()
 
 
+def test_what_it_gives_up_is_nobodys_until_it_is_confirmed(machine: Machine, good: str) -> None:
+    with Daemon(machine):
+        machine.run(["tarr-steps", "segment", "create", "lab1"], user="alice")
+        try:
+            text = tarr(machine, "export", "--segment", "lab1").stdout
+            machine.run(["tarr-steps", "apply", "--segment", "lab1", "--confirm", LONG, "-", "--json"], user="alice",
+                        input=text + 'domain = "other.internal"\n')
+            done = machine.run(["tarr-steps", "segment", "create", "lab2", "-"], user="bob", check=False,
+                               input='domain = "lab1.internal"\n')
+            assert (done.returncode, "was lab1's, whose change waits" in done.stderr) == (1, True), done.stderr
+            machine.run(["tarr-steps", "apply", "--segment", "lab1", "--rollback"], user="alice")
+        finally:
+            machine.run(["tarr-steps", "segment", "delete", "--force", "lab1"])
+
+
 def test_a_file_that_root_edited_meanwhile_stays(machine: Machine, good: str) -> None:
     with Daemon(machine) as daemon:
         apply(machine, isolated(good), SHORT)

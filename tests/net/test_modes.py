@@ -165,13 +165,17 @@ def pinging(outside: Outside, at: str) -> Iterator[list[int]]:
 
 def test_the_uplink_becomes_a_port_and_the_host_keeps_its_network(machine: Machine, daemon: Daemon) -> None:
     with Outside(machine.pid) as outside, serving(outside):
-        machine.sh(f"ip address add 198.18.1.77/32 dev eth0; ip route add 203.0.113.0/24 via {outside.address} metric 7")
+        machine.sh(f"ip address add 198.18.1.77/32 dev eth0; ip route add 203.0.113.0/24 via {outside.address} metric 7; "
+                   "ip route add 203.0.114.0/24 via 172.31.255.1 dev eth0 onlink; "
+                   "ip address add 198.18.1.78/32 dev eth0 valid_lft 3000 preferred_lft 2000")
         host, before = addresses(machine, "eth0"), routes(machine)
         configure(machine, "lan", 'mode = "bridged"\nuplink = "eth0"\n')
         with pinging(outside, outside.uplink) as gone:
             machine.run(["tarr-steps", "start", "lan"], user="alice")
             assert addresses(machine, "lan") == host and addresses(machine, "eth0") == set()
             assert routes(machine) == {(dst, gateway, dev.replace("eth0", "lan")) for dst, gateway, dev in before}
+            shown = machine.sh("ip -4 -oneline address show dev lan to 198.18.1.78/32")
+            assert re.search(r"valid_lft 2\d{3}sec preferred_lft 1\d{3}sec", shown), shown
             assert segment(machine, "lan")["state"] == "up" and segment(machine, "lan")["address"] is None
             assert machine.run(["tarr-steps", "plan", "--segment", "lan"]).stdout.count("~") == 0
             guest = join(machine, "lan", "web", "ip -4 -oneline address show eth0 >~/at; "
@@ -222,6 +226,19 @@ def test_uplinks_that_are_refused(machine: Machine, daemon: Daemon, name: str, w
     assert done.stderr.startswith(f"tarr-steps: cannot join lan to the network outside: {why}"), done.stderr
     machine.sh("ip link delete other; ip link delete taken")
     remove(machine, "lan")
+
+
+def test_a_route_that_cannot_be_moved_leaves_the_host_its_network(machine: Machine, daemon: Daemon) -> None:
+    with Outside(machine.pid) as outside:
+        machine.sh(f"ip link add nic9 type veth peer name plug9; ip link set nic9 up; ip address add 198.18.9.1/24 dev nic9; "
+                   f"ip route add 203.0.115.0/24 nexthop via {outside.address} dev eth0 nexthop via 198.18.9.2 dev nic9")
+        host, before = addresses(machine, "eth0"), machine.sh("ip -4 route")
+        configure(machine, "lan", 'mode = "bridged"\nuplink = "eth0"\n')
+        done = machine.run(["tarr-steps", "start", "lan"], check=False)
+        assert (done.returncode, "through eth0 and others at once" in done.stderr) == (1, True), done.stderr
+        assert addresses(machine, "eth0") == host and machine.sh("ip -4 route") == before
+        machine.sh("ip link delete nic9")
+        remove(machine, "lan")
 
 
 def test_an_interface_that_another_program_manages_is_refused(machine: Machine, daemon: Daemon) -> None:

@@ -183,6 +183,27 @@ def test_another_members_guest_is_not_made_a_fixed_host(machine: Machine, daemon
     machine.run(["tarr-steps", "leave", "qemu", "bobs"], user="bob", check=False)
 
 
+def test_another_members_address_is_not_given_away(machine: Machine, daemon: Daemon) -> None:
+    guest = machine.popen(["tarr-steps", "join", "run", "--name", "victim", "--", "sleep", "300"], user="bob")
+    try:
+        def where() -> str:
+            told = json.loads(tarr(machine, "list", "--json"))["segments"]
+            return next((one["address"] or "" for each in told for one in each["guests"] if one["name"] == "victim"), "")
+        machine.wait_for(where, 30, "an address")
+        text = current(machine) + f'\n[[host]]\nname = "mine"\nmac = "02:00:00:00:00:77"\naddress = "{where()}"\n'
+        assert f"{where()} is the address of another user's guest" in refused(machine, "apply", "-", status=4, text=text)
+    finally:
+        guest.send_signal(15)
+        guest.wait(20)
+
+
+@pytest.mark.parametrize("text", (".".join("a" * 60000) + "=1\n", "x=1\n[[host]]\n" * 2000,
+                                  'x = """\n# """\n' + ".".join("ab" * 5000) + "=1\n"), ids=("dots", "tables", "hidden"))
+def test_what_would_take_the_daemons_memory(machine: Machine, daemon: Daemon, text: str) -> None:
+    refused(machine, "plan", "-", status=2, text=current(machine) + text)
+    assert daemon.alive
+
+
 def test_a_policy_with_a_mistake_stops_members(machine: Machine, daemon: Daemon) -> None:
     machine.path(POLICY).write_text('# ours\npools = ["8.8.8.0/24"]\n')
     place = f"{POLICY}:2:1: pools: '8.8.8.0/24': expected a private network"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -91,7 +92,7 @@ def test_so_many_and_no_more(machine: Machine, daemon: Daemon) -> None:
     tarr(machine, "segment", "create", "lab3", user="root")
 
 
-def test_what_cannot_be_created(machine: Machine, daemon: Daemon) -> None:
+def test_what_cannot_be_created(machine: Machine, daemon: Daemon, request: pytest.FixtureRequest) -> None:
     taken = listed(machine)["vdenet0"]["address"]
     for words, status, said in (
             (["vdenet0"], 1, "there is a segment of that name"), (["policy"], 2, "segment name"), (["Lab"], 2, "segment name"),
@@ -103,8 +104,21 @@ def test_what_cannot_be_created(machine: Machine, daemon: Daemon) -> None:
             ('x = = 1\n', "1:5", "invalid")):
         told = refused(machine, "segment", "create", "lab", "-", status=2, text=text)
         assert f"cannot read standard input:{place}: " in told and said in told
+    for name in ("docker0", "wg0", "enlab", "eth7", "virbr1"):
+        assert "looks like an interface" in refused(machine, "segment", "create", name, status=4)
+    resolv = machine.path("/etc/resolv.conf")
+    kept = resolv.read_text() if resolv.exists() else ""
+    request.addfinalizer(lambda: resolv.write_text(kept))
+    resolv.write_text("search corp.internal\nnameserver 10.9.9.9\n")
+    vpn = machine.path("/etc/wireguard/wg0.conf")
+    vpn.parent.mkdir()
+    request.addfinalizer(lambda: shutil.rmtree(vpn.parent))
+    vpn.write_text("[Interface]\nAddress = 10.7.3.2/24\n")
     for text, said in (('owner = "bob"\n', "owner: only root"), ('open = ["tcp/22"]\n', "open: tcp/22"),
-                       ('domain = "debian.org"\n', "domain: debian.org")):
+                       ('domain = "debian.org"\n', "domain: debian.org"), ('domain = "internal"\n', "domain: internal"),
+                       ('domain = "a.corp.internal"\n', "the host itself is in corp.internal"),
+                       ('address = "10.9.9.1/24"\n', "the host asks the name server 10.9.9.9"),
+                       ('address = "10.7.3.1/24"\n', "10.7.3.0/24 is in /etc/wireguard/wg0.conf")):
         assert said in refused(machine, "segment", "create", "lab", "-", status=4, text=text)
     machine.sh("ip link add lab type bridge")
     try:

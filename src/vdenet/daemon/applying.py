@@ -18,6 +18,7 @@ from vdenet.daemon.members import Caller
 from vdenet.errors import BadConfig, Overlap, Refused
 from vdenet.i18n import _
 from vdenet.model.change import Change, Plan
+from vdenet.model.names import same_domain
 from vdenet.model.observed import Observed
 from vdenet.model.places import GROUP
 from vdenet.model.segment import Retiring, Segment
@@ -99,11 +100,6 @@ def refuse_overlap(engine: Engine, segment: Segment, network: IPv4Network) -> No
     clash = routes.first_overlap(network, used)
     if clash is not None:
         raise Overlap(network=str(network), other=clash)
-
-
-def same_domain(one: str, other: str) -> bool:
-    """Whether one is the other or lies below it: names of both would then be asked for in one place."""
-    return one == other or one.endswith(f".{other}") or other.endswith(f".{one}")
 
 
 def plan(engine: Engine, what: Wish) -> tuple[Plan, Observed | None, IPv4Interface | None]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+from vdenet.daemon import surroundings
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED
 from vdenet.daemon.members import Caller
@@ -24,7 +27,8 @@ def require_change(engine: Engine, caller: Caller, before: Segment | None, after
     what = _("change {segment}") if before is not None else _("create {segment}")
     why = refusals(engine.configuration.policy(), caller.name, before, after)
     if before is None or may_change(engine.configuration.policy(), caller.name, before):
-        why += _others_guests(engine, caller, before, after)
+        why += [*_others_guests(engine, caller, before, after), *_others_addresses(engine, caller, before, after),
+                *surroundings.taken(engine, before, after)]
     if why:
         raise NotPermitted(what=what.format(segment=after.name), why="; ".join(why),
                            policy=str(engine.places.policy))
@@ -51,3 +55,16 @@ def _others_guests(engine: Engine, caller: Caller, before: Segment | None, after
     return [_("{name} is a guest of another user").format(name=guest.name) for guest in engine.book(after.name).all()
             if guest.kind != CLAIMED and guest.holds_name and guest.uid != caller.uid
             and (guest.name in taken or guest.mac in macs)]
+
+
+def _others_addresses(engine: Engine, caller: Caller, before: Segment | None, after: Segment) -> list[str]:
+    """The DHCP server would refuse the other's guest its next renewal."""
+    hosts = set(after.hosts) - set(before.hosts if before is not None else ())
+    names = {record.name for record in set(after.records) - set(before.records if before is not None else ())}
+    mine = {guest.mac for guest in engine.book(after.name).all() if guest.uid == caller.uid}
+    now = time.time()
+    return [_("{address} is the address of another user's guest").format(address=lease.address)
+            for lease in engine.leases(after)
+            if lease.mac not in mine and (lease.expires == 0 or lease.expires > now)
+            and (lease.address in names
+                 or any(str(host.address) == lease.address and host.mac != lease.mac for host in hosts))]

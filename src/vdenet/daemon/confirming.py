@@ -22,7 +22,9 @@ from vdenet.effect import files
 from vdenet.errors import BadConfig, NotPermitted, Refused, VdenetError
 from vdenet.i18n import _
 from vdenet.model.places import Places
+from vdenet.model.names import same_domain
 from vdenet.model.plan import digest
+from vdenet.model.segment import Segment
 from vdenet.text import config
 
 LEAST, MOST = 5, 3600
@@ -57,6 +59,7 @@ def apply(engine: Engine, caller: Caller, what: Wish, seconds: int | None) -> Ap
     `Refused` while another change waits."""
     with engine.lock:
         refuse_pending(engine, what.name)
+        refuse_waited_for(engine, what.after)
         steps, _observed, _old = applying.plan(engine, what)
         if seconds is None or not steps or what.before_text is None:
             return applying.carry_out(engine, what)
@@ -92,6 +95,23 @@ def refuse_pending(engine: Engine, segment: str) -> None:
                       why=_("a change waits for {seconds} s to be confirmed").format(
                           seconds=math.ceil(waiting.left())),
                       hint=_("tarr-steps apply --confirmed keeps that one, tarr-steps apply --rollback takes it back"))
+
+
+def refuse_waited_for(engine: Engine, after: Segment) -> None:
+    """Raises `Refused` for a domain or a network that another segment gets back when its change is not confirmed."""
+    for path in Path(engine.places.var).glob("*/pending.json"):
+        waiting = pending(engine.places, path.parent.name)
+        if waiting is None or path.parent.name == after.name:
+            continue
+        try:
+            other = config.parse(waiting.before, path.parent.name, str(path))
+        except BadConfig:
+            continue
+        if same_domain(after.domain, other.domain) or any(
+                one is not None and its is not None and one.network.overlaps(its.network)
+                for one, its in ((after.address, other.address), (after.address6, other.address6))):
+            raise Refused(what=_("change {segment}").format(segment=after.name), why=_(
+                "its domain or network was {other}'s, whose change waits to be confirmed").format(other=other.name))
 
 
 def pending(places: Places, segment: str) -> Pending | None:

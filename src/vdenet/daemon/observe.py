@@ -42,7 +42,7 @@ def observe(wanted: Wanted, supervisor: Supervisor, places: Places) -> Observed:
         firewall_present=wall_present,
         offload={wanted.bridge.name: ethtool.transmit_checksum(wanted.bridge.name)}
         if wanted.bridge.name in there else {},
-        manager=managers.manager(there[wanted.uplink].ifindex) if wanted.uplink in there else None,
+        manager=managers.manager(wanted.uplink, there[wanted.uplink].ifindex) if wanted.uplink in there else None,
         adopted=_text(Path(places.adopted(wanted.segment))),
         taken_uplink=uplink.taken(wanted.segment, places),
         patched=_text(Path(places.patch(wanted.segment))),

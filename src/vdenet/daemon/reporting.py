@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from ipaddress import IPv4Address
 
-from vdenet.daemon import applying, confirming, netboot, plugging, recognising, retiring, whereabouts
+from vdenet.daemon import confirming, netboot, plugging, recognising, retiring, whereabouts
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, label
 from vdenet.daemon.members import account_name, uid_of
@@ -15,6 +15,7 @@ from vdenet.errors import BadPolicy, VdenetError
 from vdenet.i18n import _
 from vdenet.model import steps
 from vdenet.model.change import Plan
+from vdenet.model.names import same_domain
 from vdenet.model.places import PLUG_ACCOUNT
 from vdenet.model.report import Finding, GuestReport, SegmentReport, Severity, State
 from vdenet.model.segment import Segment
@@ -114,7 +115,7 @@ def _of_the_configuration(engine: Engine, segment: Segment) -> list[Finding]:
         found.append(Finding(error.code, Severity.ERROR, None, str(error), _(
             "until it is mended, members can change nothing; man vdenet-policy.toml")))
     for other in engine.configuration.all():
-        if other.name != segment.name and applying.same_domain(segment.domain, other.domain):
+        if other.name != segment.name and same_domain(segment.domain, other.domain):
             found.append(Finding("domain-clash", Severity.ERROR, segment.name, _(
                 "{domain} is the domain of {other}, too").format(domain=segment.domain, other=other.name),
                 _("give one of them a domain of its own")))

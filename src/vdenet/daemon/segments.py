@@ -49,6 +49,7 @@ def create(engine: Engine, caller: Caller, name: str, text: str | None, address:
         text, after = _described(engine, caller, name, text, address, mode, policy)
         authority.require_change(engine, caller, None, after)
         applying.refuse_conflicts(engine, None, after)
+        confirming.refuse_waited_for(engine, after)
         done = applying.carry_out(engine, Wish(name, text, after, None, None))
         _about_containers(usernet.let_in(after.name))
         return after, done.steps
@@ -86,7 +87,11 @@ def finish_deletions(engine: Engine) -> None:
 
 
 def _delete(engine: Engine, segment: Segment) -> tuple[str, ...]:
-    steps = engine.take_down(segment, keep_stopped=False).steps
+    try:
+        steps = engine.take_down(segment, keep_stopped=False).steps
+    except VdenetError:
+        files.remove(engine.places.deleting(segment.name))  # it is as before, and not to go at some later start
+        raise
     for link in links.links().values():
         if link.alias == guest_alias(segment.name):
             engine.netlink.delete(link.name, link.ifindex)

@@ -20,6 +20,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from vdenet.effect import files
 from vdenet.effect.netlink import explained, index
+from vdenet.errors import Refused, ToolFailed
+from vdenet.i18n import _
 from vdenet.model.places import Places
 from vdenet.model.wanted import Address
 from vdenet.probe import links
@@ -30,14 +32,30 @@ _LINK_SCOPE, _LOCAL_TABLE, _UNICAST = 253, 255, 1
 _BY_ADVERTISEMENT = 9
 _MULTICAST6, _LINK_LOCAL6 = "ff00::", "fe80::"
 _AF_INET, _AF_INET6 = 2, 10
+_ONLINK = 4
 _FOREVER = 0xFFFFFFFF
 
 
 def take(uplink: str, bridge: str, segment: str, places: Places) -> None:
-    """Make `uplink` a port of `bridge`, and give the bridge what the host has on it. Raises `ToolFailed`."""
+    """Make `uplink` a port of `bridge`, and give the bridge what the host has on it.
+
+    Raises `ToolFailed`, `Refused`; the host has then on `uplink` what it had, for nobody may be there to undo it.
+    """
+    try:
+        _take(uplink, bridge, segment, places)
+    except ToolFailed:
+        with contextlib.suppress(ToolFailed):
+            give_back(uplink, bridge, segment, places, ())
+        raise
+
+
+def _take(uplink: str, bridge: str, segment: str, places: Places) -> None:
     held = _record(segment, places)
     with explained(f"put {uplink} on {bridge}"), IPRoute() as route:
         source, target = index(uplink), index(bridge)
+        if any(source in _next_hops(one) for family in (_AF_INET, _AF_INET6) for one in route.get_routes(family=family)):
+            raise Refused(what=_("join {name} to the network outside").format(name=segment),
+                          why=_("a route of the host's goes through {uplink} and others at once").format(uplink=uplink))
         if not held:
             _write(uplink, _Held(), segment, places)
         # Frames arrive on the bridge from here on, where the addresses are not yet: Linux answers for an
@@ -47,6 +65,11 @@ def take(uplink: str, bridge: str, segment: str, places: Places) -> None:
         if not _here(route, target, ()).addresses:
             _give(route, held.get("held", _Held()), target)  # somebody deleted the bridge that had them
         _write(uplink, _here(route, target, ()), segment, places)
+
+
+def _next_hops(message: Any) -> set[int]:
+    """The interfaces of a route that has several."""
+    return {hop["oif"] for hop in message.get_attr("RTA_MULTIPATH") or ()}
 
 
 def give_back(uplink: str, bridge: str, segment: str, places: Places, keep: tuple[Address, ...]) -> None:
@@ -113,7 +136,7 @@ def _here(route: IPRoute, source: int, keep: tuple[Address, ...]) -> _Held:
 def _give(route: IPRoute, held: _Held, target: int) -> None:
     for address in held.addresses:
         with _already():
-            route.addr("add", index=target, **address)
+            route.addr("replace", index=target, **address)  # a renewed lease has another lifetime
     for one in held.routes:
         with _already():  # the kernel makes the route to a network together with the address
             route.route("replace", oif=target, **one)
@@ -135,8 +158,8 @@ def _address(message: Any) -> dict[str, Any]:
         values["broadcast"] = broadcast
     life = message.get_attr("IFA_CACHEINFO")
     if life is not None and life["ifa_valid"] != _FOREVER:
-        values["cacheinfo"] = {"ifa_preferred": life["ifa_preferred"], "ifa_valid": life["ifa_valid"],
-                               "cstamp": 0, "tstamp": 0}
+        # pyroute2 0.7 sets those that begin with ifa_ from these.
+        values["cacheinfo"] = {"preferred": life["ifa_preferred"], "valid": life["ifa_valid"], "cstamp": 0, "tstamp": 0}
     return values
 
 
@@ -157,6 +180,7 @@ def _follows(message: Any, source: int, kept: set[tuple[str, int]]) -> bool:
 def _route(message: Any) -> dict[str, Any]:
     """The arguments that make the same route through another interface."""
     values: dict[str, Any] = {key: message[key] for key in ("family", "dst_len", "proto", "scope", "type", "tos")}
+    values["flags"] = message["flags"] & _ONLINK
     values["table"] = message.get_attr("RTA_TABLE", message["table"])
     for key in ("dst", "gateway", "prefsrc", "priority"):
         if (value := message.get_attr(f"RTA_{key.upper()}")) is not None:

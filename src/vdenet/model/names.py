@@ -44,6 +44,11 @@ def segment_name(text: str) -> str:
     return text
 
 
+def same_domain(one: str, other: str) -> bool:
+    """Whether one is the other or lies below it: names of both would then be asked for in one place."""
+    return one == other or one.endswith(f".{other}") or other.endswith(f".{one}")
+
+
 def account_name(text: str) -> str:
     """The name of a user's account, as useradd(8) takes it and directory services do. Raises `BadValue`."""
     if not _ACCOUNT.fullmatch(text):

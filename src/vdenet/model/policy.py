@@ -6,6 +6,7 @@ in `CHECKS`; it says only what a change makes worse, so a key that stays as it w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
@@ -46,6 +47,12 @@ class Policy:
 
 DEFAULT = Policy()
 
+_OF_OTHERS = re.compile(
+    r"en|eth|wl|ww|(?:br|bond|team|docker|podman|cni|virbr|vnet|lxcbr|lxdbr|incusbr|wg|tun|tap|ppp|veth|vmnet|vboxnet"
+    r"|vlan|vxlan|dummy|ifb|usb|sit|gre|ip6tnl|macvtap|zt|ovs)[0-9]")
+"""Names of cards (systemd.net-naming-scheme(7)) begin so, and networkd's files match by that; the others are those
+that programs give their own interfaces."""
+
 Check = Callable[[Policy, str, Segment | None, Segment], Iterable[str]]
 """From policy, the member's account name, the segment before (None: a new one) and after, to sentences that
 say what is refused and what is allowed instead."""
@@ -78,6 +85,12 @@ def listed(values: Iterable[object]) -> str:
     return ", ".join(map(str, values)) or _("nothing")
 
 
+def _name(_policy: Policy, _who: str, before: Segment | None, after: Segment) -> Iterable[str]:
+    """The bridge would be there before the program whose name it has, at every boot."""
+    if before is None and _OF_OTHERS.match(after.name):
+        yield _("name: {name} looks like an interface of another program's or a network card").format(name=after.name)
+
+
 def _address(policy: Policy, _who: str, before: Segment | None, after: Segment) -> Iterable[str]:
     if after.address is None or not changed(before, after, "address"):
         return
@@ -95,7 +108,7 @@ def _mode(policy: Policy, _who: str, before: Segment | None, after: Segment) -> 
 def _domain(policy: Policy, _who: str, before: Segment | None, after: Segment) -> Iterable[str]:
     if before is not None and not changed(before, after, "domain"):
         return
-    if not any(after.domain == top or after.domain.endswith(f".{top}") for top in policy.domains):
+    if not any((after.domain == top and "." in top) or after.domain.endswith(f".{top}") for top in policy.domains):
         yield _("domain: {domain} is not allowed; allowed is what ends in: {domains}").format(
             domain=after.domain, domains=listed(policy.domains))
 
@@ -155,5 +168,5 @@ def _plugs(policy: Policy, _who: str, before: Segment | None, after: Segment) ->
                 url=plug.url, allowed=listed(f"{scheme}://" for scheme in policy.plugs))
 
 
-CHECKS: tuple[Check, ...] = (_owner, _address, _mode, _domain, _open, _guard, _outside, _netboot, _guest_dhcp,
+CHECKS: tuple[Check, ...] = (_owner, _name, _address, _mode, _domain, _open, _guard, _outside, _netboot, _guest_dhcp,
                              _plugs)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
+from ipaddress import IPv4Address
 from pathlib import Path
 
+from vdenet.probe import regular
 from vdenet.text import resolver as text
 
 RESOLVED = "systemd-resolved"
@@ -15,6 +18,7 @@ DNSMASQ_BY_HAND = "dnsmasq, by hand"
 than vdenetd, and the host would be left without its DNS."""
 RESOLVCONF = "resolvconf"
 NONE = "none"
+_LIMIT = 64 * 1024
 
 
 def kind(root: Path = Path("/")) -> str:
@@ -44,6 +48,18 @@ def search_domains(root: Path = Path("/")) -> tuple[str, ...]:
         return text.search_domains((root / "etc/resolv.conf").read_text(errors="replace"))
     except OSError:
         return ()
+
+
+def servers(root: Path = Path("/")) -> set[IPv4Address]:
+    """The name servers that the host asks, and those that its systemd-resolved asks."""
+    found = set()
+    for path in ("etc/resolv.conf", "run/systemd/resolve/resolv.conf"):
+        for line in regular.text(root / path, _LIMIT).splitlines():
+            words = line.split()
+            if words[:1] == ["nameserver"] and len(words) > 1:
+                with suppress(ValueError):
+                    found.add(IPv4Address(words[1]))
+    return found
 
 
 def _resolv_conf(root: Path) -> tuple[set[str], str]:

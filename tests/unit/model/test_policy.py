@@ -42,6 +42,13 @@ def test_each_key_is_named_with_what_is_allowed() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ("docker0", "br0", "wg1", "tun0", "enlab", "eth7", "wlan0", "vmnet8", "veth3"))
+def test_names_of_others_are_not_members(name: str) -> None:
+    after = replace(MINE, name=name, address=IPv4Interface("10.84.7.1/24"), mode=Mode.ISOLATED, domain="a.lab.example")
+    assert refused(None, after) == ["name"]
+    assert refused(after, replace(after, guard=False)) == []
+
+
 def test_within_the_policy() -> None:
     after = replace(MINE, address=IPv4Interface("10.84.7.1/24"), mode=Mode.ISOLATED, domain="a.lab.example",
                     open_ports=(OpenPort("tcp", 80),), guard=False)

@@ -17,14 +17,16 @@ KEYS = ("mac", "name", "address", "aliases", "dhcp_server")
 def read(reader: Reader, table: Mapping[str, Any], segment: str, address: IPv4Interface) -> tuple[Host, ...]:
     """The hosts, in the order of the file; no two share a MAC, a name, an alias or an address."""
     hosts: list[Host] = []
+    taken: set[object] = set()
     for nth, entry in enumerate(reader.tables(table, "host")):
         reader.known(entry, KEYS, "host.", nth)
         host = _host(reader, entry, segment, address, nth)
-        for other in hosts:
-            if _shared(host, other):
-                raise reader.bad("host.mac" if host.mac is not None else "host.name", _(
-                    "{host}: MAC, name or address is given to another host already").format(
-                        host=host.mac or host.name), nth)
+        own = {each for each in (host.mac, host.name, host.address, *host.aliases) if each is not None}
+        if own & taken:
+            raise reader.bad("host.mac" if host.mac is not None else "host.name", _(
+                "{host}: MAC, name or address is given to another host already").format(
+                    host=host.mac or host.name), nth)
+        taken |= own
         hosts.append(host)
     return tuple(hosts)
 
@@ -56,13 +58,6 @@ def _aliases(reader: Reader, entry: Mapping[str, Any], segment: str, nth: int) -
     if len(set(aliases)) != len(aliases):
         raise reader.bad("host.aliases", _("one stands there twice"), nth)
     return aliases
-
-
-def _shared(one: Host, other: Host) -> bool:
-    """Whether both have something that only one can have."""
-    labels, taken = ({host.name, *host.aliases} - {None} for host in (one, other))
-    return bool(labels & taken) or (one.mac is not None and one.mac == other.mac) \
-        or (one.address is not None and one.address == other.address)
 
 
 def _fixed(reader: Reader, text: str, address: IPv4Interface, nth: int) -> IPv4Address:

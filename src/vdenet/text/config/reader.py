@@ -15,14 +15,32 @@ _HEADER = re.compile(r"\s*\[(\[?)\s*([\w\"'-]+)\s*\]")
 _KEY = re.compile(r"\s*([\w\"'-]+(\s*\.\s*[\w\"'-]+)*)\s*=")
 
 
+MOST_DOTS = 16
+"""In one line, outside of strings: tomllib keeps every prefix of a dotted key, the square of its length."""
+MOST_TABLES = 1024
+"""Of one name: all of them are read anew at every look, also those that a member wrote."""
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
+_COMMENT = re.compile(r"#.*")
+
+
 def load(text: str, where: str) -> dict[str, Any]:
     """The table that a TOML text is; `where` names the file. Raises `BadConfig`."""
+    _refuse_long_keys(text, where)
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadConfig(where=_position(str(error), where), why=_message(str(error))) from None
     except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets
         raise BadConfig(where=where, why=_("it is too long or nested too deeply")) from None
+
+
+def _refuse_long_keys(text: str, where: str) -> None:
+    bare = _STRING.sub("", text)
+    if '"""' not in text and "'''" not in text:  # a string of several lines may have a # of its own
+        bare = _COMMENT.sub("", bare)
+    for number, line in enumerate(bare.split("\n"), 1):
+        if line.count(".") > MOST_DOTS:
+            raise BadConfig(where=f"{where}:{number}", why=_("there is no key with so many dots"))
 
 
 def _position(message: str, where: str) -> str:
@@ -119,6 +137,8 @@ class Reader:
         value = table.get(key, [])
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
             raise self.bad(key, _("expected tables, [[{key}]]").format(key=key))
+        if len(value) > MOST_TABLES:
+            raise self.bad(key, _("there are more than {most}").format(most=MOST_TABLES), MOST_TABLES)
         return value
 
     def number(self, value: object, key: str, least: int, most: int, nth: int = 0) -> int:

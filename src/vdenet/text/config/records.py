@@ -7,7 +7,8 @@ guests, or of the host, for a name of the outside.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
 from typing import Any
@@ -46,11 +47,14 @@ class _Place:
 def read(reader: Reader, table: Mapping[str, Any], segment: Segment) -> tuple[Record, ...]:
     """The records, in the order of the file; `segment` is what the rest of the file says."""
     records: list[Record] = []
+    by_name: defaultdict[str, list[Record]] = defaultdict(list)
+    hosts = {name for host in segment.hosts for name in (host.name, *host.aliases)}
     for nth, entry in enumerate(reader.tables(table, "record")):
         reader.known(entry, KEYS, "record.", nth)
         place = _Place(reader, entry, segment, nth)
         record = _record(place)
-        _refuse_clash(place, record, records)
+        _refuse_clash(place, record, by_name[record.name], hosts)
+        by_name[record.name].append(record)
         records.append(record)
     return tuple(records)
 
@@ -177,15 +181,13 @@ _VALUES: Mapping[RecordType, Callable[[_Place], str | tuple[str, ...]]] = {
 }
 
 
-def _refuse_clash(place: _Place, record: Record, earlier: Sequence[Record]) -> None:
+def _refuse_clash(place: _Place, record: Record, same: Sequence[Record], hosts: Collection[str | None]) -> None:
     """A name is one thing: a host's, an address's, or another's (RFC 1034, section 3.6.2)."""
-    if record in earlier:
+    if record in same:
         raise place.bad("name", _("the same record stands there already"))
     label = record.name.removesuffix("." + place.segment.domain)
-    hosts = {name for host in place.segment.hosts for name in (host.name, *host.aliases)}
     if record.type in (RecordType.A, RecordType.AAAA, RecordType.CNAME) and label in hosts:
         raise place.bad("name", _("a [[host]] has this name already"))
-    same = [other for other in earlier if other.name == record.name]
     if (same and record.type is RecordType.CNAME) or any(other.type is RecordType.CNAME for other in same):
         raise place.bad("name", _("a name with a CNAME record has no other records"))
     if record.type is RecordType.CNAME and record.values[0] == record.name:
