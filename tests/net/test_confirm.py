@@ -99,7 +99,7 @@ def test_what_it_gives_up_is_nobodys_until_it_is_confirmed(machine: Machine, goo
         try:
             text = tarr(machine, "export", "--segment", "lab1").stdout
             machine.run(["tarr-steps", "apply", "--segment", "lab1", "--confirm", LONG, "-", "--json"], user="alice",
-                        input=text + 'domain = "other.internal"\n')
+                        input=text.replace('"lab1.internal"', '"other.internal"'))
             done = machine.run(["tarr-steps", "segment", "create", "lab2", "-"], user="bob", check=False,
                                input='domain = "lab1.internal"\n')
             assert (done.returncode, "was lab1's, whose change waits" in done.stderr) == (1, True), done.stderr
