@@ -284,6 +284,84 @@ def test_a_stranger_gets_nothing_in(machine: Machine, far: Far, near: str) -> No
     assert [number for number, mac in macs.items() if mac in heard] == [4]  # the peer, and so the others would be seen
 
 
+# --- loops ----------------------------------------------------------------------------------------------
+
+COUNT = r"""
+import socket, sys, time
+sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+sock.bind(("eth0", 0))
+frame = b"\xff" * 6 + bytes.fromhex("020000009977") + b"\x88\xb5" + bytes(46)
+sock.send(frame)
+sock.settimeout(0.2)
+seen, end = 0, time.monotonic() + float(sys.argv[1])
+while time.monotonic() < end:
+    try:
+        got, where = sock.recvfrom(2000)
+    except TimeoutError:
+        continue
+    seen += got[6:12] == frame[6:12] and where[2] != socket.PACKET_OUTGOING
+print(seen)
+"""
+
+
+def came_back(ends: tuple[Far, Station], seconds: float) -> int:
+    """How often a broadcast of the near station's comes back to it."""
+    return int(ends[1].run("python3", "-c", COUNT, str(seconds)))
+
+
+LOOP = (f'url = "vde://{FAR}[2]"', f'url = "vde://{FAR}[3]"')
+
+
+def spanning_tree(machine: Machine, value: str | None) -> str:
+    path = machine.path(TOML)
+    text = re.sub(r"\n\[switch\]\nspanning_tree = .*\n", "", path.read_text())
+    if value is not None:
+        head, plug, rest = text.partition("\n[[plug]]")
+        text = f"{head}\n[switch]\nspanning_tree = {value}\n{plug}{rest}"
+    machine.path("/tmp/wanted.toml").write_text(text)
+    return machine.run(["tarr-steps", "apply", "/tmp/wanted.toml"]).stdout
+
+
+def test_a_loop_does_not_storm(machine: Machine, ends: tuple[Far, Station], far: Far, near: str) -> None:
+    far.switch("--fstp")
+    said = configure(machine, *LOOP).splitlines()
+    order = [next(n for n, line in enumerate(said) if words in line)
+             for words in ("~ spanning tree of the VDE switch: on", LOOP[0][7:-1], LOOP[1][7:-1])]
+    assert order == sorted(order)
+    joined(machine, far, near)
+    assert came_back(ends, 6) <= 2
+    far.talks(near)
+    # One of the two ways goes, and the other takes its place.
+    for pid in running(machine):
+        machine.run(["kill", "-KILL", str(pid)])
+        joined(machine, far, near)
+    machine.wait_for(lambda: len(running(machine)) == 2, 60, "both plugs")
+    assert came_back(ends, 6) <= 2
+    # The switch starts without, and gets it before the plugs come.
+    machine.sh("pkill -KILL -u vdenet-switch -x vde_switch")
+    machine.wait_for(lambda: len(running(machine)) == 2, 60, "both plugs")
+    joined(machine, far, near)
+    assert came_back(ends, 6) <= 2
+    assert "~ spanning tree of the VDE switch: off" in configure(machine)
+
+
+def test_a_loop_is_what_was_tested(machine: Machine, ends: tuple[Far, Station], far: Far) -> None:
+    try:
+        assert "spanning tree" not in spanning_tree(machine, "false")
+        far.switch()
+        configure(machine, *LOOP)
+        assert came_back(ends, 2) > 50
+    finally:
+        configure(machine)
+        spanning_tree(machine, None)
+
+
+def test_the_spanning_tree_by_itself(machine: Machine, daemon: Daemon) -> None:
+    assert "~ spanning tree of the VDE switch: on" in spanning_tree(machine, "true")
+    assert "is as it should be" in spanning_tree(machine, "true")
+    assert "~ spanning tree of the VDE switch: off" in spanning_tree(machine, None)
+
+
 # --- ssh ------------------------------------------------------------------------------------------------
 
 @pytest.fixture

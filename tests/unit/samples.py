@@ -100,7 +100,7 @@ def segments(draw: st.DrawFn, name: str = "vdenet0") -> Segment:
         None if guest_dhcp else pool, tuple(hosts),
         tuple(draw(st.lists(st.builds(OpenPort, st.sampled_from(("tcp", "udp")), st.integers(1, 65535)), max_size=3))),
         draw(st.booleans()), ports, draw(st.none() | st.sampled_from(("alice", "b.o-b@example"))),
-        plugs=draw(plugs(ports)),
+        plugs=draw(plugs(ports)), spanning_tree=draw(st.none() | st.booleans()),
         reach=draw(st.sampled_from(((), ("lab2",), ("lab2", "lab3")))),
         records=draw(records(domain, address, seen)), host_access=mode is not Mode.ISOLATED or draw(st.booleans()),
         netboot=draw(st.none() | netboots), guest_dhcp=guest_dhcp)
@@ -140,7 +140,8 @@ def bridged_segments(draw: st.DrawFn, name: str = "vdenet0") -> Segment:
     key = draw(st.sampled_from(("uplink", "adopt", "openvswitch")))
     outside = {key: draw(st.sampled_from(("eth0", "br-lan", "enp0s31f6.42")))}
     plain = Segment(name, None, mode=Mode.BRIDGED, domain=f"{draw(labels)}.internal", guard=draw(st.booleans()),
-                    switch_ports=1024, owner=draw(st.none() | st.just("alice")), plugs=draw(plugs(1024)))
+                    switch_ports=1024, owner=draw(st.none() | st.just("alice")), plugs=draw(plugs(1024)),
+                    spanning_tree=draw(st.none() | st.booleans()))
     return replace(plain, **outside)
 
 

@@ -7,11 +7,11 @@ import os
 import stat
 from pathlib import Path
 
-from vdenet.effect import firewall, openvswitch, resolver, sysctl, uplink
+from vdenet.effect import firewall, openvswitch, resolver, spanning, sysctl, uplink
 from vdenet.effect.supervisor import Supervisor
 from vdenet.model.observed import Observed, RunningService, Waiting
 from vdenet.model.places import Places
-from vdenet.model.wanted import Directory, Wanted
+from vdenet.model.wanted import SWITCH, Directory, Wanted
 from vdenet.probe import addresses, ethtool, links, managers, sysctls
 
 
@@ -38,6 +38,7 @@ def observe(wanted: Wanted, supervisor: Supervisor, places: Places) -> Observed:
                if (text := _text(Path(file.path))) is not None},
         services=services,
         waiting=waiting,
+        breaks_loops=spanning.is_on(wanted.segment, places) if SWITCH in services else None,
         firewall=wall,
         firewall_present=wall_present,
         offload={wanted.bridge.name: ethtool.transmit_checksum(wanted.bridge.name)}

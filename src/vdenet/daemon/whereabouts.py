@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vdenet.daemon.console import Console
+from vdenet.effect.console import Console
 from vdenet.daemon.engine import Engine
 from vdenet.errors import VdenetError
 from vdenet.model.observed import Link

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from vdenet.effect import files, firewall, openvswitch, resolver, sysctl, tun, uplink
+from vdenet.effect import files, firewall, openvswitch, resolver, spanning, sysctl, tun, uplink
 from vdenet.effect.netlink import Netlink, set_transmit_checksum
 from vdenet.effect.supervisor import Supervisor
 from vdenet.errors import VdenetError
@@ -80,6 +80,8 @@ class Hands:
                 firewall.load(step.firewall, self.places)
             case steps.UnloadFirewall():
                 firewall.unload(step.firewall, self.places)
+            case steps.SetSpanningTree():
+                spanning.switch(step.segment, step.on, self.places)
             case steps.StartService():
                 self._start(step.segment, step.service)
             case steps.ReloadService():

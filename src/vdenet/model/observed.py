@@ -63,6 +63,8 @@ class Observed:
     services: Mapping[str, RunningService] = field(default_factory=dict)
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     """Services that ended and are not due to be started again yet."""
+    breaks_loops: bool | None = None
+    """Whether the VDE switch runs its spanning tree; None when it cannot be asked."""
     firewall: str | None = None
     """Digest of the rule set that is loaded unaltered; None when there is none or it was altered."""
     firewall_present: bool = False

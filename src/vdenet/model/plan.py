@@ -34,6 +34,7 @@ from vdenet.model.steps import (
     RestoreSysctls,
     SetLink,
     SetOffload,
+    SetSpanningTree,
     SetSysctl,
     StartService,
     Step,
@@ -42,7 +43,7 @@ from vdenet.model.steps import (
     UnregisterResolver,
     WriteFile,
 )
-from vdenet.model.wanted import File, Resolver, Service, Wanted, alias, guest_alias
+from vdenet.model.wanted import SWITCH, File, Resolver, Service, Wanted, alias, guest_alias
 
 
 def digest(text: str) -> str:
@@ -95,7 +96,7 @@ def down(wanted: Wanted, observed: Observed, last: bool, good: bool = False) -> 
     for service in reversed((*wanted.unwanted, *wanted.services)):
         if service.name in observed.services:
             plan.append(Change(StopService(wanted.segment, service),
-                               (StartService(wanted.segment, service),)))
+                               _started_again(wanted.segment, service, observed)))
     plan.extend(outside.leave(wanted, observed))
     remakes: tuple[tuple[str, tuple[Step, ...]], ...] = (
         (wanted.tap.name, (CreateTap(wanted.tap, alias(wanted.segment)),
@@ -299,13 +300,14 @@ def _links_up(wanted: Wanted, observed: Observed) -> Iterable[Change]:
 def _services_that_stop(wanted: Wanted, observed: Observed, former: Wanted | None) -> Iterable[Change]:
     """Those that start anew, or are not to run any more, first: so when the change is taken back, they start when
     all else is as it was."""
-    for service in (*wanted.services, *wanted.unwanted):
+    # Plugs before the switch that they are in.
+    for service in sorted((*wanted.services, *wanted.unwanted), key=lambda one: not one.patient):
         running = observed.services.get(service.name)
         if running is not None and (service in wanted.unwanted or running.restart_digest != restart_digest(service)
                                     or _has_lost_its_link(service, observed)):
             before = _former_service(former, service.name, running)
             yield Change(StopService(wanted.segment, service),
-                         () if before is None else (StartService(wanted.segment, before),))
+                         () if before is None else _started_again(wanted.segment, before, observed))
 
 
 def _has_lost_its_link(service: Service, observed: Observed) -> bool:
@@ -339,9 +341,32 @@ def _services(wanted: Wanted, observed: Observed, former: Wanted | None) -> Iter
             yield Change(WriteFile(file), (undo, *told))
             told = []
     for service in wanted.services:
-        if service.name in observed.waiting or _has_lost_its_link(service, observed):
+        if not service.patient:
+            yield from _service(wanted.segment, service, observed.services.get(service.name))
+    yield from _spanning_tree(wanted, observed)
+    for service in wanted.services:
+        if not service.patient or service.name in observed.waiting or _has_lost_its_link(service, observed):
             continue
         yield from _service(wanted.segment, service, observed.services.get(service.name))
+
+
+def _spanning_tree(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    """A switch begins without. It is on before anything is plugged in that may make a loop."""
+    service = next((one for one in wanted.services if one.name == SWITCH), None)
+    running = observed.services.get(SWITCH)
+    if service is None:
+        return
+    stays = running is not None and running.restart_digest == restart_digest(service)
+    there = observed.breaks_loops if stays else False
+    if there is not None and there != wanted.breaks_loops:
+        yield Change(SetSpanningTree(wanted.segment, wanted.breaks_loops),
+                     (SetSpanningTree(wanted.segment, there),) if stays else ())
+
+
+def _started_again(segment: str, service: Service, observed: Observed) -> tuple[Step, ...]:
+    """What takes back that a service was stopped."""
+    tree = service.name == SWITCH and observed.breaks_loops
+    return StartService(segment, service), *((SetSpanningTree(segment, on=True),) if tree else ())
 
 
 def _service(segment: str, service: Service, running: RunningService | None) -> Iterable[Change]:

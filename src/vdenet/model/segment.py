@@ -84,6 +84,19 @@ class Segment:
     """A guest serves DHCP, the host that has `dhcp_server`; `dhcp` is off then."""
     plugs: tuple[Plug, ...] = field(default=())
     """Other switches, plugged into the segment's own."""
+    spanning_tree: bool | None = None
+    """Of the VDE switch; None is on where plugs can make a loop."""
+
+    @property
+    def breaks_loops(self) -> bool:
+        """Whether the VDE switch runs its spanning tree.
+
+        There may be a loop where two plugs lead to the same place, or where another switch, which need not know of
+        the plug, is plugged into this one from its own side. UDP has one plug at each end of a cable.
+        """
+        if self.spanning_tree is not None:
+            return self.spanning_tree
+        return len(self.plugs) > 1 or any(plug.scheme in ("vde", "ssh") for plug in self.plugs)
 
     @property
     def bridge(self) -> str:

@@ -293,6 +293,18 @@ class UnloadFirewall:
 
 
 @dataclass(frozen=True, slots=True)
+class SetSpanningTree:
+    """Of the VDE switch, which runs."""
+
+    segment: str
+    on: bool
+
+    def __str__(self) -> str:
+        state = _("on") if self.on else _("off")
+        return _("~ spanning tree of the VDE switch: {state}").format(state=state)
+
+
+@dataclass(frozen=True, slots=True)
 class StartService:
     segment: str
     service: Service
@@ -343,6 +355,7 @@ Step = (
     | AddAddress | RemoveAddress | SetOffload | SetSysctl | RestoreSysctl | RestoreSysctls
     | MakeDirectory | RemoveTree | WriteFile | ServeLonger | RemoveFile
     | LoadFirewall | UnloadFirewall
+    | SetSpanningTree
     | StartService | ReloadService | StopService
     | RegisterResolver | UnregisterResolver
 )

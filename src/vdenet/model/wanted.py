@@ -17,6 +17,9 @@ ALIAS = "vdenet:"
 The mark by which a bridge or tap is known as ours: only marked ones are ever changed or deleted.
 """
 
+SWITCH = "switch"
+"""The service that is the VDE switch."""
+
 Address = IPv4Interface | IPv6Interface
 
 
@@ -191,5 +194,7 @@ class Wanted:
     uplink: str | None = None
     """The host's interface that is a port of the bridge; its addresses and routes are the bridge's then."""
     patch: Patch | None = None
+    breaks_loops: bool = False
+    """The VDE switch runs its spanning tree."""
     guest_taps: tuple[Tap, ...] = field(default=())
     """Persistent taps that members hold by name, for hypervisors that open a tap themselves."""

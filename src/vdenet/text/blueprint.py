@@ -91,6 +91,7 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
             directories=_directories(segment.name, places), ports=ports, guest_taps=taps,
             shared_elsewhere=host.shared_elsewhere,
             services=(vde.service(segment, places), *(relay.service(tunnel) for tunnel in guests.tunnels), *plugged),
+            breaks_loops=segment.breaks_loops,
             unwanted=(dnsmasq.program(segment.name, places), *strays))
     mac = names.bridge_mac(host.machine_id, segment.name)
     labels = host_labels(host.hostname, segment.name)
@@ -121,6 +122,7 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
         ports=ports,
         shared_elsewhere=host.shared_elsewhere,
         unwanted=strays,
+        breaks_loops=segment.breaks_loops,
         guest_taps=taps,
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from vdenet.model.places import GROUP, SWITCH_ACCOUNT, Places
 from vdenet.model.segment import Segment
-from vdenet.model.wanted import Service
+from vdenet.model.wanted import SWITCH, Service
 
 DIRECTORY_MODE = 0o3770
 """Members may put their reply sockets into the control directory, where the switch surely sees them, but
@@ -25,7 +25,7 @@ def service(segment: Segment, places: Places) -> Service:
     """
     control, console = places.switch(segment.name), places.console(segment.name)
     return Service(
-        name="switch",
+        name=SWITCH,
         argv=("vde_switch",
               "--numports", str(segment.switch_ports),
               "--sock", str(control), "--mode", "0660", "--dirmode", f"{DIRECTORY_MODE:o}", "--group", GROUP,
@@ -73,6 +73,15 @@ def clients(text: str) -> dict[int, Client]:
     # A client's description may have lines like these in it: who is spoken of twice is nobody.
     return {port: Client(words[1], pids.get(port)) for port, words in said.items()
             if len(words) == 2 and words[0] == "" and words[1] != "NONE"}
+
+
+_TREE = re.compile(r"(?m)^FSTP=(true|false)$")
+
+
+def spanning_tree(text: str) -> bool | None:
+    """What `fstp/showinfo` says: whether the fast spanning tree is on."""
+    matched = _TREE.search(text)
+    return None if matched is None else matched[1] == "true"
 
 
 _HASH = re.compile(r"Hash:\s*\d+\s+Addr:\s*([0-9a-f:]{17})\s+VLAN\s+(\d+)\s+to port:\s*(\d+)", re.IGNORECASE)

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from vdenet.daemon import console
-from vdenet.daemon.console import PROMPT, Console
+from vdenet.effect import console
+from vdenet.effect.console import PROMPT, Console
 from vdenet.errors import ToolFailed
 
 Serve = Callable[[Callable[[socket.socket], None]], Path]

@@ -32,6 +32,8 @@ class Machine:
     directories: dict[Path, tuple[int, str]] = field(default_factory=dict)
     files: dict[Path, str] = field(default_factory=dict)
     services: dict[str, RunningService] = field(default_factory=dict)
+    breaks_loops: bool | None = None
+    """The spanning tree of the switch that runs."""
     held: dict[str, int] = field(default_factory=dict)
     """By service, the index of the interface that it opened."""
     firewall: str | None = None
@@ -71,6 +73,7 @@ class Machine:
             directories={d.path: self.directories[d.path] for d in wanted.directories if d.path in self.directories},
             files={file.path: self.files[file.path] for file in wanted.files if file.path in self.files},
             services={name: running for name, running in self.services.items() if name in names},
+            breaks_loops=self.breaks_loops,
             firewall=self.firewall, firewall_present=self.firewall_present,
             offload={bridge: self.offload.get(bridge, True)} if bridge in self.links else {},
             sysctls_kept={key: self.shared[key] for key in self.record}, resolver=self.resolvers.get(kind),
@@ -193,6 +196,9 @@ class Machine:
                 self.firewall, self.firewall_present = digest(firewall.text), True
             case steps.UnloadFirewall():
                 self.firewall, self.firewall_present = None, False
+            case steps.SetSpanningTree(_segment, on):
+                assert "switch" in self.services
+                self.breaks_loops = on
             case steps.StartService(service=service):
                 self._start(service)
             case steps.ReloadService(service=service):
@@ -200,6 +206,8 @@ class Machine:
                 self._run(service)
             case steps.StopService(service=service):
                 self.services.pop(service.name, None)
+                if service.name == "switch":
+                    self.breaks_loops = None
                 self.held.pop(service.name, None)
             case steps.RegisterResolver(resolver):
                 assert resolver.link in self.links
@@ -228,6 +236,9 @@ class Machine:
 
     def _start(self, service: Service) -> None:
         assert service.name not in self.services, "a second one"
+        if service.name == "switch":
+            self.breaks_loops = False
+        assert not service.patient or self.breaks_loops is not None, "a plug needs the switch"
         if service.link is not None:
             tap = self.links[service.link]
             assert tap.up and tap.master is not None

@@ -124,6 +124,7 @@ def _services(machine: Machine, name: str, **digests: str) -> None:
 
 def _kill_switch(machine: Machine) -> None:
     del machine.services["switch"], machine.held["switch"]
+    machine.breaks_loops = None
 
 
 def _flush(machine: Machine) -> None:

@@ -113,3 +113,24 @@ def test_only_the_peer_gets_into_a_udp_plug() -> None:
 ))
 def test_why_it_ended(said: str, why: str) -> None:
     assert plugs.complaint(said) == why
+
+
+@pytest.mark.parametrize(("urls", "on"), (
+    ((), False), (TARGETS[:1], True), (TARGETS[2:3], False), (TARGETS[5:6], False), (TARGETS[2:4], True),
+    (TARGETS[7:8], True),
+))
+def test_the_spanning_tree_is_on_where_a_loop_may_be(urls: tuple[str, ...], on: bool) -> None:
+    segment = replace(PLAIN, plugs=tuple(Plug(url) for url in urls))
+    assert segment.breaks_loops is on
+    assert [replace(segment, spanning_tree=said).breaks_loops for said in (True, False)] == [True, False]
+
+
+@pytest.mark.parametrize(("said", "value"), (("", None), ("spanning_tree = true", True), ("spanning_tree = false", False)))
+def test_what_the_file_says_of_it(said: str, value: bool | None) -> None:
+    text = f'address = "10.83.14.1/24"\n[switch]\n{said}\n'
+    assert config.parse(text, "vdenet0", "vdenet0.toml").spanning_tree is value
+
+
+def test_what_it_may_not_say_of_it() -> None:
+    with pytest.raises(BadConfig, match=r"vdenet0\.toml:3:1: switch.spanning_tree: expected true or false"):
+        config.parse('address = "10.83.14.1/24"\n[switch]\nspanning_tree = "on"\n', "vdenet0", "vdenet0.toml")

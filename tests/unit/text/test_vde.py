@@ -70,3 +70,9 @@ def test_whatever_the_console_says(text: str) -> None:
     assert all(len(mac) == 17 for mac in vde.addresses(text))
     code, data = vde.answer(text)
     assert -1 <= code <= 999 and len(data) <= len(text)
+
+
+def test_the_spanning_tree() -> None:
+    info = "MAC 00:ff:d2:64:d8:25 Priority 32768 (0x8000)\nFSTP={}"
+    assert [vde.spanning_tree(info.format(word)) for word in ("true", "false", "maybe")] == [True, False, None]
+    assert vde.spanning_tree("") is None

@@ -27,7 +27,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "": ("address", "address6", "mode", "host_access", "uplink", "adopt", "openvswitch",
          "domain", "guard", "open", "owner", "reach", "dhcp"),
     "[dhcp]": dhcp.KEYS,
-    "[switch]": ("ports",),
+    "[switch]": ("ports", "spanning_tree"),
     "[[host]]": hosts.KEYS,
     "[[record]]": records.KEYS,
     "[netboot]": netboot.KEYS,
@@ -61,12 +61,14 @@ def _segment(reader: Reader, name: str, table: Mapping[str, Any]) -> Segment:
     switch = reader.table(table, "switch")
     reader.known(switch, KEYS["[switch]"], "switch.")
     ports = reader.number(switch.get("ports", DEFAULT_SWITCH_PORTS), "switch.ports", 2, MAX_SWITCH_PORTS)
+    tree = reader.boolean(switch, "spanning_tree", False, "switch.") if "spanning_tree" in switch else None
     guard = reader.boolean(table, "guard", True)
     plugged = plugs.read(reader, table, name, ports)
     if mode is Mode.BRIDGED:
         return Segment(name=name, address=None, mode=mode, domain=domain, guard=guard, switch_ports=ports,
                        owner=owner, uplink=outside.get("uplink"), adopt=outside.get("adopt"),
-                       openvswitch=outside.get("openvswitch"), plugs=plugged)
+                       openvswitch=outside.get("openvswitch"), plugs=plugged,
+                       spanning_tree=tree)
     address_text = reader.text(table, "address")
     if address_text is None:
         raise reader.bad("address", _("it is missing; expected such as address = \"10.83.14.1/24\""))
@@ -85,7 +87,7 @@ def _segment(reader: Reader, name: str, table: Mapping[str, Any]) -> Segment:
         dhcp_range=dhcp.pool(reader, serving, address), hosts=hosts.read(reader, table, name, address),
         open_ports=_open(reader, table), guard=guard, switch_ports=ports, owner=owner,
         reach=_reach(reader, table, name), host_access=host_access, netboot=netboot.read(reader, table),
-        plugs=plugged)
+        plugs=plugged, spanning_tree=tree)
     dhcp.refuse_strange_servers(reader, segment)
     return replace(segment, records=records.read(reader, table, segment))
 

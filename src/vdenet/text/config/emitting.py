@@ -23,6 +23,7 @@ _ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "dhcp_range": ("[dhcp]", "range"),
     "lease_seconds": ("[dhcp]", "lease"),
     "switch_ports": ("[switch]", "ports"),
+    "spanning_tree": ("[switch]", "spanning_tree"),
     "open_ports": ("", "open"),
     "hosts": ("[[host]]", ""),
     "records": ("[[record]]", ""),

@@ -1,4 +1,4 @@
-"""A conversation with a switch's management console, which is asked read-only questions.
+"""A conversation with a switch's management console.
 
 What comes back is another account's text: bounded in size and time, and parsed without trust.
 """
