@@ -40,4 +40,4 @@ def _is_of_others(line: str, others: set[str]) -> bool:
 
 def _is_account(line: str) -> bool:
     """An account may stay: a file of its that was copied elsewhere keeps its owner."""
-    return re.match(r"accounts: new: /etc/\w+:vdenet(-switch|-dns)?( |$)", line) is not None
+    return re.match(r"accounts: new: /etc/\w+:vdenet(-switch|-dns|-plug)?( |$)", line) is not None
