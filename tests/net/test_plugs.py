@@ -262,6 +262,19 @@ def test_the_daemon_finds_those_that_nobody_wants_any_more(machine: Machine, dae
     machine.wait_for(lambda: running(machine) == [], 60, "the end of the plug")
 
 
+def test_nobody_at_the_other_end(machine: Machine, far: Far, near: str) -> None:
+    """Whoever is told that nobody listens there does not wait any more: vde_plug would go round and round."""
+    for peer in (LINK[1], "127.0.0.1"):
+        configure(machine, f"udp://5000->{peer}:6000")
+        pid, = running(machine)
+        machine.run(["ping", "-c", "5", "-i", "0.3", "-W", "1", far.address], check=False)  # frames for everybody
+        states = []
+        for _nth in range(30):
+            states.append(machine.path(f"/proc/{pid}/stat").read_text().split()[2])
+            machine.run(["sleep", "0.05"])
+        assert states.count("S") > 20  # else R, all the time
+
+
 def test_a_stranger_gets_nothing_in(machine: Machine, far: Far, near: str) -> None:
     """vde_plug takes a datagram from anybody for a frame; the packet filter lets in the peer alone."""
     configure(machine, f"udp://5000->{LINK[1]}:6000")

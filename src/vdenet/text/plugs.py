@@ -107,13 +107,21 @@ def _title(argv: tuple[str, ...]) -> str:
 
 
 def rules(plugs: Sequence[Plug]) -> str:
-    """A chain of nft(8) that lets into each UDP plug its peer alone: vde_plug takes a frame from anybody."""
+    """A chain of nft(8) that lets into each UDP plug its peer alone: vde_plug takes a frame from anybody.
+
+    Of errors (RFC 792, RFC 4443) it is the ports of the datagram that they are about that count: behind 8 bytes of
+    the error's own and the datagram's IP header.
+    """
     lines = []
     for plug in plugs:
         target = urls.target(plug.url)
         if isinstance(target, Udp):
             family = "ip" if target.peer.version == 4 else "ip6"
             here = "" if target.local is None else f"{family} daddr {target.local} "
+            # While nobody listens there, vde_plug would ask again and again what is wrong, and do nothing else.
+            ports = target.local_port << 16 | target.peer_port
+            lines.append(f"icmp type destination-unreachable icmp code != 4 @th,224,32 {ports:#010x} drop"
+                         if family == "ip" else f"icmpv6 type destination-unreachable @th,384,32 {ports:#010x} drop")
             lines += [f"{here}{family} saddr {target.peer} udp sport {target.peer_port} udp dport {target.local_port} "
                       "accept", f"{here}udp dport {target.local_port} drop"]
     if not lines:

@@ -99,8 +99,10 @@ def test_what_is_not_wanted_any_more_is_found() -> None:
 def test_only_the_peer_gets_into_a_udp_plug() -> None:
     assert plugs.rules((Plug("vxvde://239.1.2.3"), Plug("vde:///x"))) == ""
     text = plugs.rules((Plug("udp://5000->192.0.2.7:6000"), Plug("udp://[fd5e::1]:5001->[fd5e::2]:5000")))
-    assert [line.strip() for line in text.splitlines() if "udp dport" in line] == [
+    assert [line.strip() for line in text.splitlines() if "drop" in line or "dport" in line] == [
+        "icmp type destination-unreachable icmp code != 4 @th,224,32 0x13881770 drop",
         "ip saddr 192.0.2.7 udp sport 6000 udp dport 5000 accept", "udp dport 5000 drop",
+        "icmpv6 type destination-unreachable @th,384,32 0x13891388 drop",
         "ip6 daddr fd5e::1 ip6 saddr fd5e::2 udp sport 5000 udp dport 5001 accept",
         "ip6 daddr fd5e::1 udp dport 5001 drop"]
 
