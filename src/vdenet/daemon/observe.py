@@ -34,7 +34,7 @@ def observe(wanted: Wanted, supervisor: Supervisor, places: Places) -> Observed:
         sysctls=sysctls.read_all(sysctl.key for sysctl in wanted.sysctls),
         directories={directory.path: seen for directory in wanted.directories
                      if (seen := _directory(directory)) is not None},
-        files={file.path: text for file in wanted.files
+        files={file.path: text for file in (*wanted.files, *wanted.unwanted_files)
                if (text := _text(Path(file.path))) is not None},
         services=services,
         waiting=waiting,

@@ -255,7 +255,10 @@ def _tap(wanted: Wanted, observed: Observed) -> Iterable[Change]:
     elif link.mtu != tap.mtu:
         yield Change(SetLink(tap.name, mtu=tap.mtu), (SetLink(tap.name, mtu=link.mtu),))
     if link is None or link.master != wanted.bridge.name:
-        yield Change(AttachPort(tap.name, wanted.bridge.name), (DetachPort(tap.name, wanted.bridge.name),))
+        back: Step = DetachPort(tap.name, wanted.bridge.name)
+        if link is not None and link.master is not None:
+            back = AttachPort(tap.name, link.master)
+        yield Change(AttachPort(tap.name, wanted.bridge.name), (back,))
 
 
 def _guest_taps(wanted: Wanted, observed: Observed) -> Iterable[Change]:
@@ -340,6 +343,10 @@ def _services(wanted: Wanted, observed: Observed, former: Wanted | None) -> Iter
             # With the first file, so after the last one when they are taken back.
             yield Change(WriteFile(file), (undo, *told))
             told = []
+    for file in wanted.unwanted_files:
+        there = observed.files.get(file.path)
+        if there is not None:
+            yield Change(RemoveFile(file.path), (WriteFile(replace(file, text=there)),))
     for service in wanted.services:
         if not service.patient:
             yield from _service(wanted.segment, service, observed.services.get(service.name))
@@ -394,13 +401,16 @@ def _ports(wanted: Wanted, observed: Observed) -> Iterable[Change]:
             yield Change(AttachPort(name, wanted.bridge.name), (back,))
 
 
-def _stale_resolvers(observed: Observed) -> Iterable[Change]:
+def _stale_resolvers(observed: Observed, former: Wanted | None = None) -> Iterable[Change]:
     for resolver in observed.stale_resolvers:
-        yield Change(UnregisterResolver(resolver), (RegisterResolver(resolver),))
+        before = former.resolver if former is not None else None
+        # What is there is known by its kind only; what it was told, by what was wanted.
+        known = before is not None and before.kind == resolver.kind
+        yield Change(UnregisterResolver(resolver), (RegisterResolver(before if known and before else resolver),))
 
 
 def _resolver(wanted: Wanted, observed: Observed, former: Wanted | None) -> Iterable[Change]:
-    yield from _stale_resolvers(observed)
+    yield from _stale_resolvers(observed, former)
     if wanted.resolver is None:
         return
     resolver = wanted.resolver

@@ -191,6 +191,8 @@ class Wanted:
     """Kernel settings of the whole host that other segments need."""
     unwanted: tuple[Service, ...] = field(default=())
     """Services that a segment of this mode does not have; a former mode may have left them."""
+    unwanted_files: tuple[File, ...] = field(default=())
+    """The same of files, whatever their text."""
     uplink: str | None = None
     """The host's interface that is a port of the bridge; its addresses and routes are the bridge's then."""
     patch: Patch | None = None

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vdenet.model.outside import patch_names
-from vdenet.model.places import Places
+from vdenet.model.places import DNS_ACCOUNT, Places
 from vdenet.model.segment import MTU, Segment
-from vdenet.model.wanted import Address, Bridge, Patch, Sysctl, Tap, Wanted
+from vdenet.model.wanted import Address, Bridge, File, Patch, Sysctl, Tap, Wanted
 from vdenet.text import nftables
 
 
@@ -53,6 +53,9 @@ def wanted(segment: Segment, outside: Outside, own_mac: str, switch_uid: int, pr
         firewall=nftables.bridged(segment, outside.addresses, mac, sorted(beyond), present, chains),
         server="",
         domain=segment.domain,
+        unwanted_files=tuple(File(path, "", 0o640, DNS_ACCOUNT) for path in (
+            places.dnsmasq_config(segment.name), places.dnsmasq_hosts(segment.name),
+            places.dnsmasq_addresses(segment.name))),
         uplink=segment.uplink,
         patch=patch,
     )

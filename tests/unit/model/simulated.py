@@ -49,6 +49,14 @@ class Machine:
     resolvers: dict[str, str] = field(default_factory=dict)
     """By kind, what is registered."""
     next_index: int = 10
+    segment: str = "vdenet0"
+    """The one that is looked after here; those `beside` it share the host with it."""
+
+    def beside(self, segment: str) -> Machine:
+        """The same host as another segment finds it."""
+        return Machine(links=self.links, addresses=self.addresses, shared=self.shared, own=self.own, record=self.record,
+                       directories=self.directories, files=self.files, offload=self.offload, plugged=self.plugged,
+                       next_index=self.next_index + 1000, segment=segment)
 
     def copy(self) -> Machine:
         return copy.deepcopy(self)
@@ -71,7 +79,8 @@ class Machine:
             adopted=self.adopted, taken_uplink=self.uplink, patched=self.patched,
             patch_plugged=wanted.patch is not None and self.plugged.get(wanted.patch.outer) == wanted.patch.switch,
             directories={d.path: self.directories[d.path] for d in wanted.directories if d.path in self.directories},
-            files={file.path: self.files[file.path] for file in wanted.files if file.path in self.files},
+            files={file.path: self.files[file.path] for file in (*wanted.files, *wanted.unwanted_files)
+                   if file.path in self.files},
             services={name: running for name, running in self.services.items() if name in names},
             breaks_loops=self.breaks_loops,
             firewall=self.firewall, firewall_present=self.firewall_present,
@@ -96,14 +105,16 @@ class Machine:
 
     def delete(self, name: str) -> None:
         """An interface goes, and with it all that hangs on it."""
-        peer = {"vdenet0-ovs": "vdenet0-p", "vdenet0-p": "vdenet0-ovs"}.get(name)
+        outer, inner = f"{self.segment}-ovs", f"{self.segment}-p"
+        peer = {outer: inner, inner: outer}.get(name)
         del self.links[name]
         if peer in self.links:
             self.delete(peer)
         self.addresses.pop(name, None)
         self.offload.pop(name, None)
-        self.own = {key: value for key, value in self.own.items() if key.split("/")[3] != name}
-        if name == "vdenet0":
+        for key in [key for key in self.own if key.split("/")[3] == name]:
+            del self.own[key]
+        if name == self.segment:
             self.resolvers.pop(FORGETFUL, None)
         for port in self.links:
             if self.links[port].master == name:
@@ -231,8 +242,10 @@ class Machine:
 
     def _remove(self, directory: Directory) -> None:
         path = directory.path
-        self.directories = {p: v for p, v in self.directories.items() if p != path and path not in p.parents}
-        self.files = {p: v for p, v in self.files.items() if path not in p.parents}
+        for one in [one for one in self.directories if one == path or path in one.parents]:
+            del self.directories[one]
+        for one in [one for one in self.files if path in one.parents]:
+            del self.files[one]
 
     def _start(self, service: Service) -> None:
         assert service.name not in self.services, "a second one"
@@ -241,7 +254,7 @@ class Machine:
         assert not service.patient or self.breaks_loops is not None, "a plug needs the switch"
         if service.link is not None:
             tap = self.links[service.link]
-            assert tap.up and tap.master is not None
+            assert service.patient or (tap.up and tap.master is not None)
             self.held[service.name] = tap.ifindex
         for word in service.argv:  # what it reads is there
             _option, _equals, path = word.partition("=")
