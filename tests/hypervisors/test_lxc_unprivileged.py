@@ -104,7 +104,7 @@ def test_two_members_containers_talk_and_come_back(host: Host, mine: Own, his: O
         assert (guest["kind"], guest["via"], guest["owner"], guest["mac"], guest["fqdn"]) == (
             "lxc", "veth", own.user, macs[own.name], f"{own.name}.{DOMAIN}")
     for asker, asked in ((mine, his), (his, mine)):
-        said = asker.run(f"ping -c 3 {asked.name}")
+        said = asker.run(f"ping -4 -c 3 {asked.name}")
         assert f"({addresses[asked.name]})" in said and " 0% packet loss" in said
     # Root in there is nobody out here.
     assert mine.run("id -u").strip() == "0"
@@ -125,7 +125,7 @@ def test_two_members_containers_talk_and_come_back(host: Host, mine: Own, his: O
     mine.stop()
     mine.start()
     assert mine.wait_address() == addresses["mine"]
-    assert f"({addresses['mine']})" in his.run("ping -c 1 mine")
+    assert f"({addresses['mine']})" in his.run("ping -4 -c 1 mine")
 
     assert "it is running" in host.tarr("leave", "lxc", "mine").stdout
     assert mine.file.read_bytes() == before
