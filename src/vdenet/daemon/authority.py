@@ -27,11 +27,13 @@ def require_change(engine: Engine, caller: Caller, before: Segment | None, after
     what = _("change {segment}") if before is not None else _("create {segment}")
     why = refusals(engine.configuration.policy(), caller.name, before, after)
     if before is None or may_change(engine.configuration.policy(), caller.name, before):
-        why += [*_others_guests(engine, caller, before, after), *_others_addresses(engine, caller, before, after),
-                *surroundings.taken(engine, before, after)]
+        why += [*_others_guests(engine, caller, before, after), *_others_addresses(engine, caller, before, after)]
     if why:
         raise NotPermitted(what=what.format(segment=after.name), why="; ".join(why),
                            policy=str(engine.places.policy))
+    if taken := surroundings.taken(engine, before, after):
+        raise NotPermitted(what=what.format(segment=after.name), why=_("{why}; only root may").format(
+            why="; ".join(taken)))
 
 
 def require_room_for_guest(engine: Engine, caller: Caller, segment: str, name: str) -> None:
