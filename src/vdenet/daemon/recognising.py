@@ -37,8 +37,9 @@ def recognise(rows: Sequence[Row]) -> tuple[GuestReport, ...]:
     for row in rows:
         known = row.report
         found = identify(replace(row.seen, namespace=peers.get(row.ifindex or 0)), running)
+        agreed = known.kind in (None, found.kind)
         reports.append(replace(
-            known, kind=known.kind or found.kind, guest=_shown(found.guest) if known.kind in (None, found.kind) else None,
+            known, kind=known.kind or found.kind, guest=_shown(found.guest) if agreed else None,
             owner=known.owner or (None if found.uid is None else account_name(found.uid))))
     return tuple(reports)
 

@@ -53,7 +53,8 @@ def _take(uplink: str, bridge: str, segment: str, places: Places) -> None:
     held = _record(segment, places)
     with explained(f"put {uplink} on {bridge}"), IPRoute() as route:
         source, target = index(uplink), index(bridge)
-        if any(source in _next_hops(one) for family in (_AF_INET, _AF_INET6) for one in route.get_routes(family=family)):
+        known = [one for family in (_AF_INET, _AF_INET6) for one in route.get_routes(family=family)]
+        if any(source in _next_hops(one) for one in known):
             raise Refused(what=_("join {name} to the network outside").format(name=segment),
                           why=_("a route of the host's goes through {uplink} and others at once").format(uplink=uplink))
         if not held:
