@@ -282,7 +282,8 @@ class Checkup:
             self._right("resolver", segment, _("this host resolves the names in {domain}").format(
                 domain=segment.domain))
         else:
-            code = _NO_RESOLVER if kind in (resolvers.NONE, resolvers.DNSMASQ_BY_HAND) else "resolver"
+            said = any((one.code, one.segment) == (_NO_RESOLVER, segment.name) for one in self.findings)
+            code = _NO_RESOLVER if said or kind in (resolvers.NONE, resolvers.DNSMASQ_BY_HAND) else "resolver"
             self._wrong(code, segment, Severity.WARNING,
                         _("this host does not resolve the names in {domain}").format(
                             domain=segment.domain), _resolver_hint(segment, server, kind))

@@ -31,13 +31,13 @@ from vdenet.errors import Refused, StepFailed, VdenetError
 from vdenet.model import plan as planning
 from vdenet.model import tunnel
 from vdenet.model.change import Change, Plan
-from vdenet.model.neighbours import neighbours
+from vdenet.model.neighbours import asked, neighbours
 from vdenet.model.observed import Link, Observed
 from vdenet.model.places import PLUG_ACCOUNT, Places
 from vdenet.model.segment import MTU, Retiring, Segment
 from vdenet.model.tunnel import Tunnel
 from vdenet.model.wanted import Tap, Wanted, guest_alias
-from vdenet.probe import leases, links, processes
+from vdenet.probe import leases, links, processes, resolvers
 from vdenet.text import blueprint, config, dnsmasq
 from vdenet.text.blueprint import Guests
 
@@ -169,6 +169,11 @@ class Engine:
                 (wait.seconds for wait in observed.waiting.values()), default=inf)
             return planning.up(wanted, observed, before), wanted, observed
 
+    def is_crowded_out(self, segment: Segment, resolver: str) -> bool:
+        """Whether the host's resolver, of that kind, has no room for this segment's server."""
+        return resolver == resolvers.RESOLVCONF and not asked(
+            segment, (other for other in self.configuration.all() if other.name != segment.name))
+
     def wanted(self, segment: Segment, served: Sequence[Retiring] | None = None) -> Wanted:
         """Everything that has to be there while the segment is up; `served` as in `plan_up`."""
         with self.lock:
@@ -192,7 +197,8 @@ class Engine:
             others = [other for other in self.configuration.all() if other.name != segment.name]
             needed = [blueprint.shared_sysctls(other, replace(facts, neighbours=neighbours(other, (segment, *others))))
                       for other in others if other.sign in there]
-            facts = replace(facts, shared_elsewhere=frozenset().union(*needed), neighbours=neighbours(segment, others))
+            facts = replace(facts, shared_elsewhere=frozenset().union(*needed), neighbours=neighbours(segment, others),
+                            resolver=resolvers.NONE if self.is_crowded_out(segment, facts.resolver) else facts.resolver)
             return blueprint.wanted(segment, facts, guests, self.places)
 
     def carry_out(self, plan: Plan, undo: bool) -> tuple[str, ...]:

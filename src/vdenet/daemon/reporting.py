@@ -144,6 +144,8 @@ def check(engine: Engine, segment: Segment) -> list[Finding]:
         except VdenetError as error:
             findings.append(Finding(error.code, Severity.ERROR, segment.name, str(error)))
     findings += netboot.findings(segment)
+    if engine.is_crowded_out(segment, conflicts.resolver()):
+        findings.append(conflict_text.resolver_full(segment))
     try:
         findings += conflict_text.firewall_findings(firewall.whole_ruleset(), segment,
                                                     uplink=conflicts.uplink(), bridged=conflicts.bridged())

@@ -30,3 +30,18 @@ def neighbours(segment: Segment, others: Iterable[Segment]) -> tuple[Neighbour, 
                   other.domain, other.own.ip, other.name in segment.reach and segment.name in other.reach)
         for other in sorted(others, key=lambda one: one.name)
         if other.name != segment.name and other.mode is not Mode.BRIDGED)
+
+
+MOST_SERVERS = 2
+"""How many segments a host without a resolver of its own may ask: programs ask three name servers at most
+(MAXNS of resolv.conf(5)), and one of them has to be the network outside's."""
+
+
+def asked(segment: Segment, others: Iterable[Segment]) -> bool:
+    """Whether such a host asks this segment: those that look up every name come first, then by name.
+
+    One that is isolated refuses names of the outside, and three of them would leave the host without any.
+    """
+    rivals = sorted((one for one in (segment, *others) if one.mode is not Mode.BRIDGED),
+                    key=lambda one: (one.mode is Mode.ISOLATED, one.name))
+    return segment in rivals[:MOST_SERVERS]

@@ -353,3 +353,11 @@ def resolver_none(segment: Segment, systemd: bool) -> Finding:
                    _("the host looks up no names in {domain}: its resolver asks the same servers for every name"
                      ).format(domain=segment.domain),
                    f"sudo apt install {'systemd-resolved' if systemd else 'openresolv'}")
+
+
+def resolver_full(segment: Segment) -> Finding:
+    """The host's resolver can have no further server."""
+    return Finding("resolver-none", Severity.WARNING, segment.name, _(
+        "the host looks up no names in {domain}: its programs ask three servers at most, two are other segments' "
+        "and the third is the network outside's").format(domain=segment.domain), _(
+            "where systemd runs: sudo apt install systemd-resolved"))
