@@ -334,6 +334,6 @@ def test_a_free_name_is_the_claimers(ground: Ground) -> None:
 def test_odd_names_do_no_harm(ground: Ground, hostname: str) -> None:
     with contextlib.suppress(GuestError), claimer(ground, hostname) as guest:
         guest.wait_address()
-    assert ground.segment()["state"] == "up"
+    ground.wait_up()
     for shown in ground.segment()["guests"]:
         assert shown["name"] is None or shown["name"] == shown["name"].lower().split(".")[0]

@@ -26,7 +26,7 @@ from typing import Any
 from . import qemu
 from .guest import AGENT, UDHCPC_SCRIPT, Guest
 from .lxc import Container
-from .machine import Machine, wait_for
+from .machine import Machine, MachineError, wait_for
 from .outside import Outside
 from .roots import root
 from .sniffer import Sniffer, process_in
@@ -98,7 +98,12 @@ class Ground:
         machine.run(["resolvconf", "-a", "eth0"], input=f"nameserver {self.outside.address}\n")
 
     def wait_up(self) -> None:
-        wait_for(lambda: bool(self.segment()["state"] == "up"), 15, f"{SEGMENT} up")
+        """For a moment a look may meet a change of the daemon's own; that it is mended is what counts."""
+        try:
+            wait_for(lambda: bool(self.segment()["state"] == "up"), 15, f"{SEGMENT} up")
+        except MachineError as error:
+            error.add_note(self.tarr("check", check=False).stdout)
+            raise
 
     # What the program says.
 
