@@ -21,6 +21,7 @@ from vdenet.model.report import Finding, GuestReport, SegmentReport, Severity, S
 from vdenet.model.segment import Segment
 from vdenet.probe import conflicts, links, neighbours, routes
 from vdenet.text import conflicts as conflict_text
+from vdenet.text import firewalls
 from vdenet.text.recognition import Sighting
 
 _PASSING = (steps.WriteFile, steps.ReloadService, steps.RestoreSysctl, steps.RestoreSysctls)
@@ -147,8 +148,8 @@ def check(engine: Engine, segment: Segment) -> list[Finding]:
     if engine.is_crowded_out(segment, conflicts.resolver()):
         findings.append(conflict_text.resolver_full(segment))
     try:
-        findings += conflict_text.firewall_findings(firewall.whole_ruleset(), segment,
-                                                    uplink=conflicts.uplink(), bridged=conflicts.bridged())
+        findings += firewalls.findings(firewall.whole_ruleset(), segment,
+                                       uplink=conflicts.uplink(), bridged=conflicts.bridged())
     except VdenetError as error:
         findings.append(Finding(error.code, Severity.WARNING, segment.name, str(error)))
     used = [(where, network) for where, networks in routes.networks(without=segment.bridge).items()

@@ -1,7 +1,7 @@
 """What on this host gets in a segment's way, as far as the file system tells.
 
 Read-only, and without privilege but for details; the rules of firewalls, which only root may list, are
-judged by `vdenet.text.conflicts.firewall_findings`.
+judged by `vdenet.text.firewalls.findings`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from vdenet.model.report import Finding
 from vdenet.model.segment import Segment
 from vdenet.probe import configured, resolvers
 from vdenet.text import conflicts as text
+from vdenet.text import firewalls
 from vdenet.text.networks import choose_network
 
 _BRIDGE_FIREWALL = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables")
@@ -41,7 +42,7 @@ def conflicts(segment: Segment, root: Path = Path("/"),
     if bridged(root):
         found.append(text.br_netfilter(segment))
     # Only for root to read.
-    if legacy := text.legacy_iptables(segment, _read(root, "proc/net/ip_tables_names")):
+    if legacy := firewalls.legacy_iptables(segment, _read(root, "proc/net/ip_tables_names")):
         found.append(legacy)
     found += [text.managed(segment, program) for program in _managers(segment, root)]
     found += text.sysctl_findings(segment, {f"/{path.relative_to(root)}": text.sysctls(_read(root, path))

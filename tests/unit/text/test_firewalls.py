@@ -1,10 +1,10 @@
-"""Foreign rule sets walked with a segment's packets, and the other findings about a host."""
+"""Foreign rule sets walked with a segment's packets."""
 
 from __future__ import annotations
 
 import json
 import time
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from typing import Any
 
 import pytest
@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from vdenet.errors import BadValue
 from vdenet.model.report import Severity
 from vdenet.model.segment import Mode, Segment
-from vdenet.text import conflicts, ruleset
-from vdenet.text.conflicts import firewall_findings
+from vdenet.text import firewalls, ruleset
 from vdenet.text.ruleset import ACCEPT, DROP, Packet
 
 NAT = Segment("vdenet0", IPv4Interface("10.83.14.1/24"))
@@ -62,7 +61,7 @@ def text(*objects: Any) -> str:
 
 
 def codes(ruleset_json: str, segment: Segment = NAT, **more: Any) -> list[str]:
-    return [finding.code for finding in firewall_findings(ruleset_json, segment, **more)]
+    return [finding.code for finding in firewalls.findings(ruleset_json, segment, **more)]
 
 
 DOCKER = (chain("FORWARD", "forward", "drop"), chain("DOCKER"), chain("DOCKER-USER"),
@@ -79,7 +78,7 @@ def test_no_rules() -> None:
 
 
 def test_docker() -> None:
-    found, = firewall_findings(text(*DOCKER), NAT)
+    found, = firewalls.findings(text(*DOCKER), NAT)
     assert (found.code, found.severity, found.segment) == ("docker-forward-drop", Severity.ERROR, "vdenet0")
     assert found.hint == ("sudo iptables -I DOCKER-USER -i vdenet0 -j ACCEPT && sudo iptables -I DOCKER-USER"
                           " -o vdenet0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
@@ -88,7 +87,7 @@ def test_docker() -> None:
 
 def test_docker_and_a_routed_segment() -> None:
     # Replies alone are not enough: others reach the guests too.
-    found, = firewall_findings(text(*DOCKER, *MENDED), ROUTED)
+    found, = firewalls.findings(text(*DOCKER, *MENDED), ROUTED)
     assert found.hint is not None and found.hint.endswith("-I DOCKER-USER -o vdenet0 -j ACCEPT")
 
 
@@ -100,7 +99,7 @@ def test_docker_does_not_touch_an_isolated_segment() -> None:
 
 def test_docker_over_ipv6_is_a_warning() -> None:
     six = [json.loads(json.dumps(each).replace('"ip"', '"ip6"')) for each in DOCKER]
-    found, = firewall_findings(text(*six), DUAL)
+    found, = firewalls.findings(text(*six), DUAL)
     assert (found.code, found.severity) == ("docker-forward-drop", Severity.WARNING)
     assert found.hint is not None and found.hint.startswith("sudo ip6tables -I DOCKER-USER -i vdenet0")
     assert codes(text(*six), NAT) == []
@@ -115,7 +114,7 @@ def test_ufw() -> None:
              rule("ufw-not-local", {"xt": {"type": "match", "name": "addrtype"}}, RETURNS),
              rule("ufw-not-local", DROPS),
              rule("INPUT", jump("ufw-user-input")), rule("FORWARD", jump("ufw-user-forward")))
-    found = firewall_findings(text(*rules), NAT)
+    found = firewalls.findings(text(*rules), NAT)
     assert [(each.code, each.hint) for each in found] == [
         ("ufw-forward-drop", "sudo ufw allow in on vdenet0 && sudo ufw route allow in on vdenet0"
                              " && sudo ufw route allow out on vdenet0"),
@@ -139,7 +138,7 @@ def test_firewalld() -> None:
              f("filter_INPUT", match({"ct": {"key": "state"}}, "invalid", "in"), DROPS), f("filter_INPUT", REJECTS),
              f("filter_FORWARD", established, ACCEPTS), f("filter_FORWARD", jump("zones")),
              f("filter_FORWARD", REJECTS), f("filter_IN_trusted", ACCEPTS))
-    found, = firewall_findings(text(*rules), NAT)
+    found, = firewalls.findings(text(*rules), NAT)
     assert found.code == "firewalld-reject"
     assert found.hint is not None and "--zone=vdenet --change-interface=vdenet0" in found.hint
     for zone in (f("zones", meta("iifname", "vdenet0"), jump("filter_IN_trusted", "goto")),
@@ -156,7 +155,7 @@ def test_any_other_firewall() -> None:
                   family="inet"),
              rule("fwd", payload("ip", "saddr", {"prefix": {"addr": "10.0.0.0", "len": 8}}), REJECTS, table="fw",
                   family="inet"))
-    found = firewall_findings(text(*rules), NAT)
+    found = firewalls.findings(text(*rules), NAT)
     assert [(each.code, each.severity.value) for each in found] == [
         ("firewall-forward-drop", "error"), ("firewall-input-drop", "warning")]
     assert found[0].hint == ("sudo nft insert rule inet fw fwd iifname vdenet0 accept && sudo nft insert rule inet fw"
@@ -278,91 +277,3 @@ anything = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_
 @given(st.lists(anything, max_size=4))
 def test_unknown_expressions_are_passed_over(expressions: list[Any]) -> None:
     assert verdict(rule("I", *expressions)) in (ACCEPT, DROP)
-
-
-# --- everything else ----------------------------------------------------------------------------
-
-ROUTES = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
-eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0
-wlan0\t00000000\t0101A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0
-tun0\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0
-eth0\t0001A8C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0
-wg0\t0000530A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
-vdenet0\t000E530A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
-tun0\t400E530A\t00000000\t0001\t0\t0\t0\tC0FFFFFF\t0\t0\t0
-bad line
-"""
-
-
-def test_routes() -> None:
-    assert conflicts.routes(ROUTES) == [
-        ("eth0", IPv4Network("192.168.1.0/24")), ("wg0", IPv4Network("10.83.0.0/16")),
-        ("vdenet0", IPv4Network("10.83.14.0/24")), ("tun0", IPv4Network("10.83.14.64/26"))]
-    assert conflicts.uplink(ROUTES) == "eth0"
-    assert conflicts.uplink("") is None
-
-
-def test_overlaps() -> None:
-    others = [each for each in conflicts.routes(ROUTES) if each[0] != "vdenet0"]
-    found = conflicts.overlaps(NAT, others, "10.77.5.1/24")
-    assert [(each.code, each.severity.value) for each in found] == [("overlap", "error"), ("overlap", "warning")]
-    assert "tun0" in found[0].message and "wg0" in found[1].message
-    assert found[0].hint == "tarr-steps ip 10.77.5.1/24 --segment vdenet0"
-    same = IPv4Network("10.83.14.0/24")
-    assert len(conflicts.overlaps(NAT, [("route dev wg0 table 254", same), ("interface wg0", same)], "x")) == 1
-
-
-def test_configured_overlaps_count_only_when_they_would_win() -> None:
-    found = conflicts.overlaps_configured(NAT, {
-        "/etc/wireguard/wg0.conf": [IPv4Network("10.0.0.0/8"), IPv4Network("10.83.14.0/25")],
-        "/etc/netplan/x.yaml": [IPv4Network("10.83.15.0/24")]}, "10.77.5.1/24")
-    assert [each.code for each in found] == ["overlap-configured"]
-    assert "10.83.14.0/25" in found[0].message
-
-
-def test_wildcard_listeners() -> None:
-    head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-    lines = ["   0: 00000000:0035 00000000:0000 0A 00000000:00000000 00:00000000 00000000   113        0 1",
-             "   1: 010E530A:0035 00000000:0000 0A 00000000:00000000 00:00000000 00000000   114        0 2",
-             "   2: 00000000:0035 00000000:0000 01 00000000:00000000 00:00000000 00000000   115        0 3",
-             "   3: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4",
-             f"   4: {'0' * 32}:0035 {'0' * 32}:0000 0A 00000000:00000000 00:00000000 00000000   116        0 5"]
-    assert conflicts.wildcard_listeners(head + "\n".join(lines), 53) == [113, 116]
-
-
-def test_dns_wildcard() -> None:
-    found = conflicts.dns_wildcard(NAT, ["dnsmasq"])
-    assert (found.code, found.severity) == ("dns-wildcard", Severity.ERROR)
-    assert found.hint is not None and "/etc/dnsmasq.d/vdenet0.conf" in found.hint
-    assert "dnsmasq" not in (conflicts.dns_wildcard(NAT, ["bind"]).hint or "")
-
-
-@pytest.mark.parametrize("state, managed", [
-    ("ADMIN_STATE=unmanaged\n", False), ("ADMIN_STATE=configured\n", True), ("ADMIN_STATE=configuring\n", True),
-    ("ADMIN_STATE=pending\n", False), ("", False)])
-def test_networkd(state: str, managed: bool) -> None:
-    assert conflicts.networkd_manages("# private data\n" + state) is managed
-
-
-@pytest.mark.parametrize("state, managed", [
-    ("[device]\nmanaged=true\nconnection-uuid=x\n", True), ("[device]\nmanaged=false\n", False),
-    ("[device]\nmanaged=true\nnm-owned=false\nconnection-uuid=x\n", False), ("", False)])
-def test_networkmanager(state: str, managed: bool) -> None:
-    assert conflicts.networkmanager_manages(state) is managed
-
-
-def test_sysctls() -> None:
-    assert conflicts.sysctls("# c\nnet.ipv4.ip_forward = 0\n-net/ipv6/conf/all/forwarding=1\n"
-                             "net/ipv4/conf/eth0.1/x=2\nnet.ipv4.conf.eth0/1.x=2\n;net.a=1\nbad\n") == {
-        "net/ipv4/ip_forward": "0", "net/ipv6/conf/all/forwarding": "1", "net/ipv4/conf/eth0.1/x": "2"}
-
-
-def test_sysctl_findings() -> None:
-    off, on = {"net/ipv4/ip_forward": "0"}, {"net/ipv4/ip_forward": "1"}
-    found, = conflicts.sysctl_findings(NAT, {"/etc/sysctl.d/10-a.conf": on, "/etc/sysctl.d/90-b.conf": off})
-    assert found.code == "sysctl-forwarding" and "/etc/sysctl.d/90-b.conf" in found.message
-    assert conflicts.sysctl_findings(NAT, {"a": off, "b": on}) == []
-    assert conflicts.sysctl_findings(ISOLATED, {"a": off}) == []
-    six = {"net/ipv6/conf/all/forwarding": "0"}
-    assert conflicts.sysctl_findings(NAT, {"a": six}) == []
-    assert [each.code for each in conflicts.sysctl_findings(DUAL, {"a": six})] == ["sysctl-forwarding"]
