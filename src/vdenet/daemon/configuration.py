@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path, PurePath
 
 from vdenet.daemon.log import logger
@@ -17,6 +18,10 @@ from vdenet.text import config, policy
 MAX_SIZE = 256 * 1024
 """Bytes of a configuration file."""
 MODE = 0o640
+
+
+# A segment cannot be altered, and one text always means the same. Each request looks at all files several times.
+_parse = lru_cache(maxsize=32)(config.parse)
 
 
 class Configuration:
@@ -39,7 +44,7 @@ class Configuration:
     def segment(self, name: str) -> Segment:
         """The segment of that name. Raises `UnknownSegment`, `BadConfig`, `BadValue`."""
         segment_name(name)
-        return config.parse(self.text(name), name, str(self._places.config(name)))
+        return _parse(self.text(name), name, str(self._places.config(name)))
 
     def all(self) -> list[Segment]:
         """Every segment that can be read; one that cannot is logged, once, and left as it is on the machine."""
@@ -65,7 +70,7 @@ class Configuration:
         """The segment as it was last brought up since boot, whatever became of its file."""
         try:
             text = _read(self._places.applied(name))
-            return None if text is None else config.parse(text, name, str(self._places.applied(name)))
+            return None if text is None else _parse(text, name, str(self._places.applied(name)))
         except VdenetError:
             return None
 
