@@ -55,7 +55,7 @@ _tarr_steps()
                 fi
                 return
                 ;;
-            --segment | --name | --mac | --model | --tap | --via | --nic | --port | --connect | --address | --mode | --confirm | --from | --output) ((at++)) ;;
+            --segment | --name | --mac | --model | --tap | --via | --nic | --port | --vlan | --connect | --address | --mode | --confirm | --from | --output) ((at++)) ;;
             --start | -st | --stop | -sp | --reload | -r | --check | -c) verb=start ;;
             --list | --liste | -l) verb=list ;;
             --ip | -ip) verb=ip ;;
@@ -101,7 +101,7 @@ _tarr_steps()
             compopt -o filenames 2>/dev/null
             return
             ;;
-        --address | --confirm | --name | --mac | --nic | --port | --tap) return ;;
+        --address | --confirm | --name | --mac | --nic | --port | --tap | --vlan) return ;;
     esac
 
     local choice=""
@@ -114,7 +114,7 @@ _tarr_steps()
         join)
             case $word in
                 "") choice="$kinds --help" ;;
-                qemu) choice="$common --name --mac --model --print --tap --dry-run --" ;;
+                qemu) choice="$common --name --mac --vlan --model --print --tap --dry-run --" ;;
                 virtualbox | lxc | libvirt | incus | vmware | podman | docker | nspawn)
                     choice="$common --name --dry-run"
                     [[ $word == podman || $word == docker || $word == nspawn ]] || choice+=" --nic"
@@ -122,7 +122,7 @@ _tarr_steps()
                     [[ $word != libvirt ]] || choice+=" --connect"
                     ((values > 1)) || choice+=" $(__tarr_steps_guests "$word")"
                     ;;
-                *) choice="$common --name --mac --" ;;
+                *) choice="$common --name --mac --vlan --" ;;
             esac
             ;;
         leave)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,8 @@ from vdenet.model.netboot import Netboot
 from vdenet.model.observed import Observed
 from vdenet.model.plug import Plug
 from vdenet.model.record import Record, RecordType
-from vdenet.model.segment import Host, Mode, OpenPort, Retiring, Segment
+from vdenet.model.segment import Host, Mode, OpenPort, Port, Retiring, Segment, Vlan
+from vdenet.model.vlans import SwitchPort, of_guest
 from vdenet.model.wanted import DhcpServer, Tap, Wanted
 from vdenet.text import blueprint, nftables
 from vdenet.text.blueprint import Guests, HostFacts
@@ -59,6 +60,13 @@ GUESTS = Guests(
 CASES: dict[str, Wanted] = {
     "plain": blueprint.wanted(PLAIN, HOST, Guests(), PLACES),
     "full": blueprint.wanted(FULL, replace(HOST, matches_bridge=False, plug_groups=("vde2-net",)), GUESTS, PLACES),
+    "vlans": blueprint.wanted(
+        replace(PLAIN, switch_ports=12, vlans=(
+            Vlan(33, "students", IPv4Interface("10.33.0.1/24"), IPv6Interface("fd33::1/64"), reach=(1,)),
+            Vlan(44, None, IPv4Interface("10.44.0.1/24"), dhcp=False), Vlan(55)),
+            ports=(Port(5, 33), Port(6, None, (33, 55)), Port(7))),
+        HOST, Guests(memberships={"vd0-web": of_guest(33), "vd0-fw": of_guest(None, (33, 44))}, ports=("vd0-fw", "vd0-web"),
+                     plugged=(SwitchPort(11, 33, user=1000),)), PLACES),
     "isolated": blueprint.wanted(
         replace(PLAIN, mode=Mode.ISOLATED, address=IPv4Interface("172.16.0.2/30")), HOST, Guests(), PLACES),
     "neighbours": blueprint.wanted(
@@ -115,7 +123,7 @@ def ran(argv: list[str], text: str = "") -> str:
 
 
 def dnsmasq_says(wanted: Wanted, place: Path) -> str:
-    config, hosts, _addresses = (file.text for file in wanted.files)
+    config, hosts, _addresses = (file.text for file in wanted.files if file.path.name != "start")
     place.write_text(config + "".join(f"dhcp-host={line}\n" for line in hosts.splitlines()))
     return ran(["dnsmasq", "--test", f"--conf-file={place}"])
 

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "daemon": BASE | {"model", "text", "wire", "probe", "effect", "daemon"},
 }
 DOORS = {
-    "pyroute2": ("vdenet.probe.routes", "vdenet.probe.namespaces", "vdenet.effect."),
+    "pyroute2": ("vdenet.probe.routes", "vdenet.probe.namespaces", "vdenet.probe.vlans", "vdenet.effect."),
     "netifaces": ("vdenet.probe.addresses",),
     "typer": ("vdenet.cli.",),
     "click": ("vdenet.cli.",),

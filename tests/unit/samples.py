@@ -12,7 +12,7 @@ from vdenet.model.netboot import Netboot
 from vdenet.model.places import Places
 from vdenet.model.plug import Plug
 from vdenet.model.record import Record, RecordType
-from vdenet.model.segment import Host, Mode, OpenPort, Retiring, Segment
+from vdenet.model.segment import Host, Mode, OpenPort, Port, Retiring, Segment, Vlan
 from vdenet.text import blueprint
 from vdenet.text.blueprint import Guests, HostFacts
 from vdenet.text.dnsmasq import Reservation
@@ -69,22 +69,58 @@ def plugs(draw: st.DrawFn, ports: int) -> tuple[Plug, ...]:
 
 
 @st.composite
+def _vlans(draw: st.DrawFn, beside: IPv4Interface) -> tuple[Vlan, ...]:
+    """VLANs of a segment with that address, in networks of their own."""
+    found: list[Vlan] = []
+    for number in draw(st.lists(st.integers(2, 4093), max_size=3, unique=True)):
+        address = draw(st.none() | addresses())
+        taken = [beside, *(vlan.address for vlan in found if vlan.address is not None)]
+        if address is not None and any(address.network.overlaps(other.network) for other in taken):
+            address = None
+        name = draw(st.none() | labels)
+        if name in {vlan.name for vlan in found} | {"lab", "vdenet0"}:
+            name = None
+        if address is None:
+            found.append(Vlan(number, name))
+            continue
+        six = IPv6Interface(((0xFD << 120) + (0x1234 << 96) + (number << 64) + 1, 64))
+        first, last = sorted(draw(st.tuples(*2 * [st.integers(1, address.network.num_addresses - 2)])))
+        pool = address.network[first], address.network[last]
+        found.append(Vlan(number, name, address, draw(st.none() | st.just(six)), draw(st.booleans()),
+                          None if pool[0] <= address.ip <= pool[1] else pool, draw(st.integers(120, 604800)),
+                          tuple(sorted(draw(st.sets(st.sampled_from(
+                              [1, *(vlan.id for vlan in found if vlan.address is not None)])))))))
+    return tuple(found)
+
+
+@st.composite
 def segments(draw: st.DrawFn, name: str = "vdenet0") -> Segment:
     """Any segment that a file can describe."""
     address = draw(addresses())
     network = address.network
     inside = st.integers(1, network.num_addresses - 2).map(lambda n: network.network_address + n)
-    hosts, seen = [], set[object]({name})
+    switch_ports = draw(st.integers(2, 24))
+    vlans = draw(_vlans(address))
+    numbers = [vlan.id for vlan in vlans]
+    some = st.lists(st.sampled_from(numbers), max_size=2, unique=True) if numbers else st.just(list[int]())
+    one = some.map(lambda ids: ids[0] if ids else None)
+    hosts, seen = [], set[object]({name, *(vlan.name for vlan in vlans)})
     for mac, label, fixed, aliases in draw(st.lists(st.tuples(
             st.none() | macs, st.none() | labels, st.none() | inside, st.lists(labels, max_size=2, unique=True)),
             max_size=4)):
         parts = {mac, label, fixed, *aliases} - {None}
         if fixed != address.ip and not seen & parts and (mac or label) and label not in aliases:
             seen |= parts
-            hosts.append(Host(mac, label, fixed, tuple(aliases) if label or fixed else ()))
+            own = draw(one) if fixed is None else None
+            hosts.append(Host(mac, label, fixed, tuple(aliases) if label or fixed else (), vlan=own,
+                              trunk=tuple(vlan for vlan in draw(some) if vlan != own)))
     guest_dhcp = bool(hosts) and draw(st.booleans())
     if guest_dhcp:
-        hosts[0] = replace(hosts[0], dhcp_server=True)
+        hosts[0] = replace(hosts[0], dhcp_server=True, vlan=None)
+    ports = []
+    for number in draw(st.lists(st.integers(2, switch_ports - 1), max_size=3, unique=True)) if switch_ports > 2 else []:
+        trunk = draw(some)
+        ports.append(Port(number, None if trunk else draw(one), tuple(trunk)))
     first, last = sorted((draw(inside), draw(inside)))
     pool: tuple[IPv4Address, IPv4Address] | None = (first, last)
     if first <= address.ip <= last or draw(st.booleans()):
@@ -93,17 +129,16 @@ def segments(draw: st.DrawFn, name: str = "vdenet0") -> Segment:
     six = IPv6Interface(((0xFD << 120) + (subnet << 64) + 1, 64))
     mode = draw(st.sampled_from(ADDRESSED))
     domain = f"{draw(labels)}.internal"
-    ports = draw(st.integers(2, 1024))
     return Segment(
         name, address, draw(st.none() | st.just(six)), mode, domain,
         3600 if guest_dhcp else draw(st.integers(120, 604800)), not guest_dhcp and draw(st.booleans()),
         None if guest_dhcp else pool, tuple(hosts),
         tuple(draw(st.lists(st.builds(OpenPort, st.sampled_from(("tcp", "udp")), st.integers(1, 65535)), max_size=3))),
-        draw(st.booleans()), ports, draw(st.none() | st.sampled_from(("alice", "b.o-b@example"))),
-        plugs=draw(plugs(ports)), spanning_tree=draw(st.none() | st.booleans()),
+        draw(st.booleans()), switch_ports, draw(st.none() | st.sampled_from(("alice", "b.o-b@example"))),
+        plugs=draw(plugs(switch_ports)), spanning_tree=draw(st.none() | st.booleans()),
         reach=draw(st.sampled_from(((), ("lab2",), ("lab2", "lab3")))),
         records=draw(records(domain, address, seen)), host_access=mode is not Mode.ISOLATED or draw(st.booleans()),
-        netboot=draw(st.none() | netboots), guest_dhcp=guest_dhcp)
+        netboot=draw(st.none() | netboots), guest_dhcp=guest_dhcp, vlans=vlans, ports=tuple(ports))
 
 
 _files = st.none() | st.sampled_from(("pxelinux.0", "efi/grubx64.efi"))

@@ -35,6 +35,14 @@ def maybe(item: Mapping[str, Any], key: str) -> str | None:
     return None if item.get(key) is None else text(item, key)
 
 
+def number(item: Mapping[str, Any], key: str) -> int | None:
+    """A whole number, or None. Raises `ProtocolError`."""
+    value = item.get(key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise _bad(key)
+    return value
+
+
 def texts(item: Mapping[str, Any], key: str) -> list[str]:
     """A list of strings; absent is empty. Raises `ProtocolError`."""
     value = item.get(key) or []

@@ -44,7 +44,8 @@ GUEST = typer.Argument(..., help=_("Its name."))
 
 def join_qemu(
     command: Optional[list[str]] = COMMAND, name: Optional[str] = NAME, mac: Optional[str] = MAC,
-    model: str = MODEL, print_: bool = PRINT, tap: Optional[str] = TAP, dry_run: bool = DRY_RUN,
+    model: str = MODEL, vlan: Optional[int] = options.VLAN, print_: bool = PRINT, tap: Optional[str] = TAP,
+    dry_run: bool = DRY_RUN,
     segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
     quiet: bool = options.QUIET,
 ) -> None:
@@ -61,9 +62,9 @@ def join_qemu(
         if argv or print_ or name is not None:
             raise WrongUsage(command=f"{PROGRAM} join qemu", why=_(
                 "--tap NAME stands alone: no command, no --print, no --name"))
-        _keep_tap(where, guest_name(tap), address, model, dry_run, output)
+        _keep_tap(where, guest_name(tap), address, vlan, model, dry_run, output)
     elif print_:
-        _print_nic(argv, where, label, address, model, output)
+        _print_nic(argv, where, label, address, vlan, model, output)
     elif not argv:
         raise WrongUsage(command=f"{PROGRAM} join qemu", why=_("the QEMU command is missing"))
     elif dry_run:
@@ -71,14 +72,14 @@ def join_qemu(
         output.result(shlex.join([*argv, *nic]), {
             "segment": where, "name": label, "mac": address, "command": [*argv, *nic]})
     else:
-        _run(argv, where, label, address, model, output)
+        _run(argv, where, label, address, vlan, model, output)
 
 
-def _run(argv: list[str], segment: str, label: str | None, mac: str | None, model: str,
+def _run(argv: list[str], segment: str, label: str | None, mac: str | None, vlan: int | None, model: str,
          output: Output) -> NoReturn:
     tools.find(argv[0])  # before a port is taken for nothing
     with connect() as daemon:
-        reply = daemon.call("OpenTap", segment=segment, name=label, mac=mac, kind="qemu")
+        reply = daemon.call("OpenTap", segment=segment, name=label, mac=mac, kind="qemu", vlan=vlan)
     joined, fds = reply.parameters, reply.fds
     if not fds:
         raise ToolFailed(what=_("join the segment"), tool="vdenetd", why=_("it sent no tap"))
@@ -93,13 +94,14 @@ def _run(argv: list[str], segment: str, label: str | None, mac: str | None, mode
                   inherit=[tap] if vhost is None else [tap, vhost])
 
 
-def _keep_tap(segment: str, name: str, mac: str | None, model: str, dry_run: bool, output: Output) -> None:
+def _keep_tap(segment: str, name: str, mac: str | None, vlan: int | None, model: str, dry_run: bool,
+              output: Output) -> None:
     if dry_run:
         kept = {"segment": segment, "name": name, "mac": mac or derived_mac(segment, str(os.getuid()), name),
                 "fqdn": None, "port": port_name(segment, name)}
     else:
         with connect() as daemon:
-            kept = daemon.call("KeepTap", segment=segment, name=name, mac=mac, kind="qemu").parameters
+            kept = daemon.call("KeepTap", segment=segment, name=name, mac=mac, kind="qemu", vlan=vlan).parameters
         output.aside(_("{name} has the tap {port} on {segment}, as {fqdn}, until: {leave}").format(
             **_words(kept), leave=f"{PROGRAM} leave qemu {name}"))
     port = answers.text(kept, "port")
@@ -109,19 +111,20 @@ def _keep_tap(segment: str, name: str, mac: str | None, model: str, dry_run: boo
         "arguments": nic})
 
 
-def _print_nic(argv: list[str], segment: str, label: str | None, mac: str | None, model: str,
+def _print_nic(argv: list[str], segment: str, label: str | None, mac: str | None, vlan: int | None, model: str,
                output: Output) -> None:
     _require_vde(argv)
     with connect() as daemon:
         reserved = daemon.call("Reserve", segment=segment, name=label, mac=mac,
-                               kind="qemu").parameters
+                               kind="qemu", vlan=vlan, plug=True).parameters
     if access.account().late:
         output.aside(_("this login is older than the membership: log out and in again, else the VDE switch "
                        "does not let your QEMU in"))
     nic = qemu.vde_nic(answers.text(reserved, "segment"), answers.text(reserved, "mac"),
-                       answers.text(reserved, "switch"), model)
+                       answers.text(reserved, "switch"), model, answers.number(reserved, "vde_port"))
     output.result(shlex.join(nic), {
-        **_document(reserved), "switch": answers.text(reserved, "switch"), "arguments": nic})
+        **_document(reserved), "switch": answers.text(reserved, "switch"),
+        "vde_port": answers.number(reserved, "vde_port"), "arguments": nic})
 
 
 def _require_vde(argv: list[str]) -> None:
@@ -141,7 +144,7 @@ def _require_vde(argv: list[str]) -> None:
 
 def join_run(
     command: Optional[list[str]] = COMMAND, name: Optional[str] = NAME, mac: Optional[str] = MAC,
-    segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
+    vlan: Optional[int] = options.VLAN, segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
     quiet: bool = options.QUIET,
 ) -> None:
     """`join run`: any command in a network namespace of its own on the segment."""
@@ -154,7 +157,7 @@ def join_run(
     from vdenet.cli.joinrun import join_run as run
 
     with connect() as daemon:
-        status = run(daemon, where, label, address, argv, say=Output(json, quiet).aside)
+        status = run(daemon, where, label, address, argv, vlan=vlan, say=Output(json, quiet).aside)
     raise typer.Exit(status)
 
 
@@ -184,7 +187,8 @@ def leave(kind: str = KIND, guest: str = GUEST, uri: Optional[str] = existing.CO
 
 
 def _document(joined: dict[str, Any]) -> dict[str, Any]:
-    return {key: answers.text(joined, key) for key in ("segment", "name", "mac", "fqdn")}
+    return {**{key: answers.text(joined, key) for key in ("segment", "name", "mac", "fqdn")},
+            "vlan": answers.number(joined, "vlan")}
 
 
 def _words(joined: dict[str, Any]) -> dict[str, str]:

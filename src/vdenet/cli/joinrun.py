@@ -46,7 +46,8 @@ _PROCESSES = ("--pid", "--mount-proc")
 
 
 def join_run(client: Client, segment: str | None, name: str | None, mac: str | None,
-             command: Sequence[str], *, say: Callable[[str], None] = lambda _text: None) -> int:
+             command: Sequence[str], *, vlan: int | None = None,
+             say: Callable[[str], None] = lambda _text: None) -> int:
     """Run `command` on the segment; its exit status.
 
     `say` is told the guest's name and address when the command starts. Raises `ToolMissing` and
@@ -67,7 +68,7 @@ def join_run(client: Client, segment: str | None, name: str | None, mac: str | N
                                   str(theirs.fileno()), str(os.geteuid()), str(os.getegid()), *command])
         channel = Channel(ours)
         try:
-            _set_up(client, channel, segment, name, mac, ignored, say)
+            _set_up(client, channel, segment, name, mac, vlan, ignored, say)
             return _wait(channel, helper)
         finally:
             # Closed, it tells the inside to end at once.
@@ -76,11 +77,12 @@ def join_run(client: Client, segment: str | None, name: str | None, mac: str | N
 
 
 def _set_up(client: Client, channel: Channel, segment: str | None, name: str | None, mac: str | None,
-            ignored: Sequence[int], say: Callable[[str], None]) -> None:
+            vlan: int | None, ignored: Sequence[int], say: Callable[[str], None]) -> None:
     channel.socket.settimeout(SET_UP_SECONDS)
     _ready, fds = _hear(channel)
     try:
-        port = client.call("OpenVeth", fds=fds, segment=segment, name=name, mac=mac, kind="run").parameters
+        port = client.call("OpenVeth", fds=fds, segment=segment, name=name, mac=mac, kind="run",
+                           vlan=vlan).parameters
     finally:
         close_all(fds)
     channel.send({"interface": port["interface"], "name": port["name"], "seconds": LEASE_SECONDS,

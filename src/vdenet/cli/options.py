@@ -7,12 +7,15 @@ import typer
 from vdenet.cli.complain import PROGRAM, WrongUsage
 from vdenet.i18n import _
 from vdenet.model.names import DEFAULT_SEGMENT, segment_name
+from vdenet.model.vlans import FIRST, LAST
 
 SEGMENT = typer.Option(
     None, "--segment", metavar="NAME", show_default=False,
     help=_("The segment; {name} when not given.").format(name=DEFAULT_SEGMENT))
 JSON = typer.Option(False, "--json", help=_("One JSON document on standard output."))
 QUIET = typer.Option(False, "--quiet", "-q", help=_("No remarks: only what was asked for, and errors."))
+VLAN = typer.Option(None, "--vlan", metavar="ID", min=FIRST, max=LAST, show_default=False,
+                    help=_("Into this VLAN of the segment, which its configuration declares."))
 SEGMENT_ARGUMENT = typer.Argument(None, show_default=False, help=_("The same as --segment."))
 
 

@@ -29,8 +29,8 @@ OPTION_VERBS = {
 NESTED = frozenset({"join", "leave", "segment"})
 """Verbs that are followed by a word of their own (KIND, or what to do with a segment)."""
 
-VALUED = frozenset({"--segment", "--name", "--mac", "--model", "--tap", "--via", "--nic", "--port", "--connect",
-                    "--address", "--mode", "--confirm", "--from", "--output"})
+VALUED = frozenset({"--segment", "--name", "--mac", "--model", "--tap", "--via", "--nic", "--port", "--vlan",
+                    "--connect", "--address", "--mode", "--confirm", "--from", "--output"})
 """Options that take the next word as their value: that word is never a verb."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network
+from itertools import product
 from pathlib import Path, PurePosixPath
 
 from vdenet.daemon import authority, retiring
@@ -77,15 +78,18 @@ def wish(engine: Engine, caller: Caller, name: str, text: str) -> Wish:
 
 
 def refuse_conflicts(engine: Engine, before: Segment | None, after: Segment) -> None:
-    """That a new address or domain is nobody else's. Raises `Overlap`, `Refused`."""
+    """That new networks and the domain are nobody else's. Raises `Overlap`, `Refused`."""
     others = [other for other in engine.configuration.all() if other.name != after.name]
     if after.address is not None and (before is None or before.address != after.address):
         refuse_overlap(engine, after, after.address.network)
-    six = after.address6
+    for network in after.networks[1:]:
+        if before is None or network not in before.networks:
+            refuse_overlap(engine, after, network)
+    new = set(after.networks6) - set(before.networks6 if before is not None else ())
     for other in others:
-        if six is not None and other.address6 is not None and six.network.overlaps(other.address6.network) \
-                and (before is None or before.address6 != six):
-            raise Overlap(network=str(six.network), other=f"{other.address6.network} (segment {other.name})")
+        for network6, theirs in product(after.networks6, other.networks6):
+            if network6 in new and network6.overlaps(theirs):
+                raise Overlap(network=str(network6), other=f"{theirs} (segment {other.name})")
         if (before is None or before.domain != after.domain) and same_domain(after.domain, other.domain):
             raise Refused(what=_("use the domain {domain}").format(domain=after.domain),
                           why=_("the segment {other} has {domain}").format(other=other.name, domain=other.domain))
@@ -93,10 +97,10 @@ def refuse_conflicts(engine: Engine, before: Segment | None, after: Segment) -> 
 
 def refuse_overlap(engine: Engine, segment: Segment, network: IPv4Network) -> None:
     """Raises `Overlap` when a route, an interface or another segment uses part of the network."""
-    used = routes.networks(without=segment.bridge)
+    used = routes.networks(without=segment.links)
     for other in engine.configuration.all():
-        if other.name != segment.name and other.address is not None:
-            used.setdefault(f"segment {other.name}", []).append(other.address.network)
+        if other.name != segment.name:
+            used.setdefault(f"segment {other.name}", []).extend(other.networks)
     clash = routes.first_overlap(network, used)
     if clash is not None:
         raise Overlap(network=str(network), other=clash)

@@ -27,7 +27,8 @@ def require_change(engine: Engine, caller: Caller, before: Segment | None, after
     what = _("change {segment}") if before is not None else _("create {segment}")
     why = refusals(engine.configuration.policy(), caller.name, before, after)
     if before is None or may_change(engine.configuration.policy(), caller.name, before):
-        why += [*_others_guests(engine, caller, before, after), *_others_addresses(engine, caller, before, after)]
+        why += [*_others_guests(engine, caller, before, after), *_others_addresses(engine, caller, before, after),
+                *_others_ports(engine, caller, before, after)]
     if why:
         raise NotPermitted(what=what.format(segment=after.name), why="; ".join(why),
                            policy=str(engine.places.policy))
@@ -70,3 +71,10 @@ def _others_addresses(engine: Engine, caller: Caller, before: Segment | None, af
             if lease.mac not in mine and (lease.expires == 0 or lease.expires > now)
             and (lease.address in names
                  or any(str(host.address) == lease.address and host.mac != lease.mac for host in hosts))]
+
+
+def _others_ports(engine: Engine, caller: Caller, before: Segment | None, after: Segment) -> list[str]:
+    """What the file says of a port of the switch would put the guest that was given it elsewhere."""
+    numbers = {port.number for port in set(after.ports) - set(before.ports if before is not None else ())}
+    return [_("port {number} is another user's guest's, {name}").format(number=guest.vde_port, name=guest.name)
+            for guest in engine.book(after.name).all() if guest.vde_port in numbers and guest.uid != caller.uid]

@@ -11,6 +11,7 @@ import json
 import math
 import time
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from vdenet.daemon import applying
@@ -107,9 +108,9 @@ def refuse_waited_for(engine: Engine, after: Segment) -> None:
             other = config.parse(waiting.before, path.parent.name, str(path))
         except BadConfig:
             continue
-        if same_domain(after.domain, other.domain) or any(
-                one is not None and its is not None and one.network.overlaps(its.network)
-                for one, its in ((after.address, other.address), (after.address6, other.address6))):
+        if same_domain(after.domain, other.domain) \
+                or any(one.overlaps(its) for one, its in product(after.networks, other.networks)) \
+                or any(one.overlaps(its) for one, its in product(after.networks6, other.networks6)):
             raise Refused(what=_("change {segment}").format(segment=after.name), why=_(
                 "its domain or network was {other}'s, whose change waits to be confirmed").format(other=other.name))
 

@@ -16,18 +16,19 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vdenet.daemon import host, retiring
+from vdenet.daemon import host, memberships, retiring
 from vdenet.daemon.configuration import Configuration
 from vdenet.daemon.guests import GuestBook
 from vdenet.daemon.log import logger
 from vdenet.daemon.members import uid_of
 from vdenet.daemon.observe import observe
 from vdenet.daemon.serving import Servers
-from vdenet.effect import files
+from vdenet.effect import files, switch
 from vdenet.effect.netlink import Netlink
 from vdenet.effect.perform import Hands
 from vdenet.effect.supervisor import Supervisor
 from vdenet.errors import Refused, StepFailed, VdenetError
+from vdenet.i18n import _
 from vdenet.model import plan as planning
 from vdenet.model import tunnel
 from vdenet.model.change import Change, Plan
@@ -59,6 +60,9 @@ class Outcome:
         return bool(self.steps)
 
 
+_ASK_AGAIN_SECONDS = 30.0
+
+
 class Engine:
     """The segments of this host. Every public method takes the lock; one change happens at a time."""
 
@@ -77,6 +81,8 @@ class Engine:
         self.whereabouts: dict[str, dict[str, Place]] = {}
         """By segment and MAC: where guests were heard last; for `vdenet.daemon.whereabouts`."""
         self._servers = Servers()
+        self._vlans_possible = False
+        self._vlans_asked = 0.0
         self.on_step: Callable[[str], None] | None = None
         """For tests of crashes: called with each step's words before it is carried out."""
 
@@ -164,6 +170,9 @@ class Engine:
             before = None if former is None else self.wanted(former)
             wanted = self.wanted(segment, served)
             observed = observe(wanted, self.supervisor, self.places)
+            if wanted.vlan_filtering and not self._can_vlans():
+                raise Refused(what=_("bring up {segment}").format(segment=segment.name), why=_(
+                    "it has VLANs, and this host's kernel cannot keep VLANs apart on a bridge"))
             self._service_pids = {*self.supervisor.pids(), *(s.pid for s in observed.services.values())}
             self._due[segment.name] = time.monotonic() + min(
                 (wait.seconds for wait in observed.waiting.values()), default=inf)
@@ -192,6 +201,8 @@ class Engine:
                 plugs=_plugs_that_run(),
                 retiring=tuple(served) if served is not None
                 else retiring.current(segment, self.places, time.time()),
+                memberships=memberships.of_ports(segment, book, there),
+                plugged=memberships.plugged(segment, book),
                 dhcp_server=self._servers.find(segment, book, there))
             facts = host.facts(self.places, segment)
             others = [other for other in self.configuration.all() if other.name != segment.name]
@@ -232,6 +243,13 @@ class Engine:
             except Exception as error:  # noqa: BLE001  the rest still has to be undone
                 logger.error("cannot undo: %s: %s", step, error)
 
+    def _can_vlans(self) -> bool:
+        """Asked until the kernel can, but not at every look."""
+        if not self._vlans_possible and time.monotonic() >= self._vlans_asked:
+            self._vlans_possible = self.netlink.can_vlans()
+            self._vlans_asked = time.monotonic() + _ASK_AGAIN_SECONDS
+        return self._vlans_possible
+
     # --- ports -----------------------------------------------------------------------------
 
     def _own_ports(self, segment: Segment, there: dict[str, Link]) -> set[str]:
@@ -250,6 +268,24 @@ class Engine:
         if segment.bridge in observed.links:
             self._ports[segment.name] = {link.name: link.ifindex
                                          for link in planning.ports(segment.bridge, observed)}
+
+    def free_switch_port(self, segment: Segment, name: str) -> int:
+        """A port of the VDE switch for the guest of that name: its own again, else one that nobody is on.
+
+        From the last one down: guests that ask for none come from the first one up. Raises `Refused`.
+        """
+        others = [guest for guest in self.book(segment.name).all() if guest.name != name]
+        taken = {port.number for port in segment.ports} | {guest.vde_port for guest in others} \
+            | {plug.port for plug in segment.plugs}
+        known = self.book(segment.name).find(name)
+        if known is not None and known.vde_port is not None and known.vde_port not in taken \
+                and known.vde_port < segment.switch_ports:
+            return known.vde_port
+        active = switch.active_ports(segment.name, self.places)
+        for number in range(segment.switch_ports - 1, 1, -1):
+            if number not in taken | active:
+                return number
+        raise Refused(what=_("join"), why=_("the VDE switch has no free port"))
 
     def _guest_names(self, segment: Segment, ports: list[Link]) -> list[str]:
         book = self.book(segment.name)
@@ -293,7 +329,8 @@ class Engine:
 
     def labels(self, segment: Segment) -> frozenset[str]:
         """Names of the host itself in the segment's domain."""
-        return frozenset([segment.name, *blueprint.host_labels(socket.gethostname(), segment.name)])
+        own = [vlan.name for vlan in segment.vlans if vlan.name is not None]
+        return frozenset([segment.name, *own, *blueprint.host_labels(socket.gethostname(), segment.name)])
 
     # --- helpers ---------------------------------------------------------------------------
 

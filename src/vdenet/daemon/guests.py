@@ -38,6 +38,10 @@ class Guest:
     """It was given a name only and comes over VDE or its hypervisor's own way, so it has no port of ours."""
     tunnel: int | None = None
     """The number of the UDP tunnel whose end its kept tap is."""
+    vlan: int | None = None
+    """The VLAN that it joined; what the segment's file says of the guest comes before."""
+    vde_port: int | None = None
+    """The port of the VDE switch that it was given, where it has to be that one."""
 
     @property
     def holds_name(self) -> bool:
@@ -189,6 +193,11 @@ def _guest(entry: object, segment: str) -> Guest | None:
     try:
         return Guest(names.guest_name(name), names.mac_address(mac), kind, uid, port,
                      kept=entry.get("kept") is True, by_itself=entry.get("by_itself") is True,
-                     tunnel=number if isinstance(number, int) and 0 <= number < TUNNELS else None)
+                     tunnel=number if isinstance(number, int) and 0 <= number < TUNNELS else None,
+                     vlan=_small(entry.get("vlan")), vde_port=_small(entry.get("vde_port")))
     except BadValue:
         return None
+
+
+def _small(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 1 < value < 4096 else None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vdenet.daemon import authority
+from vdenet.daemon import authority, memberships
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, Guest, GuestBook
 from vdenet.daemon.members import Caller
@@ -25,6 +25,7 @@ from vdenet.model import names
 from vdenet.model.observed import Link
 from vdenet.model.segment import MTU, Segment
 from vdenet.model.tunnel import Tunnel, address
+from vdenet.model.vlans import access
 from vdenet.model.wanted import guest_alias
 from vdenet.probe import links
 from vdenet.text import dnsmasq, relay
@@ -51,6 +52,8 @@ class Wish:
     name: str | None
     mac: str | None
     kind: str | None
+    vlan: int | None = None
+    """None is for the segment's file to say, else its own network."""
 
 
 @dataclass(slots=True)
@@ -68,7 +71,8 @@ class Opened:
         """As the reply on the wire."""
         reply: dict[str, Any] = {
             "segment": self.segment.name, "port": self.port, "mac": self.guest.mac, "name": self.guest.name,
-            "fqdn": f"{self.guest.name}.{self.segment.domain}", "mtu": MTU}
+            "fqdn": f"{self.guest.name}.{self.segment.domain}", "mtu": MTU,
+            "vlan": memberships.vlan_of(self.segment, self.guest)}
         if self.interface is not None:
             reply["interface"] = self.interface
         else:
@@ -113,7 +117,8 @@ def keep_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish,
             guest = guest if tunnel is None else replace(guest, tunnel=tunnel(guest.mac))
         else:
             name = known.name if wish.name is None else _name(engine, segment, caller, wish.name)
-            guest = replace(known, name=name, kind=_kind(wish.kind, "qemu"))
+            guest = replace(known, name=name, kind=_kind(wish.kind, "qemu"),
+                            vlan=_vlan(segment, known.mac, name, wish.vlan))
             other = book.find(name)
             if other is not None and other != known and other.port in links.links():
                 raise NameTaken(name=name, why=_("another guest of that name is on the segment already"))
@@ -167,15 +172,21 @@ def open_veth(engine: Engine, segment: Segment, caller: Caller, wish: Wish, netn
         return Opened(segment, guest, guest.port, interface=inner)
 
 
-def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> dict[str, Any]:
-    """A name and a MAC for a guest that joins by itself, over VDE. Raises `NameTaken`, `BadValue`."""
+def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish, plug: bool = False) -> dict[str, Any]:
+    """A name and a MAC for a guest that joins by itself. Raises `NameTaken`, `BadValue`, `Refused`.
+
+    `plug`: it comes over VDE. Where it is to be in a VLAN it is given a port of the switch.
+    """
     with engine.lock:
         if links.link(segment.sign) is None:
             raise SegmentDown(what=_("join"), segment=segment.name)
         name = _name(engine, segment, caller, wish.name)
         authority.require_room_for_guest(engine, caller, segment.name, name)
-        guest = Guest(name, _mac(segment, caller, name, wish.mac), _kind(wish.kind, "qemu"), caller.uid,
-                      by_itself=True)
+        mac = _mac(segment, caller, name, wish.mac)
+        guest = Guest(name, mac, _kind(wish.kind, "qemu"), caller.uid, by_itself=True,
+                      vlan=_vlan(segment, mac, name, wish.vlan))
+        if plug and memberships.of(segment, guest) != access():
+            guest = replace(guest, vde_port=engine.free_switch_port(segment, name))
         before = engine.book(segment.name).by_mac(guest.mac)
         # A guest that had a tunnel and comes another way now.
         tunnel = before.port if before is not None and before.tunnel is not None and before.uid == caller.uid else None
@@ -185,7 +196,8 @@ def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> dic
             _close(engine, segment, before)
         engine.bring_up(segment)
         return {"segment": segment.name, "mac": guest.mac, "name": name, "fqdn": f"{name}.{segment.domain}",
-                "switch": str(engine.places.switch(segment.name))}
+                "switch": str(engine.places.switch(segment.name)),
+                "vlan": memberships.vlan_of(segment, guest), "vde_port": guest.vde_port}
 
 
 def leave(engine: Engine, segment: Segment, caller: Caller, name: str, kind: str | None) -> bool:
@@ -255,7 +267,7 @@ def _admit(engine: Engine, segment: Segment, caller: Caller, wish: Wish, kind: s
     name = _name(engine, segment, caller, wish.name)
     authority.require_room_for_guest(engine, caller, segment.name, name)
     mac = _mac(segment, caller, name, wish.mac)
-    guest = Guest(name, mac, _kind(wish.kind, kind), caller.uid)
+    guest = Guest(name, mac, _kind(wish.kind, kind), caller.uid, vlan=_vlan(segment, mac, name, wish.vlan))
     book = engine.book(segment.name)
     _refuse_a_second(book, there, guest)
     kept = {known.port for known in book.all() if known.kept and known.port is not None}
@@ -317,6 +329,21 @@ def _mac(segment: Segment, caller: Caller, name: str, asked: str | None) -> str:
     if link is not None and link.mac == mac:
         raise BadValue(what=_("MAC address"), value=asked, why=_("it is the segment's own"))
     return mac
+
+
+def _vlan(segment: Segment, mac: str, name: str, asked: int | None) -> int | None:
+    """The VLAN that a guest asked for, where it may have it."""
+    if asked is None:
+        return None
+    if asked not in {vlan.id for vlan in segment.vlans}:
+        there = ", ".join(str(vlan.id) for vlan in segment.vlans)
+        raise BadValue(what=_("VLAN"), value=str(asked), why=_("{segment} has the VLANs {vlans}").format(
+            segment=segment.name, vlans=there) if there else _("{segment} has no VLANs").format(segment=segment.name))
+    host = segment.host_of(mac, name)
+    if host is not None and (host.trunk or host.vlan not in (None, asked)):
+        raise Refused(what=_("join VLAN {vlan}").format(vlan=asked),
+                      why=_("the segment's configuration puts {name} elsewhere").format(name=name))
+    return asked
 
 
 def _kind(text: str | None, default: str) -> str:

@@ -24,6 +24,7 @@ from vdenet.model.names import DEFAULT_SEGMENT, segment_name
 from vdenet.model.plan import sentences
 from vdenet.model.report import is_ok
 from vdenet.model.segment import Segment
+from vdenet.model.vlans import FIRST, LAST
 from vdenet.text import config
 from vdenet.wire.message import Parameters
 
@@ -194,7 +195,8 @@ def _open_veth(request: Request) -> Answer:
 
 
 def _reserve(request: Request) -> Answer:
-    return Answer(joining.reserve(request.engine, request.segment(), request.caller, _wish(request)))
+    return Answer(joining.reserve(request.engine, request.segment(), request.caller, _wish(request),
+                                  plug=request.parameters.flag("plug")))
 
 
 def _keep_tunnel(request: Request) -> Answer:
@@ -214,7 +216,7 @@ def _version(request: Request) -> Answer:
 
 def _wish(request: Request) -> joining.Wish:
     return joining.Wish(name=request.parameters.text("name"), mac=request.parameters.text("mac"),
-                        kind=request.parameters.text("kind"))
+                        kind=request.parameters.text("kind"), vlan=request.parameters.number("vlan", FIRST, LAST))
 
 
 TABLE: Mapping[str, Operation] = {operation.name: operation for operation in (
@@ -234,11 +236,11 @@ TABLE: Mapping[str, Operation] = {operation.name: operation for operation in (
     Operation("Stop", Role.MEMBER, True, ("segment",), _stop),
     Operation("Reload", Role.MEMBER, True, ("segment",), _start),
     Operation("SetAddress", Role.MEMBER, True, ("segment", "address"), _set_address),
-    Operation("OpenTap", Role.MEMBER, True, ("segment", "name", "mac", "kind"), _open_tap),
-    Operation("KeepTap", Role.MEMBER, True, ("segment", "name", "mac", "kind"), _keep_tap),
-    Operation("OpenVeth", Role.MEMBER, True, ("segment", "name", "mac", "kind"), _open_veth, fds=1),
-    Operation("Reserve", Role.MEMBER, True, ("segment", "name", "mac", "kind"), _reserve),
-    Operation("KeepTunnel", Role.MEMBER, True, ("segment", "name", "mac", "kind"), _keep_tunnel),
+    Operation("OpenTap", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan"), _open_tap),
+    Operation("KeepTap", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan"), _keep_tap),
+    Operation("OpenVeth", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan"), _open_veth, fds=1),
+    Operation("Reserve", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan", "plug"), _reserve),
+    Operation("KeepTunnel", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan"), _keep_tunnel),
     Operation("Leave", Role.MEMBER, True, ("segment", "name", "kind"), _leave),
 )}
 

@@ -19,7 +19,8 @@ from vdenet.model.names import same_domain
 from vdenet.model.places import PLUG_ACCOUNT
 from vdenet.model.report import Finding, GuestReport, SegmentReport, Severity, State
 from vdenet.model.segment import Segment
-from vdenet.probe import conflicts, links, neighbours, routes
+from vdenet.model.vlans import UNTAGGED
+from vdenet.probe import conflicts, links, neighbours, routes, vlans
 from vdenet.text import conflicts as conflict_text
 from vdenet.text import firewalls
 from vdenet.text.recognition import Sighting
@@ -62,13 +63,14 @@ def guests(engine: Engine, segment: Segment) -> list[Row]:
     there = links.links()
     heard, silent = whereabouts.heard(engine, segment)
     now = time.time()
-    networks = [*([segment.address.network] if segment.address is not None else []),
+    networks = [*segment.networks,
                 *(old.address.network for old in retiring.current(segment, engine.places, now))]
     leases = {lease.mac: lease for lease in engine.leases(segment)
               if (lease.expires == 0 or lease.expires > now)
               and any(IPv4Address(lease.address) in network for network in networks)}
-    neighbour = neighbours.on(segment.bridge)
+    neighbour = {mac: address for link in segment.links for mac, address in neighbours.on(link).items()}
     book = engine.book(segment.name)
+    member = vlans.of_bridge(segment.bridge) if vlans.filtering(segment.bridge) else {}
     fixed = {host.mac: host for host in segment.hosts if host.mac is not None}
     macs = set(heard) | {guest.mac for guest in book.all() if guest.port in there}
     # A lease says that a guest is about, though it may be silent; a guest of ours whose port is gone is not.
@@ -88,6 +90,9 @@ def guests(engine: Engine, segment: Segment) -> list[Row]:
         client = place.client if place is not None else None
         if client is not None and client.user == PLUG_ACCOUNT:
             client = None  # beyond a plug are guests of others
+        vlan = place.vlan if place is not None else None
+        if via != "vde" and port in member:
+            vlan = member[port].pvid
         uid = guest.uid if guest and guest.uid is not None else uid_of(client.user) if client is not None \
             else link.owner if link is not None and link.name != segment.tap else None
         joined = guest is not None and guest.kind != CLAIMED
@@ -95,7 +100,7 @@ def guests(engine: Engine, segment: Segment) -> list[Row]:
             GuestReport(
                 name=name, mac=mac, address=lease.address if lease else neighbour.get(mac),
                 fqdn=None if name is None or segment.address is None else f"{name}.{segment.domain}",
-                via=via, port=port, vlan=None,
+                via=via, port=port, vlan=None if vlan == UNTAGGED else vlan,
                 owner=None if uid is None else account_name(uid),
                 kind=guest.kind if guest and joined else None, joined=joined),
             Sighting(mac, port, via, uid, client=client.pid if client is not None else None),
@@ -152,6 +157,6 @@ def check(engine: Engine, segment: Segment) -> list[Finding]:
                                        uplink=conflicts.uplink(), bridged=conflicts.bridged())
     except VdenetError as error:
         findings.append(Finding(error.code, Severity.WARNING, segment.name, str(error)))
-    used = [(where, network) for where, networks in routes.networks(without=segment.bridge).items()
+    used = [(where, network) for where, networks in routes.networks(without=segment.links).items()
             for network in networks]
     return findings + conflicts.conflicts(segment, used=used)

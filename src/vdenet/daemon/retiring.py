@@ -22,7 +22,7 @@ def current(segment: Segment, places: Places, now: float) -> tuple[Retiring, ...
 
 
 def fitting(served: Iterable[Retiring], segment: Segment, now: float) -> tuple[Retiring, ...]:
-    """Those of `served` that can stand beside the segment's own address.
+    """Those of `served` that can stand beside the segment's own addresses.
 
     A time further off than a lease can last is a clock that was wrong: it counts as ended.
     """
@@ -30,7 +30,8 @@ def fitting(served: Iterable[Retiring], segment: Segment, now: float) -> tuple[R
                  if now < one.until <= now + MAX_LEASE + 60
                  and segment.address is not None and one.address.ip != segment.address.ip
                  and not (one.address.network.prefixlen < 32
-                          and one.address.network.overlaps(segment.address.network)))
+                          and one.address.network.overlaps(segment.address.network))
+                 and not any(one.address.network.overlaps(network) for network in segment.networks[1:]))
 
 
 def after(segment: Segment, new: IPv4Interface, places: Places, now: float) -> tuple[Retiring, ...]:

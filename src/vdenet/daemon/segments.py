@@ -166,7 +166,7 @@ def _described(engine: Engine, caller: Caller, name: str, text: str | None, addr
 def _chosen(engine: Engine, policy: Policy, name: str) -> IPv4Interface:
     taken = [network for networks in (*routes.networks().values(), *configured.configured_networks().values())
              for network in networks]
-    taken += [one.address.network for one in engine.configuration.all() if one.address is not None]
+    taken += [network for one in engine.configuration.all() for network in one.networks]
     if policy.pools == DEFAULT.pools:
         return choose_network(taken, _seed(name))
     return choose_network(taken, _seed(name), policy.pools)

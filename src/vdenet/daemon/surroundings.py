@@ -23,16 +23,21 @@ def taken(engine: Engine, before: Segment | None, after: Segment) -> list[str]:
 
 
 def _network(engine: Engine, before: Segment | None, after: Segment) -> list[str]:
-    if after.address is None or not changed(before, after, "address"):
-        return []
-    network = after.address.network
-    if before is not None and before.address is not None and before.address.network == network:
-        return []
-    ours = {each.address.ip for each in engine.configuration.all() if each.address is not None}
-    told = [_("address: {other} is in {path}").format(other=other, path=path)
-            for path, networks in configured_networks().items() for other in networks if other.overlaps(network)]
-    return told + [_("address: the host asks the name server {server}").format(server=server)
-                   for server in resolvers.servers() if server in network and server not in ours]
+    known = before.networks if before is not None else ()
+    wanted = [(f"vlan.address ({vlan.id})", vlan.address) for vlan in after.served_vlans]
+    if after.address is not None:
+        wanted.insert(0, ("address", after.address))
+    ours = {address.ip for each in engine.configuration.all() for address in each.addresses}
+    told = []
+    for key, address in wanted:
+        if address is None or address.network in known:
+            continue
+        told += [_("{key}: {other} is in {path}").format(key=key, other=other, path=path)
+                 for path, networks in configured_networks().items() for other in networks
+                 if other.overlaps(address.network)]
+        told += [_("{key}: the host asks the name server {server}").format(key=key, server=server)
+                 for server in resolvers.servers() if server in address.network and server not in ours]
+    return told
 
 
 def _domain(engine: Engine, before: Segment | None, after: Segment) -> list[str]:

@@ -7,34 +7,41 @@ heard is kept for as long as that port is there and nobody else has come to it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vdenet.effect.console import Console
 from vdenet.daemon.engine import Engine
+from vdenet.effect.console import Console
 from vdenet.errors import VdenetError
 from vdenet.model.observed import Link
 from vdenet.model.segment import Segment
+from vdenet.model.vlans import SwitchPort
 from vdenet.probe import links
-from vdenet.text import vde
+from vdenet.text import vde, vdeports
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A port of the bridge; for one behind the switch also the switch's port, and who is on that."""
+    """A port of the bridge; for one behind the switch also the switch's port, who is on that, and its VLAN."""
 
     port: str
     ifindex: int
     plug: int | None = None
     client: vde.Client | None = None
+    vlan: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plugged:
-    """What the switch says: who is on each of its ports, and which addresses it has heard there."""
+    """What the switch says: who is on each of its ports, which VLAN has it, and which addresses it has heard there."""
 
     clients: Mapping[int, vde.Client]
     addresses: Mapping[str, int]
+    ports: Mapping[int, SwitchPort] = field(default_factory=dict)
+
+    def vlan(self, plug: int) -> int | None:
+        """The VLAN whose frames a port gets without a tag."""
+        return self.ports[plug].untagged if plug in self.ports else None
 
 
 def heard(engine: Engine, segment: Segment) -> tuple[dict[str, Place], dict[str, Place]]:
@@ -47,7 +54,7 @@ def heard(engine: Engine, segment: Segment) -> tuple[dict[str, Place], dict[str,
         plugged = _ask(engine, segment) if behind else None
         places = {mac: place for mac, port in now.items()
                   if (place := _place(segment, there[port], mac, plugged)) is not None}
-        silent = {mac: place for mac, place in last.items()
+        silent = {mac: _moved(place, plugged) for mac, place in last.items()
                   if mac not in places and _is_there(place, segment, there, plugged)}
         worth = {lease.mac for lease in engine.leases(segment)}
         worth |= {guest.mac for guest in engine.book(segment.name).all()}
@@ -81,7 +88,13 @@ def _place(segment: Segment, link: Link, mac: str, plugged: Plugged | None) -> P
         return Place(link.name, link.ifindex)
     plug = plugged.addresses.get(mac)
     # The bridge remembers a MAC for minutes after the switch has seen its port close.
-    return None if plug is None else Place(link.name, link.ifindex, plug, plugged.clients.get(plug))
+    return None if plug is None else Place(
+        link.name, link.ifindex, plug, plugged.clients.get(plug), plugged.vlan(plug))
+
+
+def _moved(place: Place, plugged: Plugged | None) -> Place:
+    """A port may be in another VLAN now than when its guest was heard."""
+    return place if plugged is None or place.plug is None else replace(place, vlan=plugged.vlan(place.plug))
 
 
 def _is_there(place: Place, segment: Segment, there: Mapping[str, Link], plugged: Plugged | None) -> bool:
@@ -94,6 +107,7 @@ def _ask(engine: Engine, segment: Segment) -> Plugged | None:
     """What the switch says; None when it cannot be asked."""
     try:
         with Console(Path(engine.places.console(segment.name))) as switch:
-            return Plugged(vde.clients(switch.ask("port/allprint")), vde.addresses(switch.ask("hash/print")))
+            return Plugged(vde.clients(switch.ask("port/allprint")), vde.addresses(switch.ask("hash/print")),
+                           vdeports.memberships(switch.ask("vlan/allprint")).ports)
     except (OSError, VdenetError):
         return None

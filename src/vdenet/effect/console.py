@@ -40,12 +40,16 @@ class Console:
 
     def ask(self, command: str) -> str:
         """The data of the answer. Raises `ToolFailed` when the switch refuses, OSError when it is silent."""
-        self._socket.sendall(command.encode() + b"\n")
-        code, data = vde.answer(self._read())
+        code, data = vde.answer(self.ask_text(command))
         if code != 0:
             raise ToolFailed(what=_("ask the switch {command}").format(command=command), tool="vde_switch",
                              why=str(code))
         return data
+
+    def ask_text(self, command: str) -> str:
+        """The answer as it came. Raises OSError when the switch is silent."""
+        self._socket.sendall(command.encode() + b"\n")
+        return self._read()
 
     def _read(self) -> str:
         raw = b""

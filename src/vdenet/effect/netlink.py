@@ -5,6 +5,7 @@ Every function names what it changes by index where the name could meanwhile be 
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from array import array
@@ -17,10 +18,13 @@ from pyroute2.netlink.exceptions import NetlinkError
 from vdenet.effect import tun
 from vdenet.errors import ToolFailed
 from vdenet.model.names import tap_mac
-from vdenet.model.wanted import ALIAS, Address, Bridge, Patch, Tap
-from vdenet.probe import ethtool, links
+from vdenet.model.vlans import Membership
+from vdenet.model.wanted import ALIAS, Address, Bridge, Patch, Tap, VlanLink
+from vdenet.probe import ethtool, links, vlans
 
 _ETHTOOL_STXCSUM = 0x00000017
+_PVID, _UNTAGGED = 0x2, 0x4  # linux/if_bridge.h
+_PROBE = "vdenet-probe"
 
 
 class Netlink:
@@ -45,6 +49,54 @@ class Netlink:
                 tun.make_persistent(fd)  # last: until here a crash leaves nothing behind
         finally:
             os.close(fd)
+
+    def create_vlan_link(self, link: VlanLink, alias: str) -> None:
+        """The host's interface in a VLAN of a bridge; down and without an address."""
+        with explained(f"make the interface {link.name}"):
+            self._route.link("add", ifname=link.name, kind="vlan", link=index(link.bridge), vlan_id=link.vlan)
+            self._route.link("set", index=index(link.name), ifalias=alias)
+
+    def set_vlan_filtering(self, bridge: str, on: bool) -> None:
+        """Have a bridge keep VLANs apart, or not."""
+        with explained(f"set the VLANs of {bridge}"):
+            self._route.link("set", index=index(bridge), kind="bridge", br_vlan_filtering=int(on))
+        if vlans.filtering(bridge) is not on:  # without the ability, the kernel passes over it
+            raise ToolFailed(what=f"set the VLANs of {bridge}", tool="netlink", why=os.strerror(errno.EOPNOTSUPP))
+
+    def set_vlans(self, name: str, wanted: Membership, bridge: str | None) -> None:
+        """Put a port into these VLANs only; `bridge` None means a bridge itself.
+
+        First out of those that it is not to be in: it is never in two that are to be kept apart.
+        """
+        own = {"vlan_flags": "self"} if bridge is None else {}
+        number = index(name)
+        now = vlans.of_bridge(name if bridge is None else bridge).get(name, Membership())
+        before = {vid: _flags(now, vid) for vid in now.untagged | now.tagged}
+        after = {vid: _flags(wanted, vid) for vid in wanted.untagged | wanted.tagged}
+        with explained(f"set the VLANs of {name}"):
+            for vid in sorted(before.keys() - after.keys()):
+                self._route.vlan_filter("del", index=number, vlan_info={"vid": vid, "flags": 0}, **own)
+            for vid, flags in sorted(after.items()):
+                if before.get(vid) != flags:
+                    self._route.vlan_filter("add", index=number, vlan_info={"vid": vid, "flags": flags}, **own)
+
+    def can_vlans(self) -> bool:
+        """Whether this kernel's bridges can keep VLANs apart, and it has 802.1Q interfaces.
+
+        Tried on a bridge that nothing is on, which is gone again at once: the kernel has no other answer.
+        """
+        self.delete(_PROBE, 0)
+        try:
+            self._route.link("add", ifname=_PROBE, kind="bridge")
+            try:
+                probe = index(_PROBE)
+                self._route.link("set", index=probe, ifalias=f"{ALIAS}probe")
+                self._route.link("add", ifname=f"{_PROBE}.2", kind="vlan", link=probe, vlan_id=2)
+                return vlans.can(_PROBE)
+            finally:
+                self._route.link("del", ifname=_PROBE)
+        except (NetlinkError, OSError, ToolFailed):
+            return False
 
     def delete(self, name: str, ifindex: int) -> None:
         """Delete an interface of ours; that it is gone already is no error.
@@ -119,6 +171,10 @@ class Netlink:
             self._route.link("add", ifname=outer, kind="veth", mtu=mtu,
                              peer={"ifname": inner, "address": mac, "mtu": mtu, "net_ns_fd": netns})
             self._route.link("set", index=index(outer), ifalias=alias)
+
+
+def _flags(membership: Membership, vid: int) -> int:
+    return (_PVID if vid == membership.pvid else 0) | (_UNTAGGED if vid in membership.untagged else 0)
 
 
 def set_transmit_checksum(name: str, on: bool) -> None:

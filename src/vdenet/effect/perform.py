@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from vdenet.effect import files, firewall, openvswitch, resolver, spanning, sysctl, tun, uplink
+from vdenet.effect import files, firewall, openvswitch, resolver, spanning, switch, sysctl, tun, uplink
 from vdenet.effect.netlink import Netlink, set_transmit_checksum
 from vdenet.effect.supervisor import Supervisor
 from vdenet.errors import VdenetError
 from vdenet.model import steps
 from vdenet.model.places import Places
 from vdenet.model.wanted import Resolver, Service
+from vdenet.probe import links
 
 
 class Hands:
@@ -34,6 +35,14 @@ class Hands:
                 self.netlink.create_tap(step.tap, step.alias)
             case steps.DeleteLink():
                 self.netlink.delete(step.name, step.ifindex)
+            case steps.CreateVlanLink():
+                self.netlink.create_vlan_link(step.link, step.alias)
+            case steps.SetVlans():
+                self._set_vlans(step)
+            case steps.SetVlanFiltering():
+                self.netlink.set_vlan_filtering(step.bridge, step.on)
+            case steps.SetSwitch():
+                switch.tell(step.segment, step.before, step.after, self.places)
             case steps.SetLink():
                 self.netlink.set(step.name, up=step.up, mac=step.mac, mtu=step.mtu, alias=step.alias)
             case steps.AttachPort():
@@ -103,6 +112,14 @@ class Hands:
             if not service.patient:
                 raise
             self.notes.append(str(error))
+
+    def _set_vlans(self, step: steps.SetVlans) -> None:
+        """A port that left the bridge by itself is in no VLAN of it."""
+        link = links.link(step.port)
+        if step.bridge:
+            self.netlink.set_vlans(step.port, step.membership, None)
+        elif link is not None and link.master is not None:
+            self.netlink.set_vlans(step.port, step.membership, link.master)
 
     def _register(self, wanted: Resolver) -> None:
         """A host that cannot look its guests up is no reason to leave the guests without a network."""

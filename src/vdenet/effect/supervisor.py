@@ -79,8 +79,7 @@ class Supervisor:
 
     def start(self, segment: str, service: Service) -> None:
         """Start the service and wait until it can be used. Raises `ToolFailed`, `ToolMissing`."""
-        stray = _find(service)
-        if stray is not None:
+        for stray in _strays(service):
             self._end(stray, service)
         for path in service.clear:
             files.clear(path, service.account)
@@ -203,13 +202,26 @@ def _find(service: Service) -> int | None:
     return None
 
 
+def _strays(service: Service) -> list[int]:
+    """Processes that a new one could not run beside: the service, or an earlier version's with other arguments."""
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _is_in_the_way(int(entry), service)]
+
+
+def _is_in_the_way(pid: int, service: Service) -> bool:
+    argv = processes.command_line(pid)
+    return _is(pid, service) or (
+        service.claim is not None and processes.real_uid(pid) == _account_uid(service) and len(argv) > 0
+        and Path(argv[0]).name == service.argv[0] and service.claim in argv[1:]
+        and processes.identity(pid) is not None)
+
+
 def _hold(pid: int, service: Service) -> int | None:
-    """A descriptor of the process, if it is the service."""
+    """A descriptor of the process, if it is the service, or an earlier version's of it."""
     try:
         fd = os.pidfd_open(pid)
     except OSError:
         return None
-    if not _is(pid, service):
+    if not _is_in_the_way(pid, service):
         os.close(fd)
         return None
     return fd

@@ -24,7 +24,7 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@+\\-]{0,63}\$?", re.ASCII)
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.ASCII)
 
-RESERVED_SEGMENTS = frozenset({"lo", "all", "default", "control", "dns", "state", "policy"})
+RESERVED_SEGMENTS = frozenset({"lo", "all", "default", "control", "dns", "state", "vde", "policy"})
 """Names that interfaces, sysctl directories or files beside the segments' own have already."""
 RESERVED_LABELS = frozenset({"localhost", "wpad", "isatap", "gateway", "host", "ns", "_gateway"})
 """Host names that no guest may claim: they would redirect other guests' traffic or lookups."""

@@ -19,6 +19,9 @@ class Neighbour:
     domain: str
     server: IPv4Address
     reachable: bool
+    vlan_links: tuple[str, ...] = ()
+    """The host's interfaces in its VLANs, which are in nobody's reach."""
+    vlan_networks: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
 def neighbours(segment: Segment, others: Iterable[Segment]) -> tuple[Neighbour, ...]:
@@ -27,7 +30,9 @@ def neighbours(segment: Segment, others: Iterable[Segment]) -> tuple[Neighbour, 
         return ()
     return tuple(
         Neighbour(other.bridge, other.own.network, None if other.address6 is None else other.address6.network,
-                  other.domain, other.own.ip, other.name in segment.reach and segment.name in other.reach)
+                  other.domain, other.own.ip, other.name in segment.reach and segment.name in other.reach,
+                  other.links[1:], tuple(address.network for vlan in other.served_vlans
+                                         for address in (vlan.address, vlan.address6) if address is not None))
         for other in sorted(others, key=lambda one: one.name)
         if other.name != segment.name and other.mode is not Mode.BRIDGED)
 

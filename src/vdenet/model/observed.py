@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath as Path
 
-from vdenet.model.wanted import ALIAS, Address, Resolver
+from vdenet.model.vlans import Membership, SwitchTable
+from vdenet.model.wanted import ALIAS, Address, Resolver, Wanted, alias
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A network interface. `kind` is bridge, tap, veth, vxlan, or other."""
+    """A network interface. `kind` is bridge, tap, veth, vxlan, vlan, or other."""
 
     name: str
     ifindex: int
@@ -86,3 +87,29 @@ class Observed:
     """Open vSwitch has the patch that is wanted."""
     resolver: str | None = None
     """`kind server domain` of what is registered with the host's resolver for the bridge."""
+    vlan_filtering: bool = False
+    memberships: Mapping[str, Membership] = field(default_factory=dict)
+    """The VLANs of the bridge and of its ports."""
+    switch: SwitchTable | None = None
+    """What the VDE switch has been told; None when it was not asked or did not answer."""
+
+
+LINK_SETTINGS = (
+    *(f"net/ipv4/conf/{{link}}/{key}" for key in (
+        "accept_redirects", "send_redirects", "accept_source_route", "promote_secondaries", "arp_ignore")),
+    *(f"net/ipv6/conf/{{link}}/{key}" for key in (
+        "accept_ra", "accept_redirects", "autoconf", "addr_gen_mode", "accept_dad")))
+"""Kernel settings of each interface that the host has on a segment; `vdenet.text.blueprint` has the values."""
+
+
+def stale_vlan_links(wanted: Wanted, links: Mapping[str, Link]) -> list[Link]:
+    """The host's interfaces in VLANs that are declared no longer; they hang on the segment's own bridge."""
+    kept = {link.name for link in wanted.vlan_links}
+    return [link for name, link in sorted(links.items())
+            if link.kind == "vlan" and link.alias == alias(wanted.segment) and name not in kept
+            and name.rpartition(".")[0] == wanted.segment and name.rpartition(".")[2].isdigit()]
+
+
+def stale_settings(wanted: Wanted, links: Mapping[str, Link]) -> list[str]:
+    """Their kernel settings: what is deleted can be put back as it was."""
+    return [key.format(link=link.name) for link in stale_vlan_links(wanted, links) for key in LINK_SETTINGS]

@@ -23,6 +23,8 @@ from vdenet.model.steps import (
     ReleaseBridge,
     ReturnUplink,
     SetLink,
+    SetVlanFiltering,
+    SetVlans,
     Step,
     TakeUplink,
     UnplugPatch,
@@ -101,9 +103,17 @@ def former_bridge(wanted: Wanted, observed: Observed) -> Iterable[Change]:
         yield Change(DeleteLink(link.name, link.ifindex, link.alias), (
             CreateBridge(Bridge(link.name, link.mac, link.mtu), link.alias),
             *(AddAddress(link.name, address) for address in there if not address.ip.is_link_local),
+            *_apart(link.name, observed),
             SetLink(link.name, up=link.up)))
     if observed.adopted is not None and not wanted.bridge.adopted:
         yield _released(observed.adopted, wanted)
+
+
+def _apart(bridge: str, observed: Observed) -> tuple[Step, ...]:
+    """A bridge's own VLANs and that it keeps them apart, where it did."""
+    if bridge not in observed.memberships:
+        return ()
+    return SetVlans(bridge, observed.memberships[bridge], bridge=True), SetVlanFiltering(bridge, on=True)
 
 
 def _return(uplink: str, wanted: Wanted, observed: Observed) -> Iterable[Change]:

@@ -64,6 +64,18 @@ class Places:
         """The VDE control directory, which members give to QEMU, VirtualBox, vde_plug."""
         return self.runtime(segment) / "switch"
 
+    def switch_scripts(self, segment: str) -> Path:
+        """What the switch is told of VLANs and ports; written by the daemon."""
+        return self.run / "vde" / segment
+
+    def switch_start(self, segment: str) -> Path:
+        """What the switch reads when it starts."""
+        return self.switch_scripts(segment) / "start"
+
+    def switch_change(self, segment: str) -> Path:
+        """What the switch was told last while it ran."""
+        return self.switch_scripts(segment) / "change"
+
     def console(self, segment: str) -> Path:
         """vde_switch's management socket, in a directory that members cannot enter."""
         return self.runtime(segment) / "console" / "socket"

@@ -15,12 +15,13 @@ from vdenet.errors import Collision
 from vdenet.i18n import _
 from vdenet.model import outside
 from vdenet.model.change import Change, Plan
-from vdenet.model.observed import Link, Observed, RunningService
+from vdenet.model.observed import Link, Observed, RunningService, stale_vlan_links
 from vdenet.model.steps import (
     AddAddress,
     AttachPort,
     CreateBridge,
     CreateTap,
+    CreateVlanLink,
     DeleteLink,
     DetachPort,
     LoadFirewall,
@@ -35,7 +36,10 @@ from vdenet.model.steps import (
     SetLink,
     SetOffload,
     SetSpanningTree,
+    SetSwitch,
     SetSysctl,
+    SetVlanFiltering,
+    SetVlans,
     StartService,
     Step,
     StopService,
@@ -43,7 +47,8 @@ from vdenet.model.steps import (
     UnregisterResolver,
     WriteFile,
 )
-from vdenet.model.wanted import SWITCH, File, Resolver, Service, Wanted, alias, guest_alias
+from vdenet.model.vlans import access
+from vdenet.model.wanted import SWITCH, File, Resolver, Service, VlanLink, Wanted, alias, guest_alias
 
 
 def digest(text: str) -> str:
@@ -70,12 +75,13 @@ def up(wanted: Wanted, observed: Observed, former: Wanted | None = None) -> Plan
     _refuse_collisions(wanted, observed)
     plan, observed = _without_the_stale(wanted, observed)
     plan.extend(_services_that_stop(wanted, observed, former))
-    for part in (_directories, outside.leave_former, _bridge, _tap, _guest_taps, _own_sysctls, _addresses,
-                 _shared_sysctls):
+    for part in (_directories, outside.leave_former, _switch_without_vlans, _bridge, _tap, _guest_taps, _vlans,
+                 _vlan_links, _own_sysctls, _addresses, _shared_sysctls):
         plan.extend(part(wanted, observed))
     plan.extend(_firewall(wanted, observed, former))
     plan.extend(_links_up(wanted, observed))
     plan.extend(outside.join(wanted, observed))
+    plan.extend(_switch_with_vlans(wanted, observed))
     plan.extend(_services(wanted, observed, former))
     plan.extend(_ports(wanted, observed))
     plan.extend(outside.former_bridge(wanted, observed))
@@ -99,18 +105,20 @@ def down(wanted: Wanted, observed: Observed, last: bool, good: bool = False) -> 
                                _started_again(wanted.segment, service, observed)))
     plan.extend(outside.leave(wanted, observed))
     remakes: tuple[tuple[str, tuple[Step, ...]], ...] = (
+        *((link.name, _vlan_link_remade(link, wanted)) for link in wanted.vlan_links),
         (wanted.tap.name, (CreateTap(wanted.tap, alias(wanted.segment)),
                            AttachPort(wanted.tap.name, wanted.bridge.name),
+                           *_vlans_remade(wanted.tap.name, wanted),
                            *_settings_of(wanted.tap.name, wanted),
                            SetLink(wanted.tap.name, up=True))),
         (wanted.bridge.name, (CreateBridge(wanted.bridge, alias(wanted.segment)),
                               SetOffload(wanted.bridge.name, on=False),
                               *_settings_of(wanted.bridge.name, wanted),
                               *(AddAddress(wanted.bridge.name, a) for a in wanted.addresses),
+                              *_vlans_remade(wanted.bridge.name, wanted),
                               SetLink(wanted.bridge.name, up=True),
-                              *(AttachPort(port.name, wanted.bridge.name)
-                                for port in ports(wanted.bridge.name, observed)
-                                if port.name != wanted.tap.name))),
+                              *(step for port in ports(wanted.bridge.name, observed)
+                                if port.name != wanted.tap.name for step in _attached(port.name, wanted)))),
     )
     for name, remake in remakes:
         link = observed.links.get(name)
@@ -143,7 +151,26 @@ def _kept_taps_away(wanted: Wanted, observed: Observed, good: bool) -> Iterable[
                 CreateTap(tap, mark), SetLink(tap.name, up=True)))
 
 
-def _settings_of(link: str, wanted: Wanted) -> list[Step]:
+def _vlan_link_remade(link: VlanLink, wanted: Wanted) -> tuple[Step, ...]:
+    return (CreateVlanLink(link, alias(wanted.segment)), SetOffload(link.name, on=False),
+            *_settings_of(link.name, wanted), *(AddAddress(link.name, address) for address in link.addresses),
+            SetLink(link.name, up=True))
+
+
+def _vlans_remade(port: str, wanted: Wanted) -> tuple[Step, ...]:
+    """A port's VLANs, or the bridge's own and that it keeps them apart."""
+    if not wanted.vlan_filtering or port not in wanted.memberships:
+        return ()
+    itself = port == wanted.bridge.name
+    return (SetVlans(port, wanted.memberships[port], bridge=itself),
+            *((SetVlanFiltering(port, on=True),) if itself else ()))
+
+
+def _attached(port: str, wanted: Wanted) -> tuple[Step, ...]:
+    return AttachPort(port, wanted.bridge.name), *_vlans_remade(port, wanted)
+
+
+def _settings_of(link: str, wanted: Wanted) -> list[SetSysctl]:
     """The kernel settings of one interface; they are gone with it."""
     return [SetSysctl(sysctl.key, sysctl.value) for sysctl in wanted.sysctls
             if not sysctl.shared and f"/{link}/" in sysctl.key]
@@ -164,6 +191,10 @@ def _refuse_collisions(wanted: Wanted, observed: Observed) -> None:
     tap = observed.links.get(wanted.tap.name)
     if tap is not None and (tap.kind != "tap" or not tap.ours):
         raise Collision(name=tap.name, what=_("an interface"))
+    for link in wanted.vlan_links:
+        there = observed.links.get(link.name)
+        if there is not None and (there.kind != "vlan" or not there.ours):
+            raise Collision(name=link.name, what=_("an interface"))
 
 
 def _is_our_bridge(wanted: Wanted, link: Link) -> bool:
@@ -192,6 +223,7 @@ def _without_the_stale(wanted: Wanted, observed: Observed) -> tuple[list[Change]
         observed,
         links={name: other for name, other in observed.links.items() if name != tap.name},
         sysctls={key: value for key, value in observed.sysctls.items() if f"/{tap.name}/" not in key},
+        memberships={name: member for name, member in observed.memberships.items() if name != tap.name},
         services={name: running for name, running in observed.services.items() if name not in stopped})
 
 
@@ -269,16 +301,72 @@ def _guest_taps(wanted: Wanted, observed: Observed) -> Iterable[Change]:
             yield Change(CreateTap(tap, mark), (DeleteLink(tap.name, 0, mark),))
 
 
-def _addresses(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+def _vlans(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    """The VLANs of each port before the bridge keeps them apart: who is in the usual one notices nothing."""
+    if wanted.bridge.adopted or not (wanted.vlan_filtering or observed.vlan_filtering):
+        return
     bridge = wanted.bridge.name
-    if wanted.bridge.adopted or (wanted.uplink is not None and wanted.uplink == observed.taken_uplink):
-        return  # what is there is the host's, not the segment's
-    there = {a for a in observed.addresses.get(bridge, frozenset()) if not a.ip.is_link_local}
-    for address in wanted.addresses:
-        if address not in there:
-            yield Change(AddAddress(bridge, address), (RemoveAddress(bridge, address),))
-    for address in sorted(there - set(wanted.addresses), key=str):
-        yield Change(RemoveAddress(bridge, address), (AddAddress(bridge, address),))
+    for name, membership in wanted.memberships.items():
+        link = observed.links.get(name)
+        if name not in (bridge, wanted.tap.name) and (link is None or link.master != bridge):
+            continue  # it gets its VLANs with its place on the bridge
+        before = observed.memberships.get(name)
+        if before != membership:
+            yield Change(SetVlans(name, membership, bridge=name == bridge),
+                         () if before is None else (SetVlans(name, before, bridge=name == bridge),))
+    if wanted.vlan_filtering is not observed.vlan_filtering:
+        yield Change(SetVlanFiltering(bridge, wanted.vlan_filtering),
+                     (SetVlanFiltering(bridge, observed.vlan_filtering),) if bridge in observed.links else ())
+
+
+def _vlan_links(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    """The host's interfaces in VLANs; one of a VLAN that is no longer declared goes."""
+    mark = alias(wanted.segment)
+    for link in stale_vlan_links(wanted, observed.links):
+        there = sorted((a for a in observed.addresses.get(link.name, ()) if not a.ip.is_link_local), key=str)
+        old = VlanLink(link.name, wanted.segment, int(link.name.rpartition(".")[2]), tuple(there))
+        yield Change(DeleteLink(link.name, link.ifindex, link.alias), (
+            CreateVlanLink(old, mark), SetOffload(old.name, on=False),
+            *(SetSysctl(key, value) for key, value in observed.sysctls.items() if f"/{old.name}/" in key),
+            *(AddAddress(old.name, address) for address in old.addresses), SetLink(old.name, up=link.up)))
+    for wanted_link in wanted.vlan_links:
+        if wanted_link.name not in observed.links:
+            yield Change(CreateVlanLink(wanted_link, mark), (DeleteLink(wanted_link.name, 0, mark),))
+        if wanted_link.name not in observed.links or observed.offload.get(wanted_link.name, True):
+            yield Change(SetOffload(wanted_link.name, on=False))
+
+
+def _switch_without_vlans(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    """The switch ceases to send tags before the bridge ceases to take them."""
+    return () if wanted.vlan_filtering else _switch(wanted, observed)
+
+
+def _switch_with_vlans(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    """The switch begins to send tags when the bridge takes them."""
+    return _switch(wanted, observed) if wanted.vlan_filtering else ()
+
+
+def _switch(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    """A switch that is started now reads all of it at its start."""
+    stays = any(service.name in observed.services and service.claim is not None
+                and observed.services[service.name].restart_digest == restart_digest(service)
+                for service in wanted.services)
+    if stays and observed.switch is not None and observed.switch != wanted.switch:
+        yield Change(SetSwitch(wanted.segment, observed.switch, wanted.switch),
+                     (SetSwitch(wanted.segment, wanted.switch, observed.switch),))
+
+
+def _addresses(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    networks = [(link.name, link.addresses) for link in wanted.vlan_links]
+    if not wanted.bridge.adopted and (wanted.uplink is None or wanted.uplink != observed.taken_uplink):
+        networks.insert(0, (wanted.bridge.name, wanted.addresses))  # or what is there is the host's
+    for link, addresses in networks:
+        there = {a for a in observed.addresses.get(link, frozenset()) if not a.ip.is_link_local}
+        for address in addresses:
+            if address not in there:
+                yield Change(AddAddress(link, address), (RemoveAddress(link, address),))
+        for address in sorted(there - set(addresses), key=str):
+            yield Change(RemoveAddress(link, address), (AddAddress(link, address),))
 
 
 def _firewall(wanted: Wanted, observed: Observed, former: Wanted | None) -> Iterable[Change]:
@@ -292,7 +380,7 @@ def _firewall(wanted: Wanted, observed: Observed, former: Wanted | None) -> Iter
 
 
 def _links_up(wanted: Wanted, observed: Observed) -> Iterable[Change]:
-    for name in (wanted.tap.name, wanted.bridge.name):
+    for name in (wanted.tap.name, wanted.bridge.name, *(link.name for link in wanted.vlan_links)):
         link = observed.links.get(name)
         if name == wanted.bridge.name and wanted.bridge.adopted:
             continue
@@ -390,15 +478,19 @@ def _ports(wanted: Wanted, observed: Observed) -> Iterable[Change]:
         if link is not None and name in held and not link.ours:
             continue  # it only has the name of a guest's tap
         new = link is None and name in held
-        if new or (link is not None and link.ours and not link.up):
-            yield Change(SetLink(name, up=True))
         # Or it is on the bridge that the segment had in a former mode.
         former = {wanted.segment, observed.adopted, None} - {wanted.bridge.name}
         if new or (link is not None and link.master in former):
-            back: Step = DetachPort(name, wanted.bridge.name)
+            back: tuple[Step, ...] = (DetachPort(name, wanted.bridge.name),)
             if link is not None and link.master is not None:
-                back = AttachPort(name, link.master)
-            yield Change(AttachPort(name, wanted.bridge.name), (back,))
+                back = (AttachPort(name, link.master),
+                        *((SetVlans(name, observed.memberships[name]),) if name in observed.memberships else ()))
+            yield Change(AttachPort(name, wanted.bridge.name), back)
+            if wanted.vlan_filtering:
+                yield Change(SetVlans(name, wanted.memberships.get(name, access())))
+        # Last: no frame of it is ever in a VLAN that is not its own.
+        if new or (link is not None and link.ours and not link.up):
+            yield Change(SetLink(name, up=True))
 
 
 def _stale_resolvers(observed: Observed, former: Wanted | None = None) -> Iterable[Change]:

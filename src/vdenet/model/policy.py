@@ -99,6 +99,16 @@ def _address(policy: Policy, _who: str, before: Segment | None, after: Segment) 
             network=after.address.network, pools=listed(policy.pools))
 
 
+def _vlans(policy: Policy, _who: str, before: Segment | None, after: Segment) -> Iterable[str]:
+    if changed(before, after, "vlans") and not policy.vlans:
+        yield _("vlan: members may not change the VLANs of a segment")
+    known = set(before.networks) if before is not None else set()
+    for network in after.networks[1:]:
+        if network not in known and not any(network.subnet_of(pool) for pool in policy.pools):
+            yield _("vlan.address: {network} is in none of the pools {pools}").format(
+                network=network, pools=listed(policy.pools))
+
+
 def _mode(policy: Policy, _who: str, before: Segment | None, after: Segment) -> Iterable[str]:
     # A new segment may not have a forbidden default either.
     if (before is None or changed(before, after, "mode")) and after.mode not in policy.modes:
@@ -168,5 +178,5 @@ def _plugs(policy: Policy, _who: str, before: Segment | None, after: Segment) ->
                 url=plug.url, allowed=listed(f"{scheme}://" for scheme in policy.plugs))
 
 
-CHECKS: tuple[Check, ...] = (_owner, _name, _address, _mode, _domain, _open, _guard, _outside, _netboot, _guest_dhcp,
-                             _plugs)
+CHECKS: tuple[Check, ...] = (
+    _owner, _name, _address, _vlans, _mode, _domain, _open, _guard, _outside, _netboot, _guest_dhcp, _plugs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
 from vdenet.model.names import DEFAULT_SEGMENT
 from vdenet.model.netboot import Netboot
@@ -39,6 +39,44 @@ class Host:
     """Further labels for it in the segment's domain."""
     dhcp_server: bool = False
     """It serves DHCP on the segment, in place of the host."""
+    vlan: int | None = None
+    """None is the segment's own network."""
+    trunk: tuple[int, ...] = ()
+    """VLANs that it gets with their tags."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vlan:
+    """A VLAN of the segment. Without an address the host has no part in it."""
+
+    id: int
+    name: str | None = None
+    address: IPv4Interface | None = None
+    address6: IPv6Interface | None = None
+    dhcp: bool = True
+    dhcp_range: tuple[IPv4Address, IPv4Address] | None = None
+    lease_seconds: int = DEFAULT_LEASE_SECONDS
+    reach: tuple[int, ...] = ()
+    """VLANs with which the host exchanges packets for it; 1 is the segment's own network."""
+
+    def link(self, bridge: str) -> str:
+        """The host's interface in it."""
+        return f"{bridge}.{self.id}"
+
+    @property
+    def pool(self) -> tuple[IPv4Address, IPv4Address]:
+        """As `Segment.pool`; only of a VLAN with an address."""
+        assert self.address is not None
+        return self.dhcp_range if self.dhcp_range is not None else default_pool(self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port of the VDE switch with a number that somebody counts on."""
+
+    number: int
+    vlan: int | None = None
+    trunk: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +124,8 @@ class Segment:
     """Other switches, plugged into the segment's own."""
     spanning_tree: bool | None = None
     """Of the VDE switch; None is on where plugs can make a loop."""
+    vlans: tuple[Vlan, ...] = ()
+    ports: tuple[Port, ...] = ()
 
     @property
     def breaks_loops(self) -> bool:
@@ -97,6 +137,38 @@ class Segment:
         if self.spanning_tree is not None:
             return self.spanning_tree
         return len(self.plugs) > 1 or any(plug.scheme in ("vde", "ssh") for plug in self.plugs)
+
+    @property
+    def served_vlans(self) -> tuple[Vlan, ...]:
+        """The VLANs in which the host has an address."""
+        return tuple(vlan for vlan in self.vlans if vlan.address is not None)
+
+    @property
+    def addresses(self) -> tuple[IPv4Interface, ...]:
+        """Every IPv4 address that the file gives the host here, the segment's own first."""
+        return tuple(address for address in (self.address, *(vlan.address for vlan in self.vlans))
+                     if address is not None)
+
+    @property
+    def networks(self) -> tuple[IPv4Network, ...]:
+        """The networks of these."""
+        return tuple(address.network for address in self.addresses)
+
+    @property
+    def networks6(self) -> tuple[IPv6Network, ...]:
+        """Every IPv6 network of the segment."""
+        return tuple(address.network for address in (self.address6, *(vlan.address6 for vlan in self.vlans))
+                     if address is not None)
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """The host's own interfaces on the segment: the bridge, and one for each VLAN with an address."""
+        return (self.bridge, *(vlan.link(self.bridge) for vlan in self.served_vlans))
+
+    def host_of(self, mac: str, name: str | None) -> Host | None:
+        """What the file says of a guest with this MAC or this name."""
+        return next((host for host in self.hosts
+                     if host.mac == mac or (name is not None and host.name == name)), None)
 
     @property
     def bridge(self) -> str:

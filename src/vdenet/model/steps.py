@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath as Path
 
 from vdenet.i18n import _
+from vdenet.model.vlans import Membership, SwitchPort, SwitchTable
 from vdenet.model.wanted import (
     Address,
     Bridge,
@@ -19,6 +20,7 @@ from vdenet.model.wanted import (
     Resolver,
     Service,
     Tap,
+    VlanLink,
 )
 
 
@@ -38,6 +40,15 @@ class CreateTap:
 
     def __str__(self) -> str:
         return _("+ tap {name}").format(name=self.tap.name)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateVlanLink:
+    link: VlanLink
+    alias: str
+
+    def __str__(self) -> str:
+        return _("+ interface {name} in VLAN {vlan}").format(name=self.link.name, vlan=self.link.vlan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +178,64 @@ class UnplugPatch:
 
     def __str__(self) -> str:
         return _("- port {port} on the Open vSwitch bridge {switch}").format(port=self.port, switch=self.switch)
+
+
+@dataclass(frozen=True, slots=True)
+class SetVlans:
+    """Put a port, or the bridge itself, into these VLANs and no others."""
+
+    port: str
+    membership: Membership
+    bridge: bool = False
+
+    def __str__(self) -> str:
+        return _("~ {port}: {vlans}").format(port=self.port, vlans=in_words(
+            self.membership.untagged, self.membership.tagged))
+
+
+def in_words(untagged: frozenset[int], tagged: frozenset[int]) -> str:
+    """VLANs of a port, for people."""
+    words = [_("VLAN {vlans}").format(vlans=", ".join(map(str, sorted(untagged))))] if untagged else []
+    if tagged:
+        words.append(_("with tags {vlans}").format(vlans=", ".join(map(str, sorted(tagged)))))
+    return "; ".join(words) or _("no VLAN")
+
+
+@dataclass(frozen=True, slots=True)
+class SetVlanFiltering:
+    bridge: str
+    on: bool
+
+    def __str__(self) -> str:
+        state = _("on") if self.on else _("off")
+        return _("~ VLANs on {bridge}: {state}").format(bridge=self.bridge, state=state)
+
+
+@dataclass(frozen=True, slots=True)
+class SetSwitch:
+    """Tell the VDE switch, which runs, of VLANs and ports: all between two frames."""
+
+    segment: str
+    before: SwitchTable
+    after: SwitchTable
+
+    def __str__(self) -> str:
+        added, removed = (", ".join(map(str, sorted(some))) for some in (
+            self.after.vlans - self.before.vlans, self.before.vlans - self.after.vlans))
+        words = [_("VLAN {vlans} added").format(vlans=added)] if added else []
+        words += [_("VLAN {vlans} removed").format(vlans=removed)] if removed else []
+        for number in sorted({*self.before.ports, *self.after.ports}):
+            port = self.after.ports.get(number)
+            if port != self.before.ports.get(number):
+                words.append(_("port {number}: {state}").format(number=number, state=_port_in_words(port)))
+        return _("~ VDE switch: {changes}").format(changes=" | ".join(words))
+
+
+def _port_in_words(port: SwitchPort | None) -> str:
+    if port is None:
+        return _("as any other")
+    words = in_words(frozenset() if port.untagged is None else frozenset({port.untagged}), port.tagged)
+    return _("{vlans}, reserved").format(vlans=words) if port.reserved else words
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,8 +419,9 @@ class UnregisterResolver:
 
 
 Step = (
-    CreateBridge | CreateTap | DeleteLink | SetLink | AttachPort | DetachPort
+    CreateBridge | CreateTap | CreateVlanLink | DeleteLink | SetLink | AttachPort | DetachPort
     | AdoptBridge | ReleaseBridge | TakeUplink | ReturnUplink | CreatePatch | PlugPatch | UnplugPatch
+    | SetVlans | SetVlanFiltering | SetSwitch
     | AddAddress | RemoveAddress | SetOffload | SetSysctl | RestoreSysctl | RestoreSysctls
     | MakeDirectory | RemoveTree | WriteFile | ServeLonger | RemoveFile
     | LoadFirewall | UnloadFirewall

@@ -5,11 +5,13 @@ Built from a `Segment` by `vdenet.text.blueprint`; compared with `Observed` by `
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import PurePosixPath as Path
 
 from vdenet.i18n import _
+from vdenet.model.vlans import Membership, SwitchTable
 
 ALIAS = "vdenet:"
 """What the alias of each interface of ours begins with (ip link show: `alias vdenet:vdenet0`).
@@ -75,6 +77,16 @@ class DhcpServer:
 
 
 @dataclass(frozen=True, slots=True)
+class VlanLink:
+    """The host's own interface in a VLAN of the bridge."""
+
+    name: str
+    bridge: str
+    vlan: int
+    addresses: tuple[Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Directory:
     """A directory of ours: mode, group and account are part of what is promised about it.
 
@@ -131,6 +143,8 @@ class Service:
     because of it."""
     ready_line: str = ""
     """What it says once it is connected."""
+    claim: str | None = None
+    """An argument that only one process of the account may have: who else has it is a predecessor."""
 
     @property
     def words(self) -> str:
@@ -200,3 +214,8 @@ class Wanted:
     """The VDE switch runs its spanning tree."""
     guest_taps: tuple[Tap, ...] = field(default=())
     """Persistent taps that members hold by name, for hypervisors that open a tap themselves."""
+    vlan_filtering: bool = False
+    vlan_links: tuple[VlanLink, ...] = field(default=())
+    memberships: Mapping[str, Membership] = field(default_factory=dict)
+    """The VLANs of the bridge itself and of its ports, as far as they are ours to say."""
+    switch: SwitchTable = field(default_factory=SwitchTable)

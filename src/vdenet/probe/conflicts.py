@@ -30,11 +30,11 @@ def conflicts(segment: Segment, root: Path = Path("/"),
     found: list[Finding] = []
     taken = list(used) if used is not None else [
         (f"route dev {name}", network) for name, network in text.routes(_read(root, "proc/net/route"))
-        if name != segment.bridge]
+        if name not in segment.links]
     planned = configured.configured_networks(root)
     free = str(choose_network([network for _where, network in taken]
                               + [network for networks in planned.values() for network in networks]
-                              + [segment.own.network], _seed(root)))
+                              + [*segment.networks], _seed(root)))
     found += text.overlaps(segment, taken, free)
     found += text.overlaps_configured(segment, planned, free)
     if accounts := _dns_servers(segment, root):

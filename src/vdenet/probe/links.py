@@ -14,6 +14,7 @@ _ETHERNET = "1"
 _RADIO = ("wireless", "phy80211")
 """An access point takes frames of its station's own MAC only, so a radio can be no port of a bridge."""
 _IFF_UP = 0x1
+_DRIVERS = {"veth": "veth", "vxlan": "vxlan", "802.1Q VLAN Support": "vlan"}
 _IFF_TAP = 0x2
 _MOST_HEARD, _MOST_OF_A_PORT = 65536, 1024
 """MAC addresses of a bridge, and behind one port: a guest can make up as many as it likes."""
@@ -71,7 +72,7 @@ def _kind(path: Path) -> str:
     if tun:
         return "tap" if int(tun, 16) & _IFF_TAP else "other"
     driver = ethtool.driver(path.name)
-    return driver if driver in ("veth", "vxlan") else "other"
+    return _DRIVERS.get(driver, "other")
 
 
 def _read(path: Path) -> str:

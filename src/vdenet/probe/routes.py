@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from ipaddress import IPv4Network
 from pathlib import Path
 
 from vdenet.probe import addresses
 
 
-def networks(without: str | None = None) -> dict[str, list[IPv4Network]]:
+def networks(without: Collection[str] = ()) -> dict[str, list[IPv4Network]]:
     """IPv4 networks in use, by what uses them (`route table 52`, `interface wg0`).
 
-    Interfaces that are down and policy routing tables count. `without` names an interface whose own
+    Interfaces that are down and policy routing tables count. `without` names interfaces whose own
     networks are left out. Only the daemon asks: pyroute2 takes long to import.
     """
     from pyroute2 import IPRoute
@@ -22,7 +23,7 @@ def networks(without: str | None = None) -> dict[str, list[IPv4Network]]:
         for route in netlink.get_routes(family=2):
             destination, length = route.get_attr("RTA_DST"), route["dst_len"]
             device = index.get(route.get_attr("RTA_OIF"), "")
-            if destination is None or length == 0 or (without is not None and device == without):
+            if destination is None or length == 0 or device in without:
                 continue
             network = IPv4Network(f"{destination}/{length}", strict=False)
             if network.is_loopback or network.is_multicast or network.is_link_local \
@@ -31,7 +32,7 @@ def networks(without: str | None = None) -> dict[str, list[IPv4Network]]:
             table = route.get_attr("RTA_TABLE", route["table"])
             found.setdefault(f"route dev {device} table {table}", []).append(network)
     for name, values in addresses.addresses().items():
-        if name in ("lo", without):
+        if name == "lo" or name in without:
             continue
         for value in values:
             if value.version == 4:

@@ -6,16 +6,18 @@ Pure: what the machine contributes (its identity, its accounts, the kernel's abi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from vdenet.errors import BadValue
 from vdenet.model import names
 from vdenet.model.neighbours import Neighbour
 from vdenet.model.places import DNS_ACCOUNT, SWITCH_ACCOUNT, Places
-from vdenet.model.segment import MTU, Mode, Retiring, Segment
+from vdenet.model.segment import MTU, Mode, Retiring, Segment, Vlan
 from vdenet.model.tunnel import Tunnel
+from vdenet.model.vlans import UNTAGGED, Membership, SwitchPort, access, between
 from vdenet.model.wanted import (
+    Address,
     Bridge,
     DhcpServer,
     Directory,
@@ -23,9 +25,10 @@ from vdenet.model.wanted import (
     Resolver,
     Sysctl,
     Tap,
+    VlanLink,
     Wanted,
 )
-from vdenet.text import bridged, dnsmasq, nftables, plugs, relay, vde
+from vdenet.text import bridged, dnsmasq, nftables, plugs, relay, vde, vdeports
 from vdenet.text.bridged import Outside
 from vdenet.text.dnsmasq import Reservation
 
@@ -74,12 +77,26 @@ class Guests:
     """The one that serves DHCP in place of the host, where it is there."""
     plugs: tuple[tuple[str, ...], ...] = ()
     """Argument lists of the plugs that run, of this segment and others."""
+    memberships: Mapping[str, Membership] = field(default_factory=dict)
+    """The VLANs of guests' ports, by the port's name."""
+    plugged: tuple[SwitchPort, ...] = ()
+    """Ports of the VDE switch that guests joined with."""
 
 
 def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) -> Wanted:
     """All that has to be there while `segment` is up."""
+    # A guest whose VLAN is declared no longer must not find itself among the others. Another program's bridge is
+    # not told of VLANs: such a guest is not put on it.
+    filtering = segment.adopt is None and bool(
+        segment.vlans or any(port.untagged != UNTAGGED for port in guests.plugged)
+        or any(member != access() for member in guests.memberships.values()))
+    memberships = _memberships(segment, guests, filtering)
+    switch = vdeports.table(segment, guests.plugged, filtering)
+    start = File(places.switch_start(segment.name), vdeports.script(switch, segment.switch_ports), 0o640,
+                 SWITCH_ACCOUNT)
     taps = (*guests.taps, *(Tap(tunnel.tap, host.switch_uid, MTU) for tunnel in guests.tunnels))
-    ports = tuple(sorted({*guests.ports, *(tap.name for tap in taps)}))
+    ports = tuple(sorted(name for name in {*guests.ports, *(tap.name for tap in taps)}
+                         if segment.adopt is None or guests.memberships.get(name, access()) == access()))
     present = None if host.matches_bridge else sorted({segment.tap, *guests.present, *ports})
     chains = relay.rules(guests.tunnels, host.switch_uid) + plugs.rules(segment.plugs)
     plugged = plugs.services(segment, places, host.plug_groups)
@@ -87,9 +104,9 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
     if segment.mode is Mode.BRIDGED:
         return replace(
             bridged.wanted(segment, host.outside, names.bridge_mac(host.machine_id, segment.name), host.switch_uid,
-                           present, chains, host.ipv6, places),
-            directories=_directories(segment.name, places), ports=ports, guest_taps=taps,
-            shared_elsewhere=host.shared_elsewhere,
+                           present, chains, _tags(segment, memberships, filtering), host.ipv6, places),
+            directories=_directories(segment.name, places), ports=ports, guest_taps=taps, files=(start,),
+            shared_elsewhere=host.shared_elsewhere, vlan_filtering=filtering, memberships=memberships, switch=switch,
             services=(vde.service(segment, places), *(relay.service(tunnel) for tunnel in guests.tunnels), *plugged),
             breaks_loops=segment.breaks_loops,
             unwanted=(dnsmasq.program(segment.name, places), *strays))
@@ -107,15 +124,16 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
         bridge=Bridge(segment.bridge, mac, MTU),
         tap=Tap(segment.tap, host.switch_uid, MTU),
         addresses=(*addresses, segment.address6) if use6 and segment.address6 else tuple(addresses),
-        sysctls=_sysctls(segment, host, use6),
+        sysctls=_sysctls(segment, host),
         directories=_directories(segment.name, places),
         files=(File(places.dnsmasq_config(segment.name), config, 0o640, DNS_ACCOUNT),
                File(places.dnsmasq_hosts(segment.name), hosts, 0o640, DNS_ACCOUNT),
-               File(places.dnsmasq_addresses(segment.name), addresses_text, 0o640, DNS_ACCOUNT)),
+               File(places.dnsmasq_addresses(segment.name), addresses_text, 0o640, DNS_ACCOUNT),
+               start),
         services=(vde.service(segment, places), dnsmasq.service(segment, config, hosts + addresses_text, places),
                   *(relay.service(tunnel) for tunnel in guests.tunnels), *plugged),
         firewall=nftables.firewall(segment, old, mac, present, chains, guests.dhcp_server,
-                                    host.neighbours),
+                                    _tags(segment, memberships, filtering), host.neighbours),
         server=str(segment.own.ip),
         domain=segment.domain,
         resolver=_resolver(segment, host),
@@ -124,7 +142,36 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
         unwanted=strays,
         breaks_loops=segment.breaks_loops,
         guest_taps=taps,
+        vlan_filtering=filtering,
+        vlan_links=tuple(VlanLink(vlan.link(segment.bridge), segment.bridge, vlan.id, _vlan_addresses(vlan, host))
+                         for vlan in segment.served_vlans),
+        memberships=memberships,
+        switch=switch,
     )
+
+
+def _vlan_addresses(vlan: Vlan, host: HostFacts) -> tuple[Address, ...]:
+    return tuple(address for address in (vlan.address, vlan.address6 if host.ipv6 else None) if address is not None)
+
+
+def _tags(segment: Segment, memberships: Mapping[str, Membership], filtering: bool) -> Mapping[str, Iterable[int]]:
+    """The tags that each port may send."""
+    return {name: member.tagged for name, member in memberships.items()
+            if filtering and member.tagged and name != segment.bridge}
+
+
+def _memberships(segment: Segment, guests: Guests, filtering: bool) -> dict[str, Membership]:
+    """Of the bridge itself, of the way to the switch, and of the guests' ports; of an adopted bridge, of none."""
+    if segment.adopt is not None:
+        return {}
+    declared = frozenset(vlan.id for vlan in segment.vlans)
+    found = {segment.bridge: Membership(UNTAGGED, frozenset({UNTAGGED}),
+                                        frozenset(vlan.id for vlan in segment.served_vlans)),
+             segment.tap: between(declared) if filtering else access()}
+    for name, member in sorted(guests.memberships.items()):
+        undeclared = (member.untagged | member.tagged) - declared - {UNTAGGED}
+        found[name] = member.without(undeclared)
+    return found
 
 
 def host_labels(hostname: str, segment: str) -> list[str]:
@@ -143,6 +190,7 @@ def _directories(segment: str, places: Places) -> tuple[Directory, ...]:
         Directory(places.runtime(segment), 0o771, SWITCH_ACCOUNT, writer=SWITCH_ACCOUNT),
         Directory(places.console(segment).parent, 0o750, SWITCH_ACCOUNT,
                   account=SWITCH_ACCOUNT, writer=SWITCH_ACCOUNT),
+        Directory(places.switch_scripts(segment), 0o750, SWITCH_ACCOUNT),
         Directory(places.dns(segment), 0o750, DNS_ACCOUNT),
         Directory(places.state(segment), 0o750, DNS_ACCOUNT, kept=True),
         Directory(places.lease_home(segment), 0o770, DNS_ACCOUNT, writer=DNS_ACCOUNT, kept=True),
@@ -151,36 +199,40 @@ def _directories(segment: str, places: Places) -> tuple[Directory, ...]:
 
 def shared_sysctls(segment: Segment, host: HostFacts) -> frozenset[str]:
     """Kernel settings of the whole host that `segment` needs while it is up."""
-    use6 = segment.address6 is not None and host.ipv6
-    return frozenset(sysctl.key for sysctl in _sysctls(segment, host, use6) if sysctl.shared)
+    return frozenset(sysctl.key for sysctl in _sysctls(segment, host) if sysctl.shared)
 
 
-def _sysctls(segment: Segment, host: HostFacts, use6: bool) -> tuple[Sysctl, ...]:
-    bridge = segment.bridge
+def _own_sysctls(link: str, host: HostFacts) -> list[Sysctl]:
     own: Mapping[str, str] = {
         # A guest must not move the host's routes (RFC 792 redirects), and the host need not advise guests.
-        f"net/ipv4/conf/{bridge}/accept_redirects": "0",
-        f"net/ipv4/conf/{bridge}/send_redirects": "0",
-        f"net/ipv4/conf/{bridge}/accept_source_route": "0",
+        f"net/ipv4/conf/{link}/accept_redirects": "0",
+        f"net/ipv4/conf/{link}/send_redirects": "0",
+        f"net/ipv4/conf/{link}/accept_source_route": "0",
         # Two addresses of one network, after a change: the second must survive the removal of the first.
-        f"net/ipv4/conf/{bridge}/promote_secondaries": "1",
+        f"net/ipv4/conf/{link}/promote_secondaries": "1",
         # Answer ARP only for addresses of the segment itself.
-        f"net/ipv4/conf/{bridge}/arp_ignore": "1",
+        f"net/ipv4/conf/{link}/arp_ignore": "1",
     }
     result = [Sysctl(key, value) for key, value in own.items()]
     if host.ipv6:
-        result += [Sysctl(f"net/ipv6/conf/{bridge}/{key}", value) for key, value in (
+        result += [Sysctl(f"net/ipv6/conf/{link}/{key}", value) for key, value in (
             ("accept_ra", "0"), ("accept_redirects", "0"), ("autoconf", "0"),
             # The link-local address from the MAC, which is the one that the firewall guards.
             ("addr_gen_mode", "0"),
             # No duplicate address detection: a guest could deny the host its address.
             ("accept_dad", "0"),
         )]
+    return result
+
+
+def _sysctls(segment: Segment, host: HostFacts) -> tuple[Sysctl, ...]:
+    result = [sysctl for link in segment.links for sysctl in _own_sysctls(link, host)]
+    if host.ipv6:
         # A port is no neighbour of the host; its own address would only be noise on the segment.
         result.append(Sysctl(f"net/ipv6/conf/{segment.tap}/disable_ipv6", "1"))
     if segment.mode in (Mode.NAT, Mode.ROUTED) or any(other.reachable for other in host.neighbours):
         result.append(Sysctl("net/ipv4/ip_forward", "1", shared=True))
-        if use6:
+        if host.ipv6 and (segment.address6 or any(vlan.address6 for vlan in segment.vlans)):
             # Before forwarding: with it on, the kernel ignores router advertisements on an interface whose
             # accept_ra is 1, and the host would lose its own default route (ip-sysctl.rst, accept_ra).
             result += [Sysctl(f"net/ipv6/conf/{uplink}/accept_ra", "2", shared=True)

@@ -6,6 +6,7 @@ guard. Addresses, names and the way out come from the network outside.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from vdenet.model.outside import patch_names
@@ -30,11 +31,11 @@ class Outside:
 
 
 def wanted(segment: Segment, outside: Outside, own_mac: str, switch_uid: int, present: list[str] | None,
-           chains: str, ipv6: bool, places: Places) -> Wanted:
+           chains: str, tagged: Mapping[str, Iterable[int]], ipv6: bool, places: Places) -> Wanted:
     """What such a segment has in place of what the others have.
 
-    `own_mac` is for a bridge of our own that is joined to no interface; `present` and `chains` as in
-    `nftables.firewall`.
+    `own_mac` is for a bridge of our own that is joined to no interface; `present`, `chains` and `tagged` as
+    in `nftables.firewall`.
     """
     patch = None
     if segment.openvswitch is not None:
@@ -50,7 +51,7 @@ def wanted(segment: Segment, outside: Outside, own_mac: str, switch_uid: int, pr
         directories=(),
         files=(),
         services=(),
-        firewall=nftables.bridged(segment, outside.addresses, mac, sorted(beyond), present, chains),
+        firewall=nftables.bridged(segment, outside.addresses, mac, sorted(beyond), present, chains, tagged),
         server="",
         domain=segment.domain,
         unwanted_files=tuple(File(path, "", 0o640, DNS_ACCOUNT) for path in (

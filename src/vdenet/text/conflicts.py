@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network
+from itertools import product
 
 from vdenet.i18n import _
 from vdenet.model.report import Finding, Severity
@@ -44,11 +45,11 @@ def uplink(proc_net_route: str) -> str | None:
 
 def overlaps(segment: Segment, used: Iterable[tuple[str, IPv4Network]], free: str) -> list[Finding]:
     """Networks of others that overlap the segment's; `free` is a network to move to, for the hint."""
-    own = segment.own.network
     found = []
     # One finding a network, though it be an interface's and a route's.
     by_network = {network: where for where, network in sorted(used, reverse=True)}
-    for network, where in sorted(by_network.items(), key=lambda item: (item[1], item[0])):
+    for (network, where), own in product(sorted(by_network.items(), key=lambda item: (item[1], item[0])),
+                                         segment.networks):
         if not network.overlaps(own):
             continue
         if network.prefixlen >= own.prefixlen:
@@ -58,22 +59,27 @@ def overlaps(segment: Segment, used: Iterable[tuple[str, IPv4Network]], free: st
             severity = Severity.WARNING
             message = _("the segment's network {own} lies in {other} ({where}): what is there is not reached")
         found.append(Finding("overlap", severity, segment.name,
-                             message.format(other=network, where=where, own=own),
-                             f"tarr-steps ip {free} --segment {segment.name}"))
+                             message.format(other=network, where=where, own=own), _move(segment, own, free)))
     return found
 
 
 def overlaps_configured(segment: Segment, configured: Mapping[str, Sequence[IPv4Network]],
                         free: str) -> list[Finding]:
     """Networks that are only configured, and would be in the way when they come up."""
-    own = segment.own.network
     return [Finding("overlap-configured", Severity.INFO, segment.name,
                     _("{where} configures {other}, which overlaps the segment's network {own}").format(
-                        where=where, other=network, own=own),
-                    f"tarr-steps ip {free} --segment {segment.name}")
-            for where, networks in sorted(configured.items()) for network in networks
+                        where=where, other=network, own=own), _move(segment, own, free))
+            for where, networks in sorted(configured.items()) for network in networks for own in segment.networks
             # A wide one is what a VPN routes; the segment's more specific route wins then.
             if network.overlaps(own) and network.prefixlen >= own.prefixlen]
+
+
+def _move(segment: Segment, network: IPv4Network, free: str) -> str:
+    for vlan in segment.served_vlans:
+        if vlan.address is not None and vlan.address.network == network:
+            return _("another address for VLAN {id}, such as {free}, in /etc/vdenet/{segment}.toml").format(
+                id=vlan.id, free=free, segment=segment.name)
+    return f"tarr-steps ip {free} --segment {segment.name}"
 
 
 # --- other services -----------------------------------------------------------------------------
@@ -169,7 +175,7 @@ def sysctl_findings(segment: Segment, files: Mapping[str, Mapping[str, str]]) ->
     if segment.mode is Mode.ISOLATED:
         return []
     wanted = {"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/forwarding": "1"}
-    if segment.address6 is not None:
+    if segment.networks6:
         wanted["net/ipv6/conf/all/forwarding"] = "1"
     found = []
     for key, value in wanted.items():

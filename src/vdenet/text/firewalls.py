@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Interface
+from itertools import product
 
 from vdenet.i18n import N_, _
 from vdenet.model.report import Finding, Severity
@@ -57,39 +58,47 @@ def findings(ruleset_json: str, segment: Segment, *, uplink: str | None = None,
 
 
 def _purposes(segment: Segment, uplink: str | None, bridged: bool) -> list[_Purpose]:
-    bridge = segment.bridge
     if segment.address is None:
-        return [_between(bridge, _NEIGHBOUR4)] if bridged else []
-    guest = segment.pool[0]
-    host = segment.own.ip
+        return [_between(segment.bridge, _NEIGHBOUR4)] if bridged else []
+    found = _of_network(segment, uplink, segment.bridge, segment.own.ip, segment.pool[0], segment.dhcp,
+                        segment.address6)
+    for vlan in segment.served_vlans:
+        assert vlan.address is not None
+        found += _of_network(segment, uplink, vlan.link(segment.bridge), vlan.address.ip, vlan.pool[0], vlan.dhcp,
+                             vlan.address6)
+    if bridged:
+        found.append(_between(segment.bridge, segment.pool[0]))
+    return found
+
+
+def _of_network(segment: Segment, uplink: str | None, link: str, host: IPv4Address, guest: IPv4Address, dhcp: bool,
+                address6: IPv6Interface | None) -> list[_Purpose]:
+    """What goes over one interface of the host's, the bridge or one in a VLAN; `guest` stands for all there."""
     found = [
-        _Purpose("input", _("DHCP"), Packet(bridge, None, IPv4Address(0), None, "udp", 67, local=True)),
-        _Purpose("input", _("DNS"), Packet(bridge, None, guest, host, "udp", 53, local=True)),
-        _Purpose("input", _("ping to the host"), Packet(bridge, None, guest, host, "icmp", local=True),
-                 vital=False),
+        _Purpose("input", _("DHCP"), Packet(link, None, IPv4Address(0), None, "udp", 67, local=True)),
+        _Purpose("input", _("DNS"), Packet(link, None, guest, host, "udp", 53, local=True)),
+        _Purpose("input", _("ping to the host"), Packet(link, None, guest, host, "icmp", local=True), vital=False),
     ]
-    if not segment.dhcp:
+    if not dhcp:
         del found[0]
     reply = "new" if segment.mode is Mode.ROUTED else "established"
     out, back = _("the guests' way out"), (_("the way to the guests") if segment.mode is Mode.ROUTED
                                            else _("replies to the guests"))
     if segment.mode is not Mode.ISOLATED:
         found += [
-            _Purpose("forward", out, Packet(bridge, uplink, guest, _WORLD4, "tcp", 443)),
-            _Purpose("forward", back, Packet(uplink, bridge, _WORLD4, guest, "tcp", 40000, reply)),
+            _Purpose("forward", out, Packet(link, uplink, guest, _WORLD4, "tcp", 443)),
+            _Purpose("forward", back, Packet(uplink, link, _WORLD4, guest, "tcp", 40000, reply)),
         ]
-    if segment.address6 is not None:
-        guest6 = segment.address6.network[0x5054]
+    if address6 is not None:
+        guest6 = address6.network[0x5054]
         found.append(_Purpose("input", _("DNS over IPv6"), Packet(
-            bridge, None, guest6, segment.address6.ip, "udp", 53, local=True), vital=False))
+            link, None, guest6, address6.ip, "udp", 53, local=True), vital=False))
         if segment.mode is not Mode.ISOLATED:
             found += [
-                _Purpose("forward", _("IPv6"), Packet(bridge, uplink, guest6, _WORLD6, "tcp", 443), vital=False),
-                _Purpose("forward", _("IPv6"), Packet(uplink, bridge, _WORLD6, guest6, "tcp", 40000, reply),
+                _Purpose("forward", _("IPv6"), Packet(link, uplink, guest6, _WORLD6, "tcp", 443), vital=False),
+                _Purpose("forward", _("IPv6"), Packet(uplink, link, _WORLD6, guest6, "tcp", 40000, reply),
                          vital=False),
             ]
-    if bridged:
-        found.append(_between(bridge, guest))
     return found
 
 
@@ -118,50 +127,54 @@ def _finding(segment: Segment, who: str, hook: str,
     words = list(dict.fromkeys(purpose.words for _chain, purpose in blocked))
     chains = list({(chain.family, chain.table, chain.name): chain for chain, _purpose in blocked}.values())
     where = ", ".join(f"{chain.family} {chain.table} {chain.name}" for chain in chains)
+    links = [link for link in segment.links
+             if any(link in (purpose.packet.iifname, purpose.packet.oifname) for _chain, purpose in blocked)]
     hint = {"docker": _docker_hint, "ufw": _ufw_hint, "firewalld": _firewalld_hint,
-            "firewall": _nft_hint}[who](segment, hook, chains)
+            "firewall": _nft_hint}[who](segment.mode, links, hook, chains)
     return Finding(
         code="firewalld-reject" if who == "firewalld" else f"{who}-{hook}-drop",
         severity=Severity.ERROR if any(purpose.vital for _chain, purpose in blocked) else Severity.WARNING,
         segment=segment.name,
         message=_("{who} ({where}) drops on {bridge}: {what}").format(
-            who=_(_NAMES[who]), where=where, bridge=segment.bridge, what=", ".join(words)),
+            who=_(_NAMES[who]), where=where, bridge=", ".join(links), what=", ".join(words)),
         hint=hint)
 
 
-def _docker_hint(segment: Segment, _hook: str, chains: Sequence[Chain]) -> str:
-    replies = "" if segment.mode is Mode.ROUTED else " -m conntrack --ctstate RELATED,ESTABLISHED"
+def _docker_hint(mode: Mode, links: Sequence[str], _hook: str, chains: Sequence[Chain]) -> str:
+    replies = "" if mode is Mode.ROUTED else " -m conntrack --ctstate RELATED,ESTABLISHED"
     lines = []
-    for chain in chains:
+    for chain, link in product(chains, links):
         tool = "ip6tables" if chain.family == "ip6" else "iptables"
-        lines += [f"sudo {tool} -I DOCKER-USER -i {segment.bridge} -j ACCEPT",
-                  f"sudo {tool} -I DOCKER-USER -o {segment.bridge}{replies} -j ACCEPT"]
+        lines += [f"sudo {tool} -I DOCKER-USER -i {link} -j ACCEPT",
+                  f"sudo {tool} -I DOCKER-USER -o {link}{replies} -j ACCEPT"]
     return " && ".join(lines)
 
 
-def _ufw_hint(segment: Segment, hook: str, _chains: Sequence[Chain]) -> str:
-    bridge = segment.bridge
-    # One command for both hooks: who has read it once need not come back.
-    lines = [f"sudo ufw allow in on {bridge}"]
-    if hook == "forward":
-        lines += [f"sudo ufw route allow in on {bridge}", f"sudo ufw route allow out on {bridge}"]
-    return " && ".join(lines)
-
-
-def _firewalld_hint(segment: Segment, _hook: str, _chains: Sequence[Chain]) -> str:
-    # The zone comes with the package, perhaps after firewalld was started.
-    return (f"sudo firewall-cmd --reload && sudo firewall-cmd --permanent --zone=vdenet"
-            f" --change-interface={segment.bridge} && sudo firewall-cmd --reload")
-
-
-def _nft_hint(segment: Segment, hook: str, chains: Sequence[Chain]) -> str:
-    replies = "" if segment.mode is Mode.ROUTED else " ct state established,related"
+def _ufw_hint(_mode: Mode, links: Sequence[str], hook: str, _chains: Sequence[Chain]) -> str:
     lines = []
-    for chain in chains:
-        line = f"sudo nft insert rule {chain.family} {chain.table} {chain.name}"
-        lines.append(f"{line} iifname {segment.bridge} accept")
+    for link in links:
+        # One command for both hooks: who has read it once need not come back.
+        lines.append(f"sudo ufw allow in on {link}")
         if hook == "forward":
-            lines.append(f"{line} oifname {segment.bridge}{replies} accept")
+            lines += [f"sudo ufw route allow in on {link}", f"sudo ufw route allow out on {link}"]
+    return " && ".join(lines)
+
+
+def _firewalld_hint(_mode: Mode, links: Sequence[str], _hook: str, _chains: Sequence[Chain]) -> str:
+    # The zone comes with the package, perhaps after firewalld was started.
+    added = " && ".join(f"sudo firewall-cmd --permanent --zone=vdenet --change-interface={link}"
+                        for link in links)
+    return f"sudo firewall-cmd --reload && {added} && sudo firewall-cmd --reload"
+
+
+def _nft_hint(mode: Mode, links: Sequence[str], hook: str, chains: Sequence[Chain]) -> str:
+    replies = "" if mode is Mode.ROUTED else " ct state established,related"
+    lines = []
+    for chain, link in product(chains, links):
+        line = f"sudo nft insert rule {chain.family} {chain.table} {chain.name}"
+        lines.append(f"{line} iifname {link} accept")
+        if hook == "forward":
+            lines.append(f"{line} oifname {link}{replies} accept")
     return " && ".join(lines)
 
 

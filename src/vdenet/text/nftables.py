@@ -10,7 +10,8 @@ for those.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -24,6 +25,7 @@ from vdenet.i18n import _
 from vdenet.model.names import mac_address, segment_name
 from vdenet.model.neighbours import Neighbour
 from vdenet.model.segment import Mode, Segment
+from vdenet.model.vlans import UNTAGGED
 from vdenet.model.wanted import Address, DhcpServer, Firewall
 
 _ICMPV6 = ("echo-request", "nd-router-solicit", "nd-neighbor-solicit", "nd-neighbor-advert",
@@ -42,24 +44,29 @@ def table_name(segment: str) -> str:
 
 def firewall(segment: Segment, retiring: Sequence[IPv4Interface], bridge_mac: str,
              ports: Sequence[str] | None = None, chains: str = "",
-             server: DhcpServer | None = None, neighbours: Sequence[Neighbour] = ()) -> Firewall:
+             server: DhcpServer | None = None, tagged: Mapping[str, Iterable[int]] | None = None,
+             neighbours: Sequence[Neighbour] = ()) -> Firewall:
     """The rule set; `retiring` are earlier addresses that are still served.
 
     `ports` is for kernels that cannot match the bridge a frame came in by (no nft_meta_bridge): the names
     of the ports that are there now, for the guard to list. None where the kernel can. `chains` go into the
-    inet table besides. `server` is the guest that may serve DHCP. `neighbours` are the host's other segments.
+    inet table besides. `server` is the guest that may serve DHCP. `tagged` are the VLANs whose tags a port may
+    send; of others no tag passes. `neighbours` are the host's other segments.
     """
     name = table_name(segment.name)
     own4 = (segment.own, *retiring)
     tables = (("inet", name), ("bridge", name))
-    own6 = [segment.address6.ip] if segment.address6 is not None else []
-    text = _without(tables) + _inet(segment, name, own4, chains, neighbours)
-    text += _bridge(segment, name, [a.ip for a in own4], own6, bridge_mac, _where(segment.bridge, ports, ()), server)
+    networks = _networks(segment, own4)
+    text = _without(tables) + _inet(segment, name, networks, chains, neighbours)
+    text += _bridge(segment, name, [a.ip for network in networks for a in network.own4],
+                    [network.own6.ip for network in networks if network.own6 is not None], bridge_mac,
+                    _where(segment.bridge, ports, ()), tagged or {}, server)
     return Firewall(segment.name, tables, text)
 
 
 def bridged(segment: Segment, own: Sequence[Address], bridge_mac: str, beyond: Sequence[str],
-            ports: Sequence[str] | None = None, chains: str = "") -> Firewall:
+            ports: Sequence[str] | None = None, chains: str = "",
+            tagged: Mapping[str, Iterable[int]] | None = None) -> Firewall:
     """The rule set of a bridged segment: only the guard, for `own`, the host's addresses there.
 
     `beyond` are ports of the bridge that lead to the network outside: what comes in there is not a guest's.
@@ -71,7 +78,7 @@ def bridged(segment: Segment, own: Sequence[Address], bridge_mac: str, beyond: S
     text = _without(tables)
     if chains:
         text += f"table inet {name} {{{chains}}}\n"
-    text += _bridge(segment, name, own4, own6, bridge_mac, _where(segment.bridge, ports, beyond))
+    text += _bridge(segment, name, own4, own6, bridge_mac, _where(segment.bridge, ports, beyond), tagged or {})
     return Firewall(segment.name, tables, text)
 
 
@@ -122,90 +129,89 @@ BRIDGE_META_PROBE = """table bridge vdenet_probe {
 """A script for `nft --check` that passes where the kernel can match the bridge of a frame."""
 
 
-def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface], chains: str,
+@dataclass(frozen=True, slots=True)
+class _Network:
+    """One of the host's networks on the segment: the segment's own, or a VLAN's."""
+
+    link: str
+    chain: str
+    """What the names of its chains end in."""
+    own4: Sequence[IPv4Interface]
+    own6: IPv6Interface | None
+    vlan: int = UNTAGGED
+    reach: frozenset[int] = frozenset()
+
+
+def _networks(segment: Segment, own4: Sequence[IPv4Interface]) -> list[_Network]:
+    found = [_Network(segment.bridge, "", own4, segment.address6)]
+    return found + [_Network(vlan.link(segment.bridge), f"_{vlan.id}", (vlan.address,), vlan.address6, vlan.id,
+                             frozenset(vlan.reach))
+                    for vlan in segment.vlans if vlan.address is not None]
+
+
+def _inet(segment: Segment, name: str, networks: Sequence[_Network], chains: str,
           neighbours: Sequence[Neighbour]) -> str:
-    bridge = f'"{segment.bridge}"'
+    links = _links([network.link for network in networks])
+    near = [other.bridge for other in neighbours if other.reachable]
     # Where no address is changed on the way: among the guests, and to segments that are routed with this one.
-    inside = _set([_quoted(name) for name in (segment.bridge, *_bridges(neighbours, True))])
-    inside = bridge if "," not in inside else inside
-    addresses = _set([a.ip for a in own4])
-    networks = _set(list(collapse_addresses(a.network for a in own4)))
-    v6: IPv6Interface | None = segment.address6
-    input6 = "" if v6 is None else f"""
-		ip6 daddr {{ {v6.ip}, fe80::/10, ff02::/16 }} udp dport {{ 53, 547 }} accept
-		ip6 daddr {{ {v6.ip}, fe80::/10 }} tcp dport 53 accept"""
-    # Where a guest serves, no other server of this host is to answer.
-    dhcp = "" if segment.guest_dhcp else "udp dport 67 accept\n\t\t"
-    # The server begins from a port of its own, so the rest of a transfer is established (RFC 1350, section 4).
-    tftp = f"\n\t\tip daddr {addresses} udp dport 69 accept" \
-        if segment.netboot is not None and segment.netboot.root is not None else ""
-    opened = "".join(f"\n\t\t{port.protocol} dport {port.port} accept" for port in segment.open_ports)
-    if segment.mode is Mode.ISOLATED:
-        leave, enter = "", ""
-    else:
-        leave = f"\n\t\tip saddr {networks} accept"
-        leave += "" if v6 is None else f"\n\t\tip6 saddr {v6.network} accept"
+    inside = _links([*(network.link for network in networks), *near])
+    entry = "".join(f"""
+		iifname "{network.link}" jump guests_to_host{network.chain}""" for network in networks)
+    to_host = "".join(_to_host(segment, network, neighbours) for network in networks)
+    forward = "".join(f"""
+		iifname "{network.link}" oifname "{network.link}" accept""" for network in networks)
+    if len(networks) > 1:
+        # Between VLANs only where the file says so.
+        forward += "".join(f"""
+		iifname "{one.link}" oifname "{other.link}" accept""" for one in networks for other in networks
+                           if one.vlan in other.reach or other.vlan in one.reach)
+        forward += f"""
+		iifname {links} oifname {links} drop"""
+    forward += _among(networks, neighbours)
+    forward += "".join(f"""
+		iifname "{network.link}" jump leave{network.chain}""" for network in networks)
+    enter = ""
+    if segment.mode is not Mode.ISOLATED:
         enter = "\n\t\taccept" if segment.mode is Mode.ROUTED else "\n\t\tct state established,related accept"
+    leave = "".join(_leave(segment, network) for network in networks)
     nat = ""
     if segment.mode is Mode.NAT:
-        masquerade6 = "" if v6 is None else f"""
-		ip6 saddr {v6.network} ip6 daddr != {v6.network} oifname != {inside} masquerade"""
         nat = f"""
 	chain postrouting {{
-		type nat hook postrouting priority srcnat; policy accept;
-		ip saddr {networks} ip daddr != {networks} oifname != {inside} masquerade{masquerade6}
+		type nat hook postrouting priority srcnat; policy accept;{
+            "".join(_masquerade(network, links if network.vlan != UNTAGGED else inside) for network in networks)}
 	}}
 """
-    services = f"""ct state established,related accept{_away_from(neighbours)}
-		{dhcp}ip daddr {addresses} udp dport 53 accept
-		ip daddr {addresses} tcp dport 53 accept{tftp}{input6}
-		icmp type echo-request accept
-		icmpv6 type {{ {", ".join(_ICMPV6)} }} accept{opened}"""
     output = ""
     if not segment.host_access:
-        # Not by connection: an established one would outlive the change that forbids it.
-        services = f"""{dhcp}ip daddr {addresses} udp dport 53 accept
-		ip daddr {addresses} tcp dport 53 accept{tftp}{input6}
-		icmpv6 type {{ {", ".join(_ICMPV6[1:])} }} accept"""
         output = f"""
 	chain output {{
 		type filter hook output priority filter; policy accept;
-		oifname {bridge} jump host_to_guests
+		oifname {links} jump host_to_guests
 	}}
 
 	chain host_to_guests {{
-		udp sport {{ 53, 67, {tftp and "69, "}547 }} accept
+		udp sport {{ 53, 67, {"69, " if _serves_files(segment) else ""}547 }} accept
 		tcp sport 53 accept
 		icmpv6 type {{ {", ".join(_ICMPV6_OUT)} }} accept
 		drop
 	}}
 """
     to_neighbours = ""
-    if _bridges(neighbours, True):
-        own6 = "" if v6 is None else f"\n\t\tip6 saddr {v6.network} accept"
-        to_neighbours = f"\n\tchain to_neighbours {{\n\t\tip saddr {networks} accept{own6}\n\t\tdrop\n\t}}\n"
+    if near:
+        own6 = "" if networks[0].own6 is None else f"\n\t\tip6 saddr {networks[0].own6.network} accept"
+        to_neighbours = f"\n\tchain to_neighbours {{\n\t\tip saddr {_networks4(networks[0])} accept{own6}\n" \
+            "\t\tdrop\n\t}\n"
     return f"""table inet {name} {{
 	chain input {{
-		type filter hook input priority filter; policy accept;
-		iifname {bridge} jump guests_to_host
+		type filter hook input priority filter; policy accept;{entry}
 	}}
-
-	chain guests_to_host {{
-		{services}
-		drop
-	}}
-{output}
+{to_host}{output}
 	chain forward {{
-		type filter hook forward priority filter; policy accept;
-		iifname {bridge} oifname {bridge} accept{_among(segment, neighbours)}
-		iifname {bridge} jump leave
-		oifname {bridge} jump enter
+		type filter hook forward priority filter; policy accept;{forward}
+		oifname {links} jump enter
 	}}
-
-	chain leave {{{leave}
-		drop
-	}}
-
+{leave}
 	chain enter {{{enter}
 		drop
 	}}
@@ -213,36 +219,103 @@ def _inet(segment: Segment, name: str, own4: Sequence[IPv4Interface], chains: st
 """
 
 
-def _bridges(neighbours: Sequence[Neighbour], reachable: bool) -> list[str]:
-    return [other.bridge for other in neighbours if other.reachable is reachable]
-
-
-def _away_from(neighbours: Sequence[Neighbour]) -> str:
+def _away_from(network: _Network, neighbours: Sequence[Neighbour]) -> str:
     """The host's addresses on segments that are out of reach are so, too."""
-    out = [other for other in neighbours if not other.reachable]
-    rules = f"\n\t\tip daddr {_set([other.network for other in out])} drop" if out else ""
-    six = [other.network6 for other in out if other.network6 is not None]
-    return rules + (f"\n\t\tip6 daddr {_set(six)} drop" if six else "")
+    far: list[object] = []
+    six: list[object] = []
+    for other in neighbours:
+        if not other.reachable or network.vlan != UNTAGGED:
+            far.append(other.network)
+            six += [other.network6] if other.network6 is not None else []
+        far += [one for one in other.vlan_networks if one.version == 4]
+        six += [one for one in other.vlan_networks if one.version == 6]
+    return (f"\n\t\tip daddr {_set(far)} drop" if far else "") + (f"\n\t\tip6 daddr {_set(six)} drop" if six else "")
 
 
-def _among(segment: Segment, neighbours: Sequence[Neighbour]) -> str:
-    """Between segments. What comes from another one, that one's own table has let out."""
-    bridge = _quoted(segment.bridge)
+def _among(networks: Sequence[_Network], neighbours: Sequence[Neighbour]) -> str:
+    """Between segments. What comes from another one, that one's own table has let out.
+
+    VLANs, of this one and of others, are in nobody's reach.
+    """
+    near = [other.bridge for other in neighbours if other.reachable]
+    others = [link for other in neighbours for link in (other.bridge, *other.vlan_links)]
+    vlans = [network.link for network in networks[1:]]
     rules = []
-    for names, out, into in ((_bridges(neighbours, False), "drop", "drop"),
-                             (_bridges(neighbours, True), "jump to_neighbours", "accept")):
-        if names:
+    for here, names, out, into in (([networks[0].link], [link for link in others if link not in near], "drop", "drop"),
+                                   ([networks[0].link], near, "jump to_neighbours", "accept"),
+                                   (vlans, others, "drop", "drop")):
+        if here and names:
             there = _set([_quoted(name) for name in names])
-            rules += [f"iifname {bridge} oifname {there} {out}", f"iifname {there} oifname {bridge} {into}"]
+            own = _links(here)
+            rules += [f"iifname {own} oifname {there} {out}", f"iifname {there} oifname {own} {into}"]
     return "".join(f"\n\t\t{rule}" for rule in rules)
 
 
+def _links(names: Sequence[str]) -> str:
+    return _set([_quoted(name) for name in names]) if len(names) > 1 else _quoted(names[0])
+
+
+def _to_host(segment: Segment, network: _Network, neighbours: Sequence[Neighbour]) -> str:
+    addresses, v6 = _set([a.ip for a in network.own4]), network.own6
+    input6 = "" if v6 is None else f"""
+		ip6 daddr {{ {v6.ip}, fe80::/10, ff02::/16 }} udp dport {{ 53, 547 }} accept
+		ip6 daddr {{ {v6.ip}, fe80::/10 }} tcp dport 53 accept"""
+    opened = "".join(f"\n\t\t{port.protocol} dport {port.port} accept" for port in segment.open_ports)
+    # Where a guest serves, no other server of this host is to answer.
+    dhcp = "" if segment.guest_dhcp and network.vlan == UNTAGGED else "udp dport 67 accept\n\t\t"
+    # The server begins from a port of its own, so the rest of a transfer is established (RFC 1350, section 4).
+    tftp = f"\n\t\tip daddr {addresses} udp dport 69 accept" if _serves_files(segment) else ""
+    services = f"""ct state established,related accept{_away_from(network, neighbours)}
+		{dhcp}ip daddr {addresses} udp dport 53 accept
+		ip daddr {addresses} tcp dport 53 accept{tftp}{input6}
+		icmp type echo-request accept
+		icmpv6 type {{ {", ".join(_ICMPV6)} }} accept{opened}"""
+    if not segment.host_access:
+        # Not by connection: an established one would outlive the change that forbids it.
+        services = f"""{dhcp}ip daddr {addresses} udp dport 53 accept
+		ip daddr {addresses} tcp dport 53 accept{tftp}{input6}
+		icmpv6 type {{ {", ".join(_ICMPV6[1:])} }} accept"""
+    return f"""
+	chain guests_to_host{network.chain} {{
+		{services}
+		drop
+	}}
+"""
+
+
+def _serves_files(segment: Segment) -> bool:
+    return segment.netboot is not None and segment.netboot.root is not None
+
+
+def _leave(segment: Segment, network: _Network) -> str:
+    rules = ""
+    if segment.mode is not Mode.ISOLATED:
+        rules = f"\n\t\tip saddr {_networks4(network)} accept"
+        rules += "" if network.own6 is None else f"\n\t\tip6 saddr {network.own6.network} accept"
+    return f"""
+	chain leave{network.chain} {{{rules}
+		drop
+	}}
+"""
+
+
+def _masquerade(network: _Network, links: str) -> str:
+    own4, own6 = _networks4(network), network.own6
+    masquerade6 = "" if own6 is None else f"""
+		ip6 saddr {own6.network} ip6 daddr != {own6.network} oifname != {links} masquerade"""
+    return f"""
+		ip saddr {own4} ip daddr != {own4} oifname != {links} masquerade{masquerade6}"""
+
+
+def _networks4(network: _Network) -> str:
+    return _set(list(collapse_addresses(a.network for a in network.own4)))
+
+
 def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Address], others6: Sequence[IPv6Address],
-            bridge_mac: str, where: str, server: DhcpServer | None = None) -> str:
+            bridge_mac: str, where: str, tagged: Mapping[str, Iterable[int]],
+            server: DhcpServer | None = None) -> str:
     own6 = [link_local(bridge_mac), *others6]
     addresses = _set(own4)
-    arp = f"\n\t\tether type arp arp saddr ip {addresses} drop" if own4 else ""
-    ip = f"\n\t\tip saddr {addresses} drop" if own4 else ""
     # nft of Debian 12 has no name for the target of neighbour discovery: 128 bits, 64 bits into ICMPv6
     # (RFC 4861, section 4.3).
     targets = _set([f"0x{int(a):032x}" for a in own6])
@@ -258,6 +331,9 @@ def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Address], others6: S
 		ether saddr {mac} iifname != {at} drop"""
         guard = f"""
 		ether type ip iifname {at} ether saddr {mac} udp sport {{ 67, 4011 }} udp dport 68 accept"""
+        if server.port in tagged:  # the way to the VDE switch: in the segment's own network only
+            guard = f"""
+		iifname {at} ether saddr {mac} vlan id {UNTAGGED} meta protocol ip udp sport {{ 67, 4011 }} udp dport 68 accept"""
     if segment.guard:
         # Clients take an answer from whatever port it comes.
         guard += """
@@ -265,6 +341,25 @@ def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Address], others6: S
 		udp dport { 68, 546 } drop
 		icmpv6 type { nd-router-advert, nd-redirect } drop
 		icmp type redirect drop"""
+    tags, tagged_chain, snap = "ether type { 8021q, 8021ad } drop", "", ""
+    is_arp, ip6 = "ether type arp", "ether type ip6"
+    if tagged:
+        tags = """ether type 8021ad drop
+		ether type 8021q jump tagged"""
+        # Of a frame with a tag, nft's `ether type` is the tag's, `meta protocol` what follows the first tag.
+        is_arp, ip6 = "meta protocol arp", "meta protocol ip6"
+        snap = """
+		ether type 8021q vlan type < 0x0600 @ll,144,48 0xaaaa03000000 drop"""
+        may = "".join(f"""
+		iifname {_quoted(port)} vlan id {_set(sorted(vlans))} return""" for port, vlans in sorted(tagged.items()))
+        tagged_chain = f"""
+	chain tagged {{
+		meta protocol {{ 8021q, 8021ad }} drop{may}
+		drop
+	}}
+"""
+    arp = f"\n\t\t{is_arp} arp saddr ip {addresses} drop" if own4 else ""
+    ip = f"\n\t\tip saddr {addresses} drop" if own4 else ""
     return f"""table bridge {name} {{
 	chain prerouting {{
 		type filter hook prerouting priority filter; policy accept;
@@ -272,16 +367,16 @@ def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Address], others6: S
 	}}
 
 	chain from_guests {{
-		ether type {{ 8021q, 8021ad }} drop
+		{tags}
 		ether saddr {bridge_mac} drop{only}
 		ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 drop
-		ether type < 0x0600 @ll,112,48 0xaaaa03000000 drop
-		ether type ip6 jump whole{arp}
-		ether type arp arp saddr ether {bridge_mac} drop{ip}
+		ether type < 0x0600 @ll,112,48 0xaaaa03000000 drop{snap}
+		{ip6} jump whole{arp}
+		{is_arp} arp saddr ether {bridge_mac} drop{ip}
 		ip6 saddr {_set(own6)} drop
 		icmpv6 type {{ nd-neighbor-advert, nd-neighbor-solicit }} @th,64,128 {targets} jump neighbour{guard}
 	}}
-
+{tagged_chain}
 	chain whole {{
 		frag frag-off != 0 return
 		icmpv6 type {{ 0-255 }} return

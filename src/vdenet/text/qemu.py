@@ -27,10 +27,11 @@ def kept_nic(segment: str, mac: str, port: str, vhost: bool, model: str) -> list
             "-device", _device(segment, mac, model)]
 
 
-def vde_nic(segment: str, mac: str, switch: str, model: str) -> list[str]:
+def vde_nic(segment: str, mac: str, switch: str, model: str, port: int | None = None) -> list[str]:
     """A NIC on the VDE switch, which QEMU opens by itself. A comma in a value is written twice."""
     sock = switch.replace(",", ",,")
-    return ["-netdev", f"vde,id={segment},sock={sock}", "-device", _device(segment, mac, model)]
+    plug = "" if port is None else f",port={port}"
+    return ["-netdev", f"vde,id={segment},sock={sock}{plug}", "-device", _device(segment, mac, model)]
 
 
 def program(machine: str) -> str:

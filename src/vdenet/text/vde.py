@@ -30,6 +30,8 @@ def service(segment: Segment, places: Places) -> Service:
               "--numports", str(segment.switch_ports),
               "--sock", str(control), "--mode", "0660", "--dirmode", f"{DIRECTORY_MODE:o}", "--group", GROUP,
               "--mgmt", str(console), "--mgmtmode", "0666",
+              # Read before anybody can plug in; without one the switch would read somebody else's.
+              "--rcfile", str(places.switch_start(segment.name)),
               "--tap", segment.tap),
         account=SWITCH_ACCOUNT,
         groups=(GROUP,),
@@ -37,6 +39,7 @@ def service(segment: Segment, places: Places) -> Service:
         clear=(control, console),
         holds_stdin=True,
         link=segment.tap,
+        claim=str(control),
     )
 
 
@@ -106,3 +109,23 @@ def answer(text: str) -> tuple[int, str]:
         elif re.match(r"1\d{3} ", line):
             return int(line[1:4]), "\n".join(data)
     return -1, "\n".join(data)
+
+
+_ECHO = re.compile(r"vde\[.*\]: (.*)")
+
+
+def refused(text: str) -> str:
+    """What a switch that carried out a script (`load`) refused of it: the first such command and why.
+
+    Empty when it did all of it.
+    """
+    command = "load"
+    done = False
+    for line in text.splitlines():
+        if found := _ECHO.match(line):
+            command = found[1]
+        elif found := re.match(r"1(\d{3}) ", line):
+            done = True
+            if found[1] != "000":
+                return f"{command}: {line[5:]}"
+    return "" if done else "no answer"

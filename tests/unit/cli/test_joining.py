@@ -137,7 +137,7 @@ def test_print(daemon: Daemon, tarr_steps: TarrSteps, no_qemu: None) -> None:
     daemon.answers["Reserve"] = {**JOINED, "switch": "/run/vdenet/vdenet0/switch"}
     expected = ["-netdev", "vde,id=vdenet0,sock=/run/vdenet/vdenet0/switch", "-device", NIC]
     assert shlex.split(tarr_steps("join", "qemu", "--print").out) == expected
-    assert daemon.calls[-1] == ("Reserve", {"segment": "vdenet0", "kind": "qemu"})
+    assert daemon.calls[-1] == ("Reserve", {"segment": "vdenet0", "kind": "qemu", "plug": True})
     shown = json.loads(tarr_steps("join", "qemu", "--print", "--json", "--name", "web").out)
     assert shown["arguments"] == expected
     assert daemon.calls[-1][1]["name"] == "web"

@@ -244,6 +244,6 @@ def test_a_book_by_somebody_else(places: Places, text: str) -> None:
 
 def test_a_book_from_the_future(places: Places) -> None:
     Path(places.guests("vdenet0")).write_text(json.dumps(
-        {"version": 7, "guests": [{**ENTRY, "vlan": 12}, {"new": "kind of entry"}]}))
+        {"version": 7, "guests": [{**ENTRY, "colour": 12}, {"new": "kind of entry"}]}))
     book = GuestBook("vdenet0", places)
     assert book.all() == [guest("web", 1, port="vd0-web")]

@@ -12,7 +12,7 @@ import pytest
 from unit.samples import PLAIN
 from vdenet.daemon import retiring
 from vdenet.model.places import Places
-from vdenet.model.segment import Segment
+from vdenet.model.segment import Segment, Vlan
 
 NOW = 1_700_000_000.0
 
@@ -46,6 +46,12 @@ def test_a_clock_that_jumps_leaves_nothing_for_ever(places: Places, years: int) 
 def test_inside_the_new_network_it_is_an_address_without_a_network(places: Places) -> None:
     move("10.1.0.1/24", "10.1.0.2/16", places)
     assert served("10.1.0.2/16", places) == ["10.1.0.1/32"]
+
+
+def test_not_beside_a_vlan_that_has_its_network_now(places: Places) -> None:
+    move("10.1.0.1/24", "10.2.0.1/24", places)
+    lan = replace(at("10.2.0.1/24"), vlans=(Vlan(33, None, IPv4Interface("10.1.0.1/24")),))
+    assert retiring.current(lan, places, NOW) == ()
 
 
 def test_there_and_back(places: Places) -> None:

@@ -12,6 +12,7 @@ from unit.samples import PLAIN
 from vdenet.daemon import whereabouts
 from vdenet.daemon.whereabouts import Place, Plugged
 from vdenet.model.observed import Link
+from vdenet.model.vlans import SwitchPort
 from vdenet.text.vde import Client
 
 WEB, OLD = "52:54:00:00:00:01", "52:54:00:00:00:02"
@@ -72,6 +73,16 @@ def test_a_port_of_the_switch(segment: Segment) -> None:
     assert segment.heard() == ({}, {WEB: place})
     segment.plugged = Plugged({2: Client("alice", 4712)}, {})  # somebody else has the port
     assert segment.heard() == ({}, {})
+
+
+def test_the_vlan_of_a_port_of_the_switch(segment: Segment) -> None:
+    segment.bridge = {WEB: PLAIN.tap}
+    segment.plugged = Plugged({2: ALICE}, {WEB: 2}, {2: SwitchPort(2, 33)})
+    assert segment.heard()[0][WEB].vlan == 33
+    segment.plugged = Plugged({2: ALICE}, {}, {2: SwitchPort(2, 44)})  # it is put into another while it is silent
+    assert segment.heard()[1][WEB].vlan == 44
+    segment.plugged = Plugged({2: ALICE}, {WEB: 2}, {2: SwitchPort(2, None, frozenset({33}))})
+    assert segment.heard()[0][WEB].vlan is None
 
 
 def test_a_guest_that_has_moved(segment: Segment) -> None:

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath as Path
 from typing import Any, assert_never
 
+from unit.model.vdeswitch import VdeSwitch
 from vdenet.model import steps
-from vdenet.model.observed import Link, Observed, RunningService
+from vdenet.model.observed import Link, Observed, RunningService, stale_settings
 from vdenet.model.plan import digest, reload_digest, resolver_mark, restart_digest
 from vdenet.model.steps import Step
+from vdenet.model.vlans import Membership, SwitchTable, access
 from vdenet.model.wanted import ALIAS, Address, Directory, Resolver, Service, Wanted
+from vdenet.text import vdeports
 
 FORGETFUL = "systemd-resolved"
 """The resolver that forgets what it knew of a link together with it; the others keep files."""
@@ -48,6 +51,9 @@ class Machine:
     """By port, the Open vSwitch bridge that has it; it keeps ports that are gone."""
     resolvers: dict[str, str] = field(default_factory=dict)
     """By kind, what is registered."""
+    filtering: bool = False
+    memberships: dict[str, Membership] = field(default_factory=dict)
+    switch: VdeSwitch | None = None
     next_index: int = 10
     segment: str = "vdenet0"
     """The one that is looked after here; those `beside` it share the host with it."""
@@ -56,10 +62,14 @@ class Machine:
         """The same host as another segment finds it."""
         return Machine(links=self.links, addresses=self.addresses, shared=self.shared, own=self.own, record=self.record,
                        directories=self.directories, files=self.files, offload=self.offload, plugged=self.plugged,
-                       next_index=self.next_index + 1000, segment=segment)
+                       memberships=self.memberships, next_index=self.next_index + 1000, segment=segment)
 
     def copy(self) -> Machine:
-        return copy.deepcopy(self)
+        """For itself; what is in it is frozen."""
+        own = {name: copy.copy(value) for name, value in vars(self).items()}
+        own["addresses"] = {name: set(there) for name, there in self.addresses.items()}
+        own["switch"] = None if self.switch is None else self.switch.copy()
+        return Machine(**own)
 
     def observe(self, wanted: Wanted) -> Observed:
         """As the daemon looks: at what `wanted` speaks of."""
@@ -69,13 +79,14 @@ class Machine:
                 sysctls[sysctl.key] = self.shared[sysctl.key]
             elif sysctl.key.split("/")[3] in self.links:
                 sysctls[sysctl.key] = self.own.get(sysctl.key, "as the kernel has it")
+        sysctls |= {key: self.own[key] for key in stale_settings(wanted, self.links) if key in self.own}
         bridge = wanted.bridge.name
         names = {service.name for service in (*wanted.services, *wanted.unwanted)}
         kind = wanted.resolver.kind if wanted.resolver is not None else "none"
         return Observed(
             links=dict(self.links), sysctls=sysctls,
-            addresses={name: frozenset(self.addresses.get(name, ()))
-                       for name in {bridge, wanted.segment, wanted.uplink or bridge}},
+            addresses={name: frozenset(there) for name, there in self.addresses.items()
+                       if self._own(name, bridge) or name in {wanted.segment, wanted.uplink}},
             adopted=self.adopted, taken_uplink=self.uplink, patched=self.patched,
             patch_plugged=wanted.patch is not None and self.plugged.get(wanted.patch.outer) == wanted.patch.switch,
             directories={d.path: self.directories[d.path] for d in wanted.directories if d.path in self.directories},
@@ -84,7 +95,10 @@ class Machine:
             services={name: running for name, running in self.services.items() if name in names},
             breaks_loops=self.breaks_loops,
             firewall=self.firewall, firewall_present=self.firewall_present,
-            offload={bridge: self.offload.get(bridge, True)} if bridge in self.links else {},
+            offload={name: on for name, on in self.offload.items() if self._own(name, bridge)},
+            vlan_filtering=self.filtering and bridge == wanted.segment,
+            memberships={name: member for name, member in self.memberships.items()
+                         if self._tells(name, wanted)}, switch=self._switch(wanted),
             sysctls_kept={key: self.shared[key] for key in self.record}, resolver=self.resolvers.get(kind),
             stale_resolvers=tuple(Resolver(other, bridge, wanted.server, wanted.domain)
                                   for other in sorted(self.resolvers)
@@ -95,6 +109,24 @@ class Machine:
         return {name: {key: replace(link, ifindex=0) for key, link in value.items()} if name == "links" else value
                 for name, value in vars(self).items() if name not in ("next_index", "held")}
 
+    def _own(self, name: str, bridge: str) -> bool:
+        return name == bridge or self._is_vlan_of(name, self.segment)
+
+    def _is_vlan_of(self, name: str, bridge: str) -> bool:
+        return self.links[name].kind == "vlan" and name.startswith(f"{bridge}.")
+
+    def _tells(self, name: str, wanted: Wanted) -> bool:
+        bridge = self.links[name].master or name
+        return (self.filtering and bridge == wanted.segment) or (wanted.vlan_filtering and bridge == wanted.bridge.name)
+
+    def _switch(self, wanted: Wanted) -> SwitchTable | None:
+        path = next(file.path for file in wanted.files if file.path.name == "start")
+        text = next(file.text for file in wanted.files if file.path == path)
+        before = self.files.get(path)
+        if self.switch is None or (wanted.switch == SwitchTable() and before == text):
+            return None
+        return self.switch.table(vdeports.told_apart(text) | vdeports.told_apart(before or ""))
+
     def perform(self, done: Iterable[Step]) -> None:
         for step in done:
             self._do(step)
@@ -102,6 +134,11 @@ class Machine:
     def change(self, name: str, **what: Any) -> None:
         """Behind the daemon's back."""
         self.links[name] = replace(self.links[name], **what)
+
+    def detach(self, name: str) -> None:
+        """Behind the daemon's back."""
+        self.change(name, master=None)
+        self.memberships.pop(name, None)
 
     def delete(self, name: str) -> None:
         """An interface goes, and with it all that hangs on it."""
@@ -114,19 +151,37 @@ class Machine:
         self.offload.pop(name, None)
         for key in [key for key in self.own if key.split("/")[3] == name]:
             del self.own[key]
+        self.memberships.pop(name, None)
         if name == self.segment:
             self.resolvers.pop(FORGETFUL, None)
+            self.filtering = False
+            for vlan in [link for link in self.links if self._is_vlan_of(link, name)]:
+                self.delete(vlan)
         for port in self.links:
             if self.links[port].master == name:
-                self.change(port, master=None)
+                self.detach(port)
 
     def _do(self, step: Step) -> None:
         match step:
             case steps.CreateBridge(bridge, alias):
                 self._born(Link(bridge.name, 0, bridge.mac, bridge.mtu, False, False, "bridge", alias=alias))
+                self.memberships[bridge.name] = access()
             case steps.CreateTap(tap, alias):
                 self._born(Link(tap.name, 0, "9a:00:00:00:00:01", tap.mtu, False, False, "tap", alias=alias,
                                 owner=tap.owner))
+            case steps.CreateVlanLink(vlan_link, alias):
+                assert self.links[vlan_link.bridge].kind == "bridge"
+                self._born(Link(vlan_link.name, 0, "9a:00:00:00:00:01", 1500, False, False, "vlan", alias=alias))
+            case steps.SetVlans(name, membership):
+                if name in self.memberships:
+                    self.memberships[name] = membership
+            case steps.SetVlanFiltering(name, on):
+                assert name in self.links
+                self.filtering = on
+            case steps.SetSwitch(after=after):
+                assert self.switch is not None
+                now = self.switch.table({*step.before.ports, *after.ports})
+                self.switch.load(vdeports.change(now, after))
             case steps.DeleteLink(name, ifindex):
                 link = self.links.get(name)
                 if link is not None and ifindex in (0, link.ifindex) and link.alias.startswith(ALIAS):
@@ -137,9 +192,10 @@ class Machine:
             case steps.AttachPort(name, bridge_name):
                 assert self.links[bridge_name].kind == "bridge"
                 self.change(name, master=bridge_name)
+                self.memberships[name] = access()
             case steps.DetachPort(name):
                 if name in self.links:
-                    self.change(name, master=None)
+                    self.detach(name)
             case steps.AdoptBridge(name):
                 assert not self.links[name].ours
                 self.adopted = name
@@ -149,12 +205,13 @@ class Machine:
                 assert self.links[bridge_name].up
                 self.uplink = name
                 self.change(name, master=bridge_name)
+                self.memberships[name] = access()
                 self._move(name, bridge_name, set())
                 self.addresses[bridge_name] |= self.written if not self.addresses[bridge_name] else set()
                 self.written = set(self.addresses[bridge_name])
             case steps.ReturnUplink(name, bridge_name, _segment, keep):
                 self.uplink = None
-                self.change(name, master=None)
+                self.detach(name)
                 if bridge_name in self.links:
                     self._move(bridge_name, name, set(keep))
                 else:
@@ -219,6 +276,8 @@ class Machine:
                 self.services.pop(service.name, None)
                 if service.name == "switch":
                     self.breaks_loops = None
+                if service.claim is not None:
+                    self.switch = None
                 self.held.pop(service.name, None)
             case steps.RegisterResolver(resolver):
                 assert resolver.link in self.links
@@ -259,6 +318,9 @@ class Machine:
         for word in service.argv:  # what it reads is there
             _option, _equals, path = word.partition("=")
             assert not path.endswith(".conf") or Path(path) in self.files
+        if service.claim is not None:
+            start = Path(service.argv[service.argv.index("--rcfile") + 1])
+            self.switch = VdeSwitch.started(self.files[start]).copy()
         if service.ready_udp is not None:
             holders = [name for name, there in self.addresses.items()
                        if any(str(a.ip) == service.ready_udp[0] for a in there)]

@@ -18,7 +18,8 @@ from vdenet.errors import Collision
 from vdenet.model import plan
 from vdenet.model.change import Plan
 from vdenet.model.observed import Link, RunningService
-from vdenet.model.segment import Mode, Retiring, Segment
+from vdenet.model.segment import Mode, Port, Retiring, Segment, Vlan
+from vdenet.model.vlans import SwitchPort, of_guest
 from vdenet.model.wanted import Tap, Wanted, alias, guest_alias
 from vdenet.text import blueprint
 from vdenet.text.blueprint import Guests, HostFacts
@@ -125,6 +126,7 @@ def _services(machine: Machine, name: str, **digests: str) -> None:
 def _kill_switch(machine: Machine) -> None:
     del machine.services["switch"], machine.held["switch"]
     machine.breaks_loops = None
+    machine.switch = None
 
 
 def _flush(machine: Machine) -> None:
@@ -140,7 +142,7 @@ DRIFTS: dict[str, tuple[Callable[[Machine], object], list[str]]] = {
     "bridge MAC": (lambda m: m.change("vdenet0", mac="02:00:00:00:00:01"),
                    [f"~ interface vdenet0: {WANTED.bridge.mac}, MTU 1500"]),
     "mark lost": (lambda m: m.change("vdenet0", alias=""), ["~ interface vdenet0: vdenet:vdenet0"]),
-    "tap off the bridge": (lambda m: m.change("vdenet0-vde", master=None), ["+ port vdenet0-vde on vdenet0"]),
+    "tap off the bridge": (lambda m: m.detach("vdenet0-vde"), ["+ port vdenet0-vde on vdenet0"]),
     "tap deleted": (lambda m: m.delete("vdenet0-vde"), [
         "- service switch", "+ tap vdenet0-vde", "+ port vdenet0-vde on vdenet0",
         "~ sysctl net/ipv6/conf/vdenet0-vde/disable_ipv6 = 1", "~ interface vdenet0-vde: up", "+ service switch"]),
@@ -216,7 +218,7 @@ def test_a_guest_port_comes_back_on_the_bridge() -> None:
     machine = running(wanted)
     machine.links |= {"vd0-a": guest("vd0-a", 7, up=False), "vnet7": guest("vnet7", 8, False, up=False)}
     assert plan.sentences(up(machine, wanted)) == [
-        "~ interface vd0-a: up", "+ port vd0-a on vdenet0", "+ port vnet7 on vdenet0"], \
+        "+ port vd0-a on vdenet0", "~ interface vd0-a: up", "+ port vnet7 on vdenet0"], \
         "a foreign port is put back, and else left to its owner"
 
 
@@ -227,7 +229,7 @@ def test_a_tap_that_a_guest_holds_by_name_comes_back() -> None:
     machine = running(HELD)
     assert machine.links["vd0-vm"].alias == guest_alias("vdenet0") and machine.links["vd0-vm"].owner == 1000
     machine.delete("vd0-vm")
-    assert plan.sentences(up(machine, HELD)) == ["+ tap vd0-vm", "~ interface vd0-vm: up", "+ port vd0-vm on vdenet0"]
+    assert plan.sentences(up(machine, HELD)) == ["+ tap vd0-vm", "+ port vd0-vm on vdenet0", "~ interface vd0-vm: up"]
     assert plan.up(HELD, machine.observe(HELD)) == ()
 
 
@@ -300,7 +302,7 @@ def test_what_is_not_ours_survives_down(what: str) -> None:
 def test_a_bridge_that_a_crash_left_unmarked_is_known_by_its_mac() -> None:
     machine = Machine()
     first = plan.up(WANTED, machine.observe(WANTED))
-    machine.perform(change.step for change in first[:7])
+    machine.perform(change.step for change in first[:8])
     machine.change("vdenet0", alias="")
     other = machine.copy()
     up(machine)
@@ -311,20 +313,30 @@ def test_a_bridge_that_a_crash_left_unmarked_is_known_by_its_mac() -> None:
 
 # --- any two, in any state --------------------------------------------------------------------------
 
+VLANS = (
+    (), (Vlan(33),), (Vlan(33, "students", IPv4Interface("10.33.0.1/24")), Vlan(44)),
+    (Vlan(44, None, IPv4Interface("10.44.0.1/24"), IPv6Interface("fd44::1/64"), reach=(33,)),
+     Vlan(33, None, IPv4Interface("10.33.0.9/24"))),
+)
+PORTS = ((), (Port(5),), (Port(5, 33), Port(7, None, (33,))), (Port(5, None, (33,)),))
+
+
 @cache
-def _wanted(address: str, six: bool, mode: Mode, guard: bool, host: HostFacts, guests: Guests) -> Wanted:
+def _wanted(address: str, six: bool, mode: Mode, guard: bool, host: HostFacts, guests: int, vlans: int,
+            ports: int) -> Wanted:
     segment = replace(PLAIN, address=IPv4Interface(address), address6=PLAIN.address6 if six else None,
-                      mode=mode, guard=guard, switch_ports=64 if six else 32)
-    return blueprint.wanted(segment, host, guests, PLACES)
+                      mode=mode, guard=guard, switch_ports=64 if six else 32, vlans=VLANS[vlans],
+                      ports=PORTS[ports] if VLANS[vlans] else PORTS[ports % 2])
+    return blueprint.wanted(segment, host, GUESTS[guests], PLACES)
 
 
 @cache
-def _bridged(key: str, guard: bool, host: HostFacts, guests: Guests) -> Wanted:
+def _bridged(key: str, guard: bool, host: HostFacts, guests: int) -> Wanted:
     outside = Outside("02:00:00:00:00:99" if key == "uplink" else "02:00:00:00:00:77",
                       advertised=guard, addresses=(IPv4Interface("192.0.2.2/24"),))
     name = {"uplink": "eth0", "adopt": "br9", "openvswitch": "ovs0"}[key]
     segment = replace(Segment("vdenet0", None, mode=Mode.BRIDGED, guard=guard), **{key: name})
-    return blueprint.wanted(segment, replace(host, outside=outside), guests, PLACES)
+    return blueprint.wanted(segment, replace(host, outside=outside), GUESTS[guests], PLACES)
 
 
 ADDRESSED = [mode for mode in Mode if mode is not Mode.BRIDGED]
@@ -336,12 +348,16 @@ GUESTS = (Guests(), Guests(joined=(WEB,)), Guests(pinned=(WEB,), ports=("vd0-a",
           Guests(ports=("vd0-a", "vd0-b", "vnet7"), present=("vd0-a",)),
           Guests(taps=(Tap("vd0-a", 1000, 1500), Tap("vd0-vm", 1000, 1500))),
           Guests(retiring=(Retiring(IPv4Interface("10.83.14.1/24"), 1e10),)),
-          Guests(retiring=(Retiring(IPv4Interface("10.83.14.9/32"), 1e10),)))
+          Guests(retiring=(Retiring(IPv4Interface("10.83.14.9/32"), 1e10),)),
+          Guests(ports=("vd0-a",), memberships={"vd0-a": of_guest(33)}, plugged=(SwitchPort(9, 33, user=1000),)),
+          Guests(ports=("vd0-a", "vnet7"), memberships={"vd0-a": of_guest(None, (33, 44)), "vnet7": of_guest(44)},
+                 plugged=(SwitchPort(9, None, frozenset({33}), user=1001),)))
 wishes = st.builds(
     _wanted, st.sampled_from(("10.83.14.1/24", "10.83.14.1/16", "10.83.14.9/24", "192.168.7.1/28")), st.booleans(),
-    st.sampled_from(ADDRESSED), st.booleans(), st.sampled_from(HOSTS), st.sampled_from(GUESTS)) | st.builds(
+    st.sampled_from(ADDRESSED), st.booleans(), st.sampled_from(HOSTS), st.integers(0, len(GUESTS) - 1),
+    st.integers(0, len(VLANS) - 1), st.integers(0, len(PORTS) - 1)) | st.builds(
     _bridged, st.sampled_from(("uplink", "adopt", "openvswitch")), st.booleans(), st.sampled_from(HOSTS),
-    st.sampled_from(GUESTS))
+    st.integers(0, len(GUESTS) - 1))
 
 
 def _forget_service(machine: Machine, name: str) -> None:
@@ -362,6 +378,7 @@ def _changed(machine: Machine, name: str, **what: Any) -> None:
 def _kill_all(machine: Machine) -> None:
     machine.services.clear()
     machine.held.clear()
+    machine.switch = None
 
 
 DAMAGES: tuple[Callable[[Machine], object], ...] = (
@@ -370,7 +387,8 @@ DAMAGES: tuple[Callable[[Machine], object], ...] = (
     lambda m: _changed(m, "vdenet0", up=False, mtu=1280),
     lambda m: _changed(m, "vdenet0-vde", up=False, master=None, owner=None),
     lambda m: _changed(m, "vd0-a", up=False, master=None),
-    lambda m: m.addresses.get("vdenet0", set()).clear(),
+    # Of a bridge with an uplink they are the host's: who takes those away means it.
+    lambda m: m.uplink or m.addresses.get("vdenet0", set()).clear(),
     lambda m: m.addresses.get("vdenet0", set()).add(IPv4Interface("10.1.1.1/24")),
     lambda m: m.own.clear(),
     lambda m: m.shared.update({"net/ipv4/ip_forward": "0"}),
@@ -383,6 +401,12 @@ DAMAGES: tuple[Callable[[Machine], object], ...] = (
     lambda m: m.resolvers.clear(),
     lambda m: _gone(m, "vd0-vm"),
     lambda m: m.record.clear(),
+    lambda m: m.memberships.update({name: of_guest(44, (1, 33)) for name in m.memberships}),
+    lambda m: setattr(m, "filtering", "vdenet0" in m.links),
+    lambda m: setattr(m, "filtering", False),
+    lambda m: _gone(m, "vdenet0.33"),
+    lambda m: _changed(m, "vdenet0.44", up=False),
+    lambda m: m.switch and m.switch.load("port/allocatable 5 1\nport/setuser 9 NONE\nport/setvlan 8 4095\n"),
 )
 
 

@@ -12,7 +12,7 @@ from unit.examples import st
 from unit.samples import PLAIN, segments
 from vdenet.model.netboot import Netboot
 from vdenet.model.policy import DEFAULT, Policy, may_change, refusals
-from vdenet.model.segment import Host, Mode, OpenPort, Segment
+from vdenet.model.segment import Host, Mode, OpenPort, Segment, Vlan
 
 MINE = replace(PLAIN, name="lab", domain="lab.internal", owner="alice")
 NARROW = Policy(pools=(IPv4Network("10.84.0.0/16"),), modes=(Mode.ISOLATED,), domains=("lab.example",),
@@ -111,3 +111,13 @@ def test_who_serves_dhcp_on_the_segment_of_the_admin_is_the_admins_affair() -> N
     other = replace(PLAIN, dhcp=False, guest_dhcp=True, hosts=(Host(None, "mine", dhcp_server=True),))
     assert refused(replace(PLAIN, **served), other, DEFAULT) == ["dhcp"]  # type: ignore[arg-type]
     assert refused(MINE, replace(MINE, **served), DEFAULT) == []  # type: ignore[arg-type]
+
+
+def test_vlans() -> None:
+    lan = replace(MINE, address=IPv4Interface("10.84.7.1/24"), vlans=(Vlan(33, None, IPv4Interface("10.84.8.1/24")),))
+    before = replace(lan, vlans=())
+    assert refused(before, lan) == []
+    assert refused(before, replace(lan, vlans=(Vlan(33, None, IPv4Interface("10.9.8.1/24")),))) == ["vlan.address"]
+    closed = replace(NARROW, vlans=False)
+    assert refused(before, lan, closed) == refused(lan, before, closed) == ["vlan"]
+    assert refused(lan, lan, closed) == []

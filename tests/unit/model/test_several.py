@@ -131,8 +131,9 @@ class Host:
 
 def side_by_side(*several: Configuration) -> bool:
     """No address is on two segments: the daemon refuses those."""
-    held = {(one.address, one.name) for each in several for one in each.values() if one.address is not None}
-    return len({address.ip for address, _name in held}) == len({(address.ip, name) for address, name in held})
+    held = {(address.ip, one.name) for each in several for one in each.values()
+            for address in (*one.addresses, *(vlan.address6 for vlan in one.vlans)) if address is not None}
+    return len({address for address, _name in held}) == len(held)
 
 
 @settings(max_examples=20)

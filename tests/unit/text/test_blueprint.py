@@ -19,7 +19,7 @@ def test_any_segment(segment: Segment, around: tuple[HostFacts, Guests]) -> None
     host, guests = around
     wanted = blueprint.wanted(segment, host, guests, PLACES)
     assert len({directory.path for directory in wanted.directories}) == len(wanted.directories)
-    seen = {PLACES.run, PLACES.var, PLACES.run / "state", PLACES.run / "dns"}
+    seen = {PLACES.run, PLACES.var, PLACES.run / "state", PLACES.run / "dns", PLACES.run / "vde"}
     for directory in wanted.directories:
         assert directory.path.parent in seen, "parents come first"
         seen.add(directory.path)

@@ -14,7 +14,7 @@ from unit.samples import NOT_WORDS, addresses, segments
 from vdenet.errors import BadConfig, BadValue, Refused, VdenetError
 from vdenet.model.netboot import Netboot
 from vdenet.model.record import Record, RecordType
-from vdenet.model.segment import Host, Mode, OpenPort, Segment
+from vdenet.model.segment import Host, Mode, OpenPort, Port, Segment, Vlan
 from vdenet.text import config
 
 FULL = """\
@@ -344,7 +344,8 @@ def as_file(segment: Segment, style: int) -> str:
 
 @given(segments(), addresses(), st.integers(0, 7))
 def test_any_file_with_any_address(segment: Segment, address: IPv4Interface, style: int) -> None:
-    segment = replace(segment, hosts=tuple(replace(host, dhcp_server=False) for host in segment.hosts))
+    segment = replace(segment, hosts=tuple(replace(host, dhcp_server=False, vlan=None, trunk=())
+                                           for host in segment.hosts))
     text = as_file(segment, style)
     before = config.parse(text, segment.name, "lab.toml")
     assert (before.address, before.dhcp_range, before.hosts) == (segment.address, segment.dhcp_range, segment.hosts)
@@ -508,8 +509,102 @@ def test_a_guest_that_serves_dhcp() -> None:
     ('dhcp = "guest"\n[[host]]\nname = "a"\ndhcp_server = true\n[[host]]\nname = "b"\ndhcp_server = true\n', "8:1",
      "another host"),
     ('dhcp = "guest"\n[[host]]\nname = "a"\ndhcp_server = 1\n', "5:1", "true or false"),
+    ('dhcp = "guest"\n[[vlan]]\nid = 33\n[[host]]\nname = "a"\nvlan = 33\ndhcp_server = true\n', "7:1",
+     "the segment's own network"),
 ))
 def test_what_such_a_guest_cannot_be(text: str, place: str, why: str) -> None:
     with pytest.raises(BadConfig, match=why) as caught:
         parse(MINIMAL + text)
     assert caught.value.data["where"] == f"lab.toml:{place}"
+
+
+# --- VLANs ----------------------------------------------------------------------------------------------
+
+LAN = """\
+address = "10.83.14.1/24"
+address6 = "fd5e:1::1/64"
+[[vlan]]
+id = 33
+name = "students"
+address = "10.33.0.1/24"
+address6 = "fd33::1/64"
+dhcp = true
+range = ["10.33.0.100", "10.33.0.200"]
+lease = "2h"
+reach = [1, 44]
+[[vlan]]
+id = 44
+address = "10.44.0.1/24"
+[[vlan]]
+id = 55
+[[port]]
+number = 5
+vlan = 33
+[[port]]
+number = 6
+trunk = [44, 55]
+[[host]]
+mac = "52:54:00:12:34:56"
+name = "web"
+address = "10.33.0.10"
+vlan = 33
+trunk = [55]
+"""
+
+
+def test_vlans() -> None:
+    segment = config.parse(LAN, "lab", "lab.toml")
+    assert segment.vlans == (
+        Vlan(33, "students", IPv4Interface("10.33.0.1/24"), IPv6Interface("fd33::1/64"), True,
+             (IPv4Address("10.33.0.100"), IPv4Address("10.33.0.200")), 7200, (1, 44)),
+        Vlan(44, None, IPv4Interface("10.44.0.1/24")), Vlan(55))
+    assert segment.ports == (Port(5, 33), Port(6, None, (44, 55)))
+    assert segment.hosts == (Host("52:54:00:12:34:56", "web", IPv4Address("10.33.0.10"), (), False, 33, (55,)),)
+    assert segment.links == ("lab", "lab.33", "lab.44")
+
+
+@pytest.mark.parametrize(("old", "new", "why"), [
+    ("id = 33", "id = 1", "4:1: vlan.id: expected a number from 2 to 4093"),
+    ("id = 33", "id = 4094", "4:1: vlan.id: expected a number from 2 to 4093"),
+    ("id = 33", 'id = "33"', "4:1: vlan.id: expected a number"),
+    ("id = 33\n", "", "3:1: vlan: every"),
+    ("id = 44", "id = 33", "13:1: vlan.id: VLAN 33 is declared already"),
+    ("id = 44", 'id = 44\nname = "students"', "14:1: vlan.name: VLAN 33 has this name"),
+    ('name = "students"', 'name = "a b"', "5:1: vlan.name: "),
+    ('name = "students"', 'name = "gateway"', "5:1: vlan.name: "),
+    ('name = "students"', 'name = "lab"', "5:1: vlan.name: it is the segment's own"),
+    ('"10.44.0.1/24"', '"10.33.0.200/25"', "14:1: vlan.address: .*VLAN 33"),
+    ('"10.44.0.1/24"', '"10.83.0.1/16"', "14:1: vlan.address: .*the segment's own network"),
+    ('"fd33::1/64"', '"fd5e:1::2/64"', "7:1: vlan.address6: .*the segment's own network"),
+    ('"10.33.0.1/24"', '"8.8.8.8/24"', "6:1: vlan.address: .*private"),
+    ("dhcp = true", "dhcp = 1", "8:1: vlan.dhcp: expected true or false"),
+    ("10.33.0.100", "10.34.0.100", "9:1: vlan.range: expected addresses of 10.33.0.0/24"),
+    ('"2h"', '"1s"', "10:1: vlan.lease: expected a time"),
+    ("[1, 44]", "[1, 55]", "11:1: vlan.reach: 55: expected other VLANs"),
+    ("[1, 44]", "[33]", "11:1: vlan.reach: 33: expected other VLANs"),
+    ("[1, 44]", "44", "11:1: vlan.reach: expected a list"),
+    ("id = 55", "id = 55\ndhcp = true", "17:1: vlan.dhcp: it needs an address"),
+    ("number = 5", "number = 1", "18:1: port.number: expected a number from 2 to 63"),
+    ("number = 5", "number = 64", "18:1: port.number: expected a number from 2 to 63"),
+    ("number = 6", "number = 5", "21:1: port.number: port 5 is declared already"),
+    ("number = 6\n", "", "20:1: port: every"),
+    ("number = 5\nvlan = 33", "number = 5\nvlan = 34", "19:1: port.vlan: VLAN 34 has no"),
+    ("[44, 55]", "[44, 34]", "22:1: port.trunk: VLAN 34 has no"),
+    ("[44, 55]", "[44, 44]", "22:1: port.trunk: the same VLAN twice"),
+    ("[44, 55]", "44", "22:1: port.trunk: expected a list"),
+    ("[44, 55]", "[44]\nvlan = 55", "22:1: port.trunk: a port .* not both"),
+    ("trunk = [55]", "trunk = [33]", "28:1: host.trunk: the same VLAN twice"),
+    ('vlan = 33\ntrunk = [55]', "vlan = 55", "26:1: host.address: its VLAN has no address"),
+    ('"10.33.0.10"', '"10.83.14.10"', "26:1: host.address: .*10.33.0.0/24"),
+    ('name = "web"', 'name = "students"', "25:1: host.name: students: a .*vlan.* has this name"),
+])
+def test_a_mistake_in_vlans_has_its_place(old: str, new: str, why: str) -> None:
+    assert old in LAN
+    with pytest.raises(BadConfig, match=rf"lab\.toml:{why}"):
+        config.parse(LAN.replace(old, new, 1), "lab", "lab.toml")
+
+
+def test_the_hosts_interface_needs_a_name_that_the_kernel_takes() -> None:
+    with pytest.raises(BadConfig, match=r"abcdefghijk\.4000 would have a name longer than 15"):
+        config.parse(LAN.replace("44", "4000").replace("10.4000.", "10.44."), "abcdefghijk", "x.toml")
+    assert config.parse(LAN, "abcdefghijk", "x.toml").links[1] == "abcdefghijk.33"

@@ -7,12 +7,13 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Interface
 import pytest
 
 from vdenet.model.report import Severity
-from vdenet.model.segment import Mode, Segment
+from vdenet.model.segment import Mode, Segment, Vlan
 from vdenet.text import conflicts
 
 NAT = Segment("vdenet0", IPv4Interface("10.83.14.1/24"))
 DUAL = Segment("vdenet0", IPv4Interface("10.83.14.1/24"), IPv6Interface("fd5e:1::1/64"))
 ISOLATED = Segment("vdenet0", IPv4Interface("10.83.14.1/24"), mode=Mode.ISOLATED)
+LAN = Segment("vdenet0", IPv4Interface("10.83.14.1/24"), vlans=(Vlan(33, None, IPv4Interface("10.33.0.1/24")), Vlan(44)))
 
 ROUTES = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
 eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0
@@ -41,6 +42,9 @@ def test_overlaps() -> None:
     assert "tun0" in found[0].message and "wg0" in found[1].message
     assert found[0].hint == "tarr-steps ip 10.77.5.1/24 --segment vdenet0"
     same = IPv4Network("10.83.14.0/24")
+    found = conflicts.overlaps(LAN, [("wg0", IPv4Network("10.33.0.0/16"))], "10.77.5.1/24")
+    assert [each.hint for each in found] == [
+        "another address for VLAN 33, such as 10.77.5.1/24, in /etc/vdenet/vdenet0.toml"]
     assert len(conflicts.overlaps(NAT, [("route dev wg0 table 254", same), ("interface wg0", same)], "x")) == 1
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vdenet.errors import BadValue
 from vdenet.model.report import Severity
-from vdenet.model.segment import Mode, Segment
+from vdenet.model.segment import Mode, Segment, Vlan
 from vdenet.text import firewalls, ruleset
 from vdenet.text.ruleset import ACCEPT, DROP, Packet
 
@@ -21,6 +21,7 @@ NAT = Segment("vdenet0", IPv4Interface("10.83.14.1/24"))
 DUAL = Segment("vdenet0", IPv4Interface("10.83.14.1/24"), IPv6Interface("fd5e:1::1/64"))
 ISOLATED = Segment("vdenet0", IPv4Interface("10.83.14.1/24"), mode=Mode.ISOLATED)
 ROUTED = Segment("vdenet0", IPv4Interface("10.83.14.1/24"), mode=Mode.ROUTED)
+LAN = Segment("vdenet0", IPv4Interface("10.83.14.1/24"), vlans=(Vlan(33, None, IPv4Interface("10.33.0.1/24")), Vlan(44)))
 
 
 def chain(name: str, hook: str | None = None, policy: str = "accept", *, table: str = "filter",
@@ -123,6 +124,15 @@ def test_ufw() -> None:
     assert codes(text(*rules, rule("ufw-user-input", meta("iifname", "vdenet0"), ACCEPTS),
                       rule("ufw-user-forward", meta("iifname", "vdenet0"), ACCEPTS),
                       rule("ufw-user-forward", meta("oifname", "vdenet0"), ACCEPTS))) == []
+
+
+def test_a_vlan_has_an_interface_of_its_own() -> None:
+    rules = (chain("INPUT", "input", "drop"), chain("ufw-user-input"), rule("INPUT", CONNTRACK, ACCEPTS),
+             rule("INPUT", jump("ufw-user-input")), rule("ufw-user-input", meta("iifname", "vdenet0"), ACCEPTS))
+    assert codes(text(*rules), NAT) == []
+    found, = firewalls.findings(text(*rules), LAN)
+    assert found.hint == "sudo ufw allow in on vdenet0.33" and " on vdenet0.33: DHCP, DNS" in found.message
+    assert codes(text(*rules, rule("ufw-user-input", meta("iifname", "vdenet0.33"), ACCEPTS)), LAN) == []
 
 
 def test_firewalld() -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from unit.samples import ADDRESSED, NOT_WORDS, PLAIN, addresses, segments
 from vdenet.errors import BadValue
 from vdenet.model.names import bridge_mac
-from vdenet.model.segment import Mode, OpenPort, Segment
+from vdenet.model.segment import Mode, OpenPort, Segment, Vlan
+from vdenet.model.wanted import DhcpServer
 from vdenet.text import nftables
 
 MAC = bridge_mac("0" * 32, "vdenet0")
@@ -106,3 +107,11 @@ def test_injection(word: str) -> None:
 
 def test_link_local() -> None:
     assert nftables.link_local("52:54:00:12:34:56") == IPv6Address("fe80::5054:ff:fe12:3456")
+
+
+def test_a_server_behind_the_switch_serves_the_segments_own_network_only() -> None:
+    server = DhcpServer("52:54:00:00:00:01", PLAIN.tap)
+    lan = replace(PLAIN, vlans=(Vlan(33),), dhcp=False, guest_dhcp=True)
+    text = nftables.firewall(lan, (), MAC, server=server, tagged={PLAIN.tap: (1, 33)}).text
+    accepted = [line for line in text.splitlines() if "sport { 67, 4011 }" in line]
+    assert len(accepted) == 1 and "vlan id 1 " in accepted[0] and f'iifname "{PLAIN.tap}"' in accepted[0]

@@ -16,7 +16,7 @@ from vdenet.errors import BadValue
 from vdenet.i18n import _
 from vdenet.model import names
 from vdenet.model.segment import DEFAULT_SWITCH_PORTS, Mode, OpenPort, Segment, default_domain
-from vdenet.text.config import bridged, dhcp, hosts, netboot, plugs, records
+from vdenet.text.config import bridged, dhcp, hosts, netboot, plugs, records, vlans
 from vdenet.text.config.editing import initial, with_address
 from vdenet.text.config.emitting import emit
 from vdenet.text.config.reader import Reader, load
@@ -32,6 +32,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "[[record]]": records.KEYS,
     "[netboot]": netboot.KEYS,
     "[[plug]]": plugs.KEYS,
+    "[[vlan]]": vlans.KEYS,
+    "[[port]]": vlans.PORT_KEYS,
 }
 """What may stand in each table; vdenet.toml(5) has a section for each."""
 
@@ -60,12 +62,13 @@ def _segment(reader: Reader, name: str, table: Mapping[str, Any]) -> Segment:
         domain = reader.checked("domain", domain_text, names.domain_name)
     switch = reader.table(table, "switch")
     reader.known(switch, KEYS["[switch]"], "switch.")
-    ports = reader.number(switch.get("ports", DEFAULT_SWITCH_PORTS), "switch.ports", 2, MAX_SWITCH_PORTS)
+    switch_ports = reader.number(switch.get("ports", DEFAULT_SWITCH_PORTS), "switch.ports", 2, MAX_SWITCH_PORTS)
     tree = reader.boolean(switch, "spanning_tree", False, "switch.") if "spanning_tree" in switch else None
     guard = reader.boolean(table, "guard", True)
-    plugged = plugs.read(reader, table, name, ports)
+    plugged = plugs.read(reader, table, name, switch_ports)
     if mode is Mode.BRIDGED:
-        return Segment(name=name, address=None, mode=mode, domain=domain, guard=guard, switch_ports=ports,
+        return Segment(name=name, address=None, mode=mode, domain=domain, guard=guard,
+                       switch_ports=switch_ports, ports=vlans.ports(reader, table, (), switch_ports),
                        owner=owner, uplink=outside.get("uplink"), adopt=outside.get("adopt"),
                        openvswitch=outside.get("openvswitch"), plugs=plugged,
                        spanning_tree=tree)
@@ -81,13 +84,14 @@ def _segment(reader: Reader, name: str, table: Mapping[str, Any]) -> Segment:
         raise reader.bad("host_access", _("only a segment of mode \"isolated\" can keep its guests from the host"))
     serving = dhcp.table(reader, table)
     reader.known(serving, dhcp.KEYS, "dhcp.")
+    declared = vlans.read(reader, table, name, address, address6)
     segment = Segment(
         name=name, address=address, address6=address6, mode=mode, domain=domain,
         lease_seconds=dhcp.lease(reader, serving), dhcp=dhcp.enabled(reader, serving), guest_dhcp=dhcp.by_guest(table),
-        dhcp_range=dhcp.pool(reader, serving, address), hosts=hosts.read(reader, table, name, address),
-        open_ports=_open(reader, table), guard=guard, switch_ports=ports, owner=owner,
+        dhcp_range=dhcp.pool(reader, serving, address), hosts=hosts.read(reader, table, name, address, declared),
+        open_ports=_open(reader, table), guard=guard, switch_ports=switch_ports, owner=owner,
         reach=_reach(reader, table, name), host_access=host_access, netboot=netboot.read(reader, table),
-        plugs=plugged, spanning_tree=tree)
+        plugs=plugged, spanning_tree=tree, vlans=declared, ports=vlans.ports(reader, table, declared, switch_ports))
     dhcp.refuse_strange_servers(reader, segment)
     return replace(segment, records=records.read(reader, table, segment))
 

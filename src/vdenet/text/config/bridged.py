@@ -11,7 +11,7 @@ from vdenet.model.segment import Mode
 from vdenet.text.config.reader import Reader
 
 KEYS = ("uplink", "adopt", "openvswitch")
-_FOREIGN = ("address", "address6", "dhcp", "host", "record", "netboot", "open", "host_access", "reach")
+_FOREIGN = ("address", "address6", "dhcp", "host", "record", "netboot", "vlan", "open", "host_access", "reach")
 """What the network outside has a say in, not we."""
 _INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,14}", re.ASCII)
 """Interface names are 1 to 15 characters (IFNAMSIZ in linux/if.h); of those that the kernel takes, these."""

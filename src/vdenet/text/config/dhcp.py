@@ -54,35 +54,35 @@ def refuse_strange_servers(reader: Reader, segment: Segment) -> None:
         raise reader.bad("host.dhcp_server", _("another host serves DHCP already"), servers[1])
 
 
-def lease(reader: Reader, dhcp: Mapping[str, Any]) -> int:
+def lease(reader: Reader, dhcp: Mapping[str, Any], prefix: str = "dhcp.", nth: int = 0) -> int:
     """Seconds."""
     value = dhcp.get("lease", DEFAULT_LEASE_SECONDS)
     found = _DURATION.fullmatch(str(value)) if not isinstance(value, bool) else None
     seconds = int(found[1]) * _UNIT[found[2]] if found else 0
     if not MIN_LEASE <= seconds <= MAX_LEASE:
-        raise reader.bad("dhcp.lease", _("expected a time from 2m to 7d, such as \"1h\""))
+        raise reader.bad(f"{prefix}lease", _("expected a time from 2m to 7d, such as \"1h\""), nth)
     return seconds
 
 
-def pool(reader: Reader, dhcp: Mapping[str, Any],
-         address: IPv4Interface) -> tuple[IPv4Address, IPv4Address] | None:
+def pool(reader: Reader, dhcp: Mapping[str, Any], address: IPv4Interface, prefix: str = "dhcp.",
+         nth: int = 0) -> tuple[IPv4Address, IPv4Address] | None:
     """First and last address that are given out, where the file says so."""
     value = dhcp.get("range")
     if value is None:
         return None
     why = _("expected two addresses, first and last, such as [\"10.83.14.100\", \"10.83.14.199\"]")
     if not (isinstance(value, list) and len(value) == 2 and all(isinstance(v, str) for v in value)):
-        raise reader.bad("dhcp.range", why)
+        raise reader.bad(f"{prefix}range", why, nth)
     try:
         first, last = IPv4Address(value[0]), IPv4Address(value[1])
     except ValueError:
-        raise reader.bad("dhcp.range", why) from None
+        raise reader.bad(f"{prefix}range", why, nth) from None
     inside = [a for a in (first, last) if a in address.network
               and a not in (address.network.network_address, address.network.broadcast_address)]
     if len(inside) != 2 or first > last:
-        raise reader.bad("dhcp.range", _("expected addresses of {network}, the lower first").format(
-            network=address.network))
+        raise reader.bad(f"{prefix}range", _("expected addresses of {network}, the lower first").format(
+            network=address.network), nth)
     if first <= address.ip <= last:
-        raise reader.bad("dhcp.range", _("it contains the host's own address {address}").format(
-            address=address.ip))
+        raise reader.bad(f"{prefix}range", _("it contains the host's own address {address}").format(
+            address=address.ip), nth)
     return first, last

@@ -39,6 +39,10 @@ def with_address(text: str, segment: Segment, address: IPv4Interface) -> str:
     """
     import tomlkit  # on this path only: the import is slow
 
+    for vlan in segment.vlans:
+        if vlan.address is not None and vlan.address.network.overlaps(address.network):
+            raise Refused(what=_("change the address to {address}").format(address=address),
+                          why=_("it overlaps {other} of VLAN {id}").format(other=vlan.address.network, id=vlan.id))
     document = tomlkit.parse(text)
     document["address"] = str(address)
     if segment.dhcp_range is not None and "dhcp" in document:
@@ -50,7 +54,7 @@ def with_address(text: str, segment: Segment, address: IPv4Interface) -> str:
         both: Any = document["dhcp"]["range"]  # type: ignore[index]
         both[0], both[1] = str(first), str(last)  # in place: a comment may stand between them
     for entry in document.get("host", []):
-        if "address" in entry:
+        if "address" in entry and "vlan" not in entry:
             entry["address"] = str(_moved(IPv4Address(str(entry["address"])), segment.own, address))
     for entry in document.get("record", []):
         key = {RecordType.A: "value", RecordType.PTR: "name"}.get(entry["type"])

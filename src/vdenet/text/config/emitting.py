@@ -29,11 +29,16 @@ _ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "records": ("[[record]]", ""),
     "netboot": ("[netboot]", ""),
     "plugs": ("[[plug]]", ""),
+    "vlans": ("[[vlan]]", ""),
+    "ports": ("[[port]]", ""),
 }
 """Field to table and key, where that is not the segment's own key of the same name."""
 
 _BY_GUEST = ("dhcp", "guest_dhcp")
 """One key says both."""
+
+_SHORT: Mapping[str, str] = {"dhcp_range": "range", "lease_seconds": "lease"}
+"""Fields of an entry of several whose key is another word."""
 
 _ALWAYS = ("mode", "domain")
 """Written even when it is the default: a reader looks for it."""
@@ -69,7 +74,7 @@ def _entry(entry: Any) -> Iterable[str]:
     for field in fields(entry):
         value = getattr(entry, field.name)
         if value != _default(field):
-            yield f"{field.name} = {toml(value)}\n"
+            yield f"{_SHORT.get(field.name, field.name)} = {toml(value)}\n"
 
 
 def _default(field: Field[Any]) -> object:

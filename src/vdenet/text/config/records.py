@@ -84,7 +84,7 @@ def _owner(place: _Place, text: str) -> str:
     """The record's own name: within the domain, and not the host's."""
     name = _inside(place, "name", text)
     own = name.removesuffix("." + place.segment.domain)
-    if own in RESERVED_LABELS or own == place.segment.name:
+    if own in RESERVED_LABELS or own in (place.segment.name, *(vlan.name for vlan in place.segment.vlans)):
         raise place.bad("name", _("{text!r}: the name is reserved").format(text=text))
     return name
 

@@ -41,6 +41,7 @@ def config(segment: Segment, host_names: Sequence[str], places: Places,
         # The upstream servers come from the host's resolver, followed as it changes. A stub on the
         # loopback (systemd-resolved) is reached from here, as this dnsmasq runs on the host.
         f"interface={bridge}",
+        *(f"interface={vlan.link(bridge)}" for vlan in segment.served_vlans),
         "except-interface=lo",
         "bind-dynamic",
         "bogus-priv",
@@ -68,14 +69,23 @@ def config(segment: Segment, host_names: Sequence[str], places: Places,
     if segment.address6 is not None:
         lines.append(f"host-record=gateway.{domain},{segment.address6.ip}")
     lines += records.directives(segment, host_names)
-    if segment.dhcp or segment.address6 is not None:
+    lines += _vlan_names(segment, domain, host_names)
+    served = [*([(segment.own, segment.pool, segment.lease_seconds)] if segment.dhcp else []),
+              *((vlan.address, vlan.pool, vlan.lease_seconds) for vlan in segment.vlans
+                if vlan.address is not None and vlan.dhcp)]
+    six = [(address6, lease) for address6, lease in (
+        (segment.address6, segment.lease_seconds),
+        *((vlan.address6, vlan.lease_seconds) for vlan in segment.vlans)) if address6 is not None]
+    if served or six:
         # Its default is not for this account to write, and it wants one for router advertisements too.
         lines.append(f"dhcp-leasefile={word(places.leases(segment.name))}")
-    lines += _dhcp(segment, host_names, places, neighbours) if segment.dhcp else []
-    if segment.address6 is not None:
-        lines += _router_advertisement(segment)
+    if served:
+        lines += _dhcp(segment, [line for network in served for line in ranges.ipv4(*network)], host_names, places,
+                       neighbours)
+    if six:
+        lines += _router_advertisement(segment, [line for network in six for line in ranges.ipv6(*network)])
     if segment.netboot is not None:
-        lines += netboot.directives(segment.netboot, segment.dhcp, not segment.host_access)
+        lines += netboot.directives(segment.netboot, bool(served), not segment.host_access)
     return "\n".join(lines) + "\n"
 
 
@@ -88,11 +98,28 @@ def _neighbour(other: Neighbour) -> list[str]:
             *(f"rev-server={network},{other.server}" for network in networks)]
 
 
-def _dhcp(segment: Segment, host_names: Sequence[str], places: Places, neighbours: Sequence[Neighbour]) -> list[str]:
-    reserved = sorted(RESERVED_LABELS | set(host_names) | {segment.name})
+def _vlan_names(segment: Segment, domain: str, host_names: Sequence[str]) -> list[str]:
+    """The host's names in its VLANs: of several addresses a guest is told the one in its own network."""
+    if not segment.served_vlans:
+        return []
+    lines = ["localise-queries"]
+    for vlan in segment.served_vlans:
+        assert vlan.address is not None
+        own = [vlan.name] if vlan.name is not None else []
+        addresses = [vlan.address.ip, *([vlan.address6.ip] if vlan.address6 is not None else [])]
+        for label in ("gateway", segment.name, *map(guest_name, [*own, *host_names])):
+            lines += [f"host-record={label}.{domain},{address}" for address in addresses]
+        lines.append(f"ptr-record={vlan.address.ip.reverse_pointer},gateway.{domain}")
+    return lines
+
+
+def _dhcp(segment: Segment, given: Sequence[str], host_names: Sequence[str], places: Places,
+          neighbours: Sequence[Neighbour]) -> list[str]:
+    reserved = sorted(RESERVED_LABELS | set(host_names) | {segment.name}
+                      | {vlan.name for vlan in segment.vlans if vlan.name is not None})
     lines = [
         "dhcp-authoritative",
-        *ranges.ipv4(segment.own, segment.pool, segment.lease_seconds),
+        *given,
         f"dhcp-hostsfile={word(places.dnsmasq_hosts(segment.name))}",
         f"dhcp-lease-max={MAX_LEASES}",
         # A reservation is by MAC and must survive a guest's new client id (a cloned machine-id).
@@ -107,15 +134,16 @@ def _dhcp(segment: Segment, host_names: Sequence[str], places: Places, neighbour
         lines.append("dhcp-option=option:router")
         ways = [f"{other.network},{segment.own.ip}" for other in neighbours if other.reachable]
         if ways:  # the only ones that there are
-            lines.append(f"dhcp-option=option:classless-static-route,{','.join(ways)}")
+            # dnsmasq knows a request's interface as a tag.
+            own = f"tag:{segment.bridge}," if segment.served_vlans else ""
+            lines.append(f"dhcp-option={own}option:classless-static-route,{','.join(ways)}")
     return lines
 
 
-def _router_advertisement(segment: Segment) -> list[str]:
-    assert segment.address6 is not None
+def _router_advertisement(segment: Segment, given: Sequence[str]) -> list[str]:
     lines = [
         "enable-ra",
-        *ranges.ipv6(segment.address6, segment.lease_seconds),
+        *given,
         "dhcp-option=option6:dns-server,[::]",
         f"dhcp-option=option6:domain-search,{domain_name(segment.domain)}",
     ]

@@ -1,0 +1,74 @@
+"""VLANs: which of them a port carries, on the kernel's bridge and on the VDE switch.
+
+The segment's own network is VLAN 1 on both: the kernel's bridge puts a port without an order there, and the VDE
+switch is told to. Between the two it travels with a tag, as every VLAN does, while there are VLANs at all: what
+one side sends without a tag could be a frame whose sender hid a second tag under the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+UNTAGGED = 1
+"""The VLAN of the segment's own network."""
+FIRST, LAST = 2, 4093
+"""What a VLAN's number can be. IEEE 802.1Q has 1 to 4094; vde_switch of vde-2 r586 takes none beyond 4093."""
+NO_VLAN = 4095
+"""vde_switch's word for: nothing without a tag (NOVLAN in port.h)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """The VLANs of one port. `pvid` is where frames go that come without a tag; `untagged` are sent without
+    their tag, `tagged` with it."""
+
+    pvid: int | None = None
+    untagged: frozenset[int] = frozenset()
+    tagged: frozenset[int] = frozenset()
+
+    def without(self, vlans: frozenset[int]) -> Membership:
+        """The same, but for these."""
+        return Membership(None if self.pvid in vlans else self.pvid, self.untagged - vlans, self.tagged - vlans)
+
+
+def access(vlan: int = UNTAGGED) -> Membership:
+    """A port in one VLAN, whose guest knows nothing of tags."""
+    return Membership(vlan, frozenset({vlan}))
+
+
+def of_guest(vlan: int | None, trunk: Iterable[int] = ()) -> Membership:
+    """A guest's port: in its VLAN without a tag, and in those of `trunk` with one."""
+    own = UNTAGGED if vlan is None else vlan
+    return Membership(own, frozenset({own}), frozenset(trunk) - {own})
+
+
+def between(vlans: Iterable[int]) -> Membership:
+    """The bridge's port to the VDE switch: everything with a tag, see above.
+
+    What comes without one is still taken for the segment's own network: the switch sends so until it has been told.
+    """
+    return Membership(UNTAGGED, frozenset(), frozenset({UNTAGGED, *vlans}))
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchPort:
+    """A port of the VDE switch that is told apart from the others.
+
+    `untagged` None: nothing without a tag. `user` is the only uid, beside root, that may plug in.
+    """
+
+    number: int
+    untagged: int | None = UNTAGGED
+    tagged: frozenset[int] = frozenset()
+    reserved: bool = True
+    """Only who asks for it by its number gets it."""
+    user: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchTable:
+    """What the VDE switch has been told: its VLANs, and the ports that are not as the others."""
+
+    vlans: frozenset[int] = frozenset()
+    ports: Mapping[int, SwitchPort] = field(default_factory=dict)
