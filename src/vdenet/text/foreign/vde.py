@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from vdenet.i18n import _
-from vdenet.model.segment import Segment
+from vdenet.model.segment import Port, Segment, Vlan
 from vdenet.text.config import MAX_SWITCH_PORTS
 from vdenet.text.foreign.draft import Draft
 
@@ -22,7 +22,7 @@ NO_VLAN = 4095
 
 
 @dataclass
-class Port:
+class Plug:
     """A port that the script makes."""
 
     line: int
@@ -36,9 +36,11 @@ class Switch:
     """The switch after the script; VLANs with the line that makes them."""
 
     vlans: dict[int, int] = field(default_factory=dict)
-    ports: dict[int, Port] = field(default_factory=dict)
+    ports: dict[int, Plug] = field(default_factory=dict)
     number: tuple[int, int] | None = None
     """How many ports, and the line."""
+    tree: bool | None = None
+    """Spanning tree on or off."""
 
 
 def read(draft: Draft, text: str) -> Segment:
@@ -88,8 +90,8 @@ def _remove_vlan(switch: Switch, _line: int, vlan: int) -> str | None:
 
 def _create_port(switch: Switch, line: int, number: int) -> str | None:
     if number < 1:
-        return _("vde_switch counts the ports from 1")
-    switch.ports.setdefault(number, Port(line))
+        return _("it makes any port that is free; a segment keeps those that have a number")
+    switch.ports.setdefault(number, Plug(line))
     return None
 
 
@@ -131,6 +133,11 @@ def _set_number(switch: Switch, line: int, number: int) -> str | None:
     return None
 
 
+def _set_tree(switch: Switch, _line: int, on: int) -> str | None:
+    switch.tree = on != 0
+    return None
+
+
 def _no_vlan(vlan: int) -> str:
     return _("vde_switch refuses it too: VLAN {vlan} has not been created").format(vlan=vlan)
 
@@ -148,6 +155,7 @@ _CHANGES: Mapping[str, tuple[int, Callable[..., str | None]]] = {
     "port/remove": (1, _remove_port),
     "port/setvlan": (2, _set_vlan),
     "port/setnumports": (1, _set_number),
+    "fstp/setfstp": (1, _set_tree),
 }
 """How many numbers they take, and what they do."""
 _SHOWS = ("print", "allprint", "showinfo", "find", "list")
@@ -159,7 +167,7 @@ _REASONS: Mapping[str, Callable[[], str]] = {
     "port/sethub": lambda: _("the switch is never a hub"),
     "port": lambda: _("the switch does this by itself, or not at all"),
     "hash": lambda: _("the switch keeps its own defaults for its table of addresses"),
-    "fstp": lambda: _("spanning tree is not among the settings of a segment"),
+    "fstp": lambda: _("spanning tree is on or off; the rest the switch keeps as it is"),
     "plugin": lambda: _("the switch runs no plugins: they are code in its process"),
     "debug": lambda: _("for the console's user only"),
     "load": lambda: _("import that file by itself"),
@@ -172,12 +180,34 @@ _REASONS: Mapping[str, Callable[[], str]] = {
 # --- the segment -----------------------------------------------------------------------------------------
 
 def _segment(draft: Draft, switch: Switch) -> Segment:
-    """The base with the switch's settings."""
-    segment = draft.base
+    """The base with the switch's settings; what the script does not name stays, as when a switch loads it."""
+    segment = replace(draft.base, ports=tuple(port for port in draft.base.ports if port.number not in switch.ports))
+    if switch.tree is not None:
+        segment = replace(segment, spanning_tree=switch.tree)
     if switch.number is not None:
-        segment = replace(segment, switch_ports=switch.number[0])
-    for vlan, line in switch.vlans.items():
-        draft.leave_out(line, f"vlan/create {vlan}", _("VLANs are not among the settings of a segment"))
-    for number, port in switch.ports.items():
-        draft.leave_out(port.line, f"port/create {number}", _("ports are not among the settings of a segment"))
-    return segment
+        most, line = switch.number
+        segment = draft.with_change(segment, replace(segment, switch_ports=most), line, f"port/setnumports {most}")
+    last = max(switch.ports, default=0)
+    if segment.switch_ports <= last < MAX_SWITCH_PORTS:
+        segment = replace(segment, switch_ports=last + 1)
+    known = {vlan.id for vlan in segment.vlans}
+    segment = draft.with_entries(segment, "vlans", [
+        (line, f"vlan/create {vlan}", Vlan(vlan)) for vlan, line in switch.vlans.items() if vlan not in known])
+    found = [(port.line, f"port/create {number}", _port(draft, number, port))
+             for number, port in sorted(switch.ports.items())]
+    return draft.with_entries(segment, "ports", [entry for entry in found if entry[2] is not None])
+
+
+def _port(draft: Draft, number: int, port: Plug) -> Port | None:
+    """A port as a segment has it: in one VLAN without tags, or in several with tags, not both."""
+    if port.untagged == NO_VLAN and not port.tagged:
+        draft.leave_out(port.line, f"port/create {number}", _("a port in no VLAN hears nobody"))
+        return None
+    if port.untagged in (0, NO_VLAN):
+        if port.tagged and port.untagged == 0:
+            draft.leave_out(port.line, _("port {number}: frames without a tag").format(number=number),
+                            _("a port has a vlan or a trunk, not both"))
+        return Port(number, None, tuple(sorted(port.tagged)))
+    for vlan, line in port.tagged.items():
+        draft.leave_out(line, f"vlan/addport {vlan} {number}", _("a port has a vlan or a trunk, not both"))
+    return Port(number, port.untagged)
