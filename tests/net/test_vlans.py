@@ -69,10 +69,14 @@ def test_a_file_of_the_admins_with_vlans_does_not_start(machine: Machine, plain:
             assert said.returncode == 1 and "cannot keep VLANs apart on a bridge" in said.stderr
             assert len(said.stderr.strip().splitlines()) <= 2
             assert machine.run(["tarr-steps", "check"], user="alice", check=False).returncode == 1
+            for how in (["--print", "--name", "half"], ["--tap", "half"]):
+                said = machine.run(["tarr-steps", "join", "qemu", *how, "--vlan", "33"], user="alice", check=False)
+                assert said.returncode == 1 and "cannot keep VLANs apart on a bridge" in said.stderr
     finally:
         machine.path(FILE).write_text(plain)
     machine.run(["tarr-steps", "reload"], user="alice")
     assert tarr(machine, "list")["segments"][0]["state"] == "up"
+    machine.run(["tarr-steps", "join", "run", "--name", "half", "--", "true"], user="bob")
 
 
 def test_a_vlan_that_there_is_not(machine: Machine, daemon: Daemon) -> None:

@@ -193,6 +193,9 @@ class Engine:
                 joined=book.joined(), pinned=book.claimed(),
                 ports=tuple(sorted(self._own_ports(segment, there) - {segment.tap})),
                 present=tuple(sorted(on_bridge)),
+                handed=tuple(guest.port for guest in book.all()
+                             if guest.handed and guest.port is not None and guest.port in there
+                             and there[guest.port].kind in ("veth", "tap")),
                 taps=tuple(Tap(guest.port, guest.uid, MTU) for guest in book.all()
                            if guest.kept and guest.tunnel is None and guest.port is not None and guest.uid is not None),
                 tunnels=tuple(Tunnel(tunnel.address(segment.bridge), guest.tunnel, guest.port, guest.uid)
@@ -269,6 +272,13 @@ class Engine:
             self._ports[segment.name] = {link.name: link.ifindex
                                          for link in planning.ports(segment.bridge, observed)}
 
+    def let_go(self, segment: Segment, port: str) -> None:
+        """Take a port that is not ours off the bridge, for good."""
+        link = links.link(port)
+        if link is not None and link.master == segment.bridge:
+            self.netlink.detach(port)
+        self._ports.get(segment.name, {}).pop(port, None)
+
     def free_switch_port(self, segment: Segment, name: str) -> int:
         """A port of the VDE switch for the guest of that name: its own again, else one that nobody is on.
 
@@ -322,7 +332,7 @@ class Engine:
             book = self.book(segment.name)
             there = links.links()
             for guest in book.all():
-                if guest.port is not None and guest.port not in there and not guest.kept:
+                if guest.port is not None and guest.port not in there and not guest.keeps_port:
                     book.port_gone(guest.port)
                     logger.info("port %s of guest %s is gone", guest.port, guest.name)
             book.follow(self.leases(segment), dnsmasq.owners(segment.hosts, self.labels(segment) | segment.labels))

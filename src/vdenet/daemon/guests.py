@@ -42,6 +42,14 @@ class Guest:
     """The VLAN that it joined; what the segment's file says of the guest comes before."""
     vde_port: int | None = None
     """The port of the VDE switch that it was given, where it has to be that one."""
+    handed: bool = False
+    """Its hypervisor makes its port, by the name that it was given, and leaves it to the daemon to put it on the
+    bridge: so it is in its VLAN from its first frame."""
+
+    @property
+    def keeps_port(self) -> bool:
+        """Whether the port's name stays its own while there is no such interface."""
+        return self.kept or self.handed
 
     @property
     def holds_name(self) -> bool:
@@ -194,7 +202,8 @@ def _guest(entry: object, segment: str) -> Guest | None:
         return Guest(names.guest_name(name), names.mac_address(mac), kind, uid, port,
                      kept=entry.get("kept") is True, by_itself=entry.get("by_itself") is True,
                      tunnel=number if isinstance(number, int) and 0 <= number < TUNNELS else None,
-                     vlan=_small(entry.get("vlan")), vde_port=_small(entry.get("vde_port")))
+                     vlan=_small(entry.get("vlan")), vde_port=_small(entry.get("vde_port")),
+                     handed=entry.get("handed") is True and port is not None)
     except BadValue:
         return None
 

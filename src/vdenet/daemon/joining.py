@@ -172,10 +172,12 @@ def open_veth(engine: Engine, segment: Segment, caller: Caller, wish: Wish, netn
         return Opened(segment, guest, guest.port, interface=inner)
 
 
-def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish, plug: bool = False) -> dict[str, Any]:
+def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish, plug: bool = False,
+            handed: bool = False) -> dict[str, Any]:
     """A name and a MAC for a guest that joins by itself. Raises `NameTaken`, `BadValue`, `Refused`.
 
-    `plug`: it comes over VDE. Where it is to be in a VLAN it is given a port of the switch.
+    Where it is to be in a VLAN, it is given a port of the switch if it comes over VDE (`plug`), or the name of a port
+    that its hypervisor is to make and leave to us (`handed`).
     """
     with engine.lock:
         if links.link(segment.sign) is None:
@@ -187,16 +189,27 @@ def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish, plug: 
                       vlan=_vlan(segment, mac, name, wish.vlan))
         if plug and memberships.of(segment, guest) != access():
             guest = replace(guest, vde_port=engine.free_switch_port(segment, name))
-        before = engine.book(segment.name).by_mac(guest.mac)
-        # A guest that had a tunnel and comes another way now.
-        tunnel = before.port if before is not None and before.tunnel is not None and before.uid == caller.uid else None
-        _refuse_a_second(engine.book(segment.name), links.links(), guest, but=tunnel)
+        book, there = engine.book(segment.name), links.links()
+        before = book.by_mac(guest.mac)
+        if before is not None and (before.uid != caller.uid or (before.tunnel is None and not before.handed)):
+            before = None  # it has no port of the daemon's to say
+        if handed and memberships.of(segment, guest) != access():
+            own = before.port if before is not None and before.handed else None
+            guest = replace(guest, handed=True, port=own or _free_port(segment, book, there, name))
+        _refuse_a_second(book, there, guest, but=None if before is None else before.port)
+        known = [one for one in (book.find(name), book.by_mac(guest.mac)) if one is not None]
         _enter(engine, segment, guest)
-        if before is not None and tunnel is not None:
-            _close(engine, segment, before)
-        engine.bring_up(segment)
+        if before is not None and before.port != guest.port:
+            _close(engine, segment, before)  # it comes another way now
+        try:
+            engine.bring_up(segment)
+        except BaseException:
+            book.strike(name)
+            for one in known:
+                book.enter(one)
+            raise
         return {"segment": segment.name, "mac": guest.mac, "name": name, "fqdn": f"{name}.{segment.domain}",
-                "switch": str(engine.places.switch(segment.name)),
+                "switch": str(engine.places.switch(segment.name)), "port": guest.port,
                 "vlan": memberships.vlan_of(segment, guest), "vde_port": guest.vde_port}
 
 
@@ -227,7 +240,10 @@ def _close(engine: Engine, segment: Segment, guest: Guest) -> None:
     if guest.tunnel is not None and guest.uid is not None:
         ends = Tunnel(address(segment.bridge), guest.tunnel, guest.port, guest.uid)
         engine.supervisor.stop(segment.name, relay.service(ends))
-    engine.netlink.delete(guest.port, 0)
+    if guest.handed:
+        engine.let_go(segment, guest.port)
+    else:
+        engine.netlink.delete(guest.port, 0)
 
 
 def require_own_namespace(netns: int, caller: Caller) -> None:
@@ -270,8 +286,13 @@ def _admit(engine: Engine, segment: Segment, caller: Caller, wish: Wish, kind: s
     guest = Guest(name, mac, _kind(wish.kind, kind), caller.uid, vlan=_vlan(segment, mac, name, wish.vlan))
     book = engine.book(segment.name)
     _refuse_a_second(book, there, guest)
-    kept = {known.port for known in book.all() if known.kept and known.port is not None}
-    return replace(guest, port=names.port_name(segment.name, name, frozenset({*there, *kept})))
+    return replace(guest, port=_free_port(segment, book, there, name))
+
+
+def _free_port(segment: Segment, book: GuestBook, there: Mapping[str, Link], name: str) -> str:
+    """A name for the port of the guest of that name."""
+    kept = {known.port for known in book.all() if known.keeps_port and known.port is not None}
+    return names.port_name(segment.name, name, frozenset({*there, *kept}))
 
 
 def _refuse_a_second(book: GuestBook, there: Mapping[str, Link], guest: Guest, but: str | None = None) -> None:

@@ -196,7 +196,7 @@ def _open_veth(request: Request) -> Answer:
 
 def _reserve(request: Request) -> Answer:
     return Answer(joining.reserve(request.engine, request.segment(), request.caller, _wish(request),
-                                  plug=request.parameters.flag("plug")))
+                                  plug=request.parameters.flag("plug"), handed=request.parameters.flag("handed")))
 
 
 def _keep_tunnel(request: Request) -> Answer:
@@ -239,7 +239,7 @@ TABLE: Mapping[str, Operation] = {operation.name: operation for operation in (
     Operation("OpenTap", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan"), _open_tap),
     Operation("KeepTap", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan"), _keep_tap),
     Operation("OpenVeth", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan"), _open_veth, fds=1),
-    Operation("Reserve", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan", "plug"), _reserve),
+    Operation("Reserve", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan", "plug", "handed"), _reserve),
     Operation("KeepTunnel", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan"), _keep_tunnel),
     Operation("Leave", Role.MEMBER, True, ("segment", "name", "kind"), _leave),
 )}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from vdenet.daemon import joining
+from vdenet.daemon import joining, memberships
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import Guest
 from vdenet.daemon.joining import Wish
@@ -54,4 +54,5 @@ def _reply(segment: Segment, guest: Guest) -> dict[str, Any]:
     assert guest.tunnel is not None
     return {"segment": segment.name, "mac": guest.mac, "name": guest.name, "port": guest.port,
             "fqdn": f"{guest.name}.{segment.domain}", "address": tunnel.address(segment.bridge),
+            "vlan": memberships.vlan_of(segment, guest),
             "guest_port": tunnel.guest_port(guest.tunnel), "segment_port": tunnel.segment_port(guest.tunnel)}

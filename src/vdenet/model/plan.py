@@ -477,7 +477,7 @@ def _ports(wanted: Wanted, observed: Observed) -> Iterable[Change]:
         link = observed.links.get(name)
         if link is not None and name in held and not link.ours:
             continue  # it only has the name of a guest's tap
-        new = link is None and name in held
+        new, waits = link is None and name in held, False
         # Or it is on the bridge that the segment had in a former mode.
         former = {wanted.segment, observed.adopted, None} - {wanted.bridge.name}
         if new or (link is not None and link.master in former):
@@ -485,12 +485,17 @@ def _ports(wanted: Wanted, observed: Observed) -> Iterable[Change]:
             if link is not None and link.master is not None:
                 back = (AttachPort(name, link.master),
                         *((SetVlans(name, observed.memberships[name]),) if name in observed.memberships else ()))
+            member = wanted.memberships.get(name, access()) if wanted.vlan_filtering else access()
+            waits = link is not None and (name in wanted.handed or (link.up and member != access()))
+            if waits:
+                # A bridge takes a port into its usual VLAN first.
+                yield Change(SetLink(name, up=False), (SetLink(name, up=True),) if link and link.up else ())
             yield Change(AttachPort(name, wanted.bridge.name), back)
             if wanted.vlan_filtering:
-                yield Change(SetVlans(name, wanted.memberships.get(name, access())))
+                yield Change(SetVlans(name, member))
         # Last: no frame of it is ever in a VLAN that is not its own.
-        if new or (link is not None and link.ours and not link.up):
-            yield Change(SetLink(name, up=True))
+        if new or waits or (link is not None and (link.ours or name in wanted.handed) and not link.up):
+            yield Change(SetLink(name, up=True), (SetLink(name, up=False),) if waits else ())
 
 
 def _stale_resolvers(observed: Observed, former: Wanted | None = None) -> Iterable[Change]:

@@ -201,6 +201,8 @@ class Wanted:
     resolver: Resolver | None = None
     ports: tuple[str, ...] = field(default=())
     """Ports that belong on the bridge and are there already."""
+    handed: tuple[str, ...] = field(default=())
+    """Those of them that hypervisors made, to be put on the bridge and up when they are in their VLAN."""
     shared_elsewhere: frozenset[str] = frozenset()
     """Kernel settings of the whole host that other segments need."""
     unwanted: tuple[Service, ...] = field(default=())

@@ -66,6 +66,8 @@ class Guests:
     pinned: tuple[Reservation, ...] = ()
     ports: tuple[str, ...] = ()
     """Ports that belong on the bridge (ours, and those of others that were on it)."""
+    handed: tuple[str, ...] = ()
+    """Ports that hypervisors made for us to put them there."""
     present: tuple[str, ...] = ()
     """Ports that are on the bridge, for the guard of kernels that cannot match the bridge."""
     taps: tuple[Tap, ...] = ()
@@ -95,7 +97,7 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
     start = File(places.switch_start(segment.name), vdeports.script(switch, segment.switch_ports), 0o640,
                  SWITCH_ACCOUNT)
     taps = (*guests.taps, *(Tap(tunnel.tap, host.switch_uid, MTU) for tunnel in guests.tunnels))
-    ports = tuple(sorted(name for name in {*guests.ports, *(tap.name for tap in taps)}
+    ports = tuple(sorted(name for name in {*guests.ports, *guests.handed, *(tap.name for tap in taps)}
                          if segment.adopt is None or guests.memberships.get(name, access()) == access()))
     present = None if host.matches_bridge else sorted({segment.tap, *guests.present, *ports})
     chains = relay.rules(guests.tunnels, host.switch_uid) + plugs.rules(segment.plugs)
@@ -105,7 +107,8 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
         return replace(
             bridged.wanted(segment, host.outside, names.bridge_mac(host.machine_id, segment.name), host.switch_uid,
                            present, chains, _tags(segment, memberships, filtering), host.ipv6, places),
-            directories=_directories(segment.name, places), ports=ports, guest_taps=taps, files=(start,),
+            directories=_directories(segment.name, places), ports=ports, handed=guests.handed, guest_taps=taps,
+            files=(start,),
             shared_elsewhere=host.shared_elsewhere, vlan_filtering=filtering, memberships=memberships, switch=switch,
             services=(vde.service(segment, places), *(relay.service(tunnel) for tunnel in guests.tunnels), *plugged),
             breaks_loops=segment.breaks_loops,
@@ -138,6 +141,7 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
         domain=segment.domain,
         resolver=_resolver(segment, host),
         ports=ports,
+        handed=guests.handed,
         shared_elsewhere=host.shared_elsewhere,
         unwanted=strays,
         breaks_loops=segment.breaks_loops,

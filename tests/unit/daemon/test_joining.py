@@ -19,6 +19,7 @@ from vdenet.errors import BadValue, NameTaken, QuotaExceeded, Refused
 from vdenet.model.observed import Link
 from vdenet.model.places import Places
 from vdenet.model.policy import DEFAULT, Policy
+from vdenet.model.segment import Vlan
 
 ALICE, BOB = Caller(1000, "alice"), Caller(1001, "bob")
 ANY = Wish(None, None, None)
@@ -33,6 +34,7 @@ class Machine:
         self.configuration = self.netlink = self
         self.links = {PLAIN.bridge: Link(PLAIN.bridge, 1, "02:00:00:00:00:01", 1500, True, True, "bridge")}
         self._book = GuestBook(PLAIN.name, places)
+        self.let_go_of: list[str] = []
 
     def names(self) -> list[str]:
         return [PLAIN.name]
@@ -48,6 +50,12 @@ class Machine:
 
     def bring_up(self, _segment: object) -> None:
         pass
+
+    def departed(self, _segment: object, _mac: str) -> None:
+        pass
+
+    def let_go(self, _segment: object, port: str) -> None:
+        self.let_go_of.append(port)
 
     def set(self, name: str, **_values: object) -> None:
         pass
@@ -125,6 +133,51 @@ def test_a_port_belongs_to_one_guest(machine: Machine) -> None:
 def test_the_port_of_a_kept_guest_is_its_own_even_when_it_is_away(machine: Machine) -> None:
     kept = joining.keep_tap(cast(Engine, machine), PLAIN, ALICE, Wish("a-name-too-long-for-a-port", None, None))
     assert tap(machine, Wish("a-name-too-long-for-another", None, None), BOB).port != kept.port
+
+
+LAB = replace(PLAIN, vlans=(Vlan(33), Vlan(44)))
+"""With VLANs."""
+
+
+def hand(machine: Machine, wish: Wish, caller: Caller = ALICE) -> dict[str, Any]:
+    return joining.reserve(cast(Engine, machine), LAB, caller, wish, handed=True)
+
+
+def test_a_port_is_handed_over_only_for_a_vlan(machine: Machine) -> None:
+    assert hand(machine, Wish("web", None, "lxc"))["port"] is None
+    first = hand(machine, Wish("web", None, "lxc", 33))
+    assert (first["port"], first["vlan"]) == ("vd0-web", 33)
+    machine.links["vd0-web"] = Link("vd0-web", 9, "fe:00:00:00:00:01", 1500, True, True, "veth")
+    moved = hand(machine, Wish("web", None, "lxc", 44))
+    assert (moved["port"], moved["mac"], moved["vlan"]) == ("vd0-web", first["mac"], 44)
+    renamed = hand(machine, Wish("shop", first["mac"], "lxc", 44))
+    assert renamed["port"] == "vd0-web"
+    assert [guest.name for guest in machine.book("").all()] == ["shop"]
+    assert machine.let_go_of == []
+    hand(machine, Wish("shop", first["mac"], "lxc"))
+    assert machine.let_go_of == ["vd0-web"]
+
+
+def test_a_port_that_was_handed_over_is_nobody_elses(machine: Machine) -> None:
+    hand(machine, Wish("web", None, "lxc", 33))
+    assert GuestBook(PLAIN.name, machine.places).all() == machine.book("").all()
+    with pytest.raises(NameTaken):
+        hand(machine, Wish("web", None, "lxc", 33), BOB)
+    assert tap(machine, Wish("web-2", None, None)).port == "vd0-web-2"
+    long = [hand(machine, Wish(f"{'x' * 20}{one}", None, "incus", 33))["port"] for one in "ab"]
+    assert len(set(long)) == 2
+    machine.links["vd0-web"] = Link("vd0-web", 9, "fe:00:00:00:00:01", 1500, True, True, "veth")
+    assert joining.leave(cast(Engine, machine), LAB, ALICE, "web", "lxc")
+    assert machine.let_go_of == ["vd0-web"]
+
+
+@pytest.mark.parametrize("vlan", [7, 1])
+def test_a_vlan_that_the_segment_does_not_have(machine: Machine, vlan: int) -> None:
+    with pytest.raises(BadValue, match="vdenet0 has the VLANs 33, 44"):
+        hand(machine, Wish("web", None, "lxc", vlan))
+    with pytest.raises(BadValue, match="vdenet0 has no VLANs"):
+        joining.reserve(cast(Engine, machine), PLAIN, ALICE, Wish("web", None, "lxc", vlan), handed=True)
+    assert machine.book("").all() == []
 
 
 def keep(machine: Machine, wish: Wish, caller: Caller = ALICE) -> Opened:

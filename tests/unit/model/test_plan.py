@@ -222,6 +222,36 @@ def test_a_guest_port_comes_back_on_the_bridge() -> None:
         "a foreign port is put back, and else left to its owner"
 
 
+VLAN = replace(PLAIN, vlans=(Vlan(33),))
+
+
+@pytest.mark.parametrize("up_already", [False, True])
+def test_a_port_that_a_hypervisor_made_for_us_is_up_when_it_is_in_its_vlan(up_already: bool) -> None:
+    """A bridge takes it into the usual VLAN first, where it must not be heard."""
+    wanted = blueprint.wanted(VLAN, HOST, Guests(handed=("vd0-web",), memberships={"vd0-web": of_guest(33)}), PLACES)
+    machine = running(wanted)
+    machine.links["vd0-web"] = guest("vd0-web", 7, False, up=up_already, kind="veth")
+    before = machine.copy()
+    made = up(machine, wanted)
+    assert [type(change.step).__name__ for change in made] == ["SetLink", "AttachPort", "SetVlans", "SetLink"]
+    assert machine.memberships["vd0-web"] == of_guest(33) and machine.links["vd0-web"].up
+    assert plan.up(wanted, machine.observe(wanted)) == ()
+    undone = machine.copy()
+    undone.perform(plan.undo_of(made))
+    assert undone.state() == before.state()
+    machine.change("vd0-web", up=False)  # as a crash leaves it
+    assert plan.sentences(up(machine, wanted)) == ["~ interface vd0-web: up"]
+
+
+def test_a_guest_in_a_vlan_comes_back_into_it() -> None:
+    """Its bridge was deleted under it: it runs, and must not be heard in the usual VLAN meanwhile."""
+    wanted = blueprint.wanted(VLAN, HOST, Guests(ports=("vd0-a",), memberships={"vd0-a": of_guest(33)}), PLACES)
+    machine = running(wanted)
+    machine.links["vd0-a"] = guest("vd0-a", 7)
+    assert [type(change.step).__name__ for change in up(machine, wanted)] == ["SetLink", "AttachPort", "SetVlans", "SetLink"]
+    assert machine.memberships["vd0-a"] == of_guest(33)
+
+
 HELD = blueprint.wanted(PLAIN, HOST, Guests(taps=(Tap("vd0-vm", 1000, 1500),)), PLACES)
 
 
@@ -351,7 +381,8 @@ GUESTS = (Guests(), Guests(joined=(WEB,)), Guests(pinned=(WEB,), ports=("vd0-a",
           Guests(retiring=(Retiring(IPv4Interface("10.83.14.9/32"), 1e10),)),
           Guests(ports=("vd0-a",), memberships={"vd0-a": of_guest(33)}, plugged=(SwitchPort(9, 33, user=1000),)),
           Guests(ports=("vd0-a", "vnet7"), memberships={"vd0-a": of_guest(None, (33, 44)), "vnet7": of_guest(44)},
-                 plugged=(SwitchPort(9, None, frozenset({33}), user=1001),)))
+                 plugged=(SwitchPort(9, None, frozenset({33}), user=1001),)),
+          Guests(ports=("vd0-a",), handed=("vnet7",), memberships={"vnet7": of_guest(33)}))
 wishes = st.builds(
     _wanted, st.sampled_from(("10.83.14.1/24", "10.83.14.1/16", "10.83.14.9/24", "192.168.7.1/28")), st.booleans(),
     st.sampled_from(ADDRESSED), st.booleans(), st.sampled_from(HOSTS), st.integers(0, len(GUESTS) - 1),
