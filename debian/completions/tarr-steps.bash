@@ -116,7 +116,7 @@ _tarr_steps()
                 "") choice="$kinds --help" ;;
                 qemu) choice="$common --name --mac --vlan --model --print --tap --dry-run --" ;;
                 virtualbox | lxc | libvirt | incus | vmware | podman | docker | nspawn)
-                    choice="$common --name --dry-run"
+                    choice="$common --name --vlan --dry-run"
                     [[ $word == podman || $word == docker || $word == nspawn ]] || choice+=" --nic"
                     [[ $word != virtualbox ]] || choice+=" --via --port"
                     [[ $word != libvirt ]] || choice+=" --connect"

@@ -115,7 +115,7 @@ complete -c tarr-steps -n $kinds -a 'qemu run virtualbox lxc libvirt incus vmwar
 
 complete -c tarr-steps -n $join -l name -x -d 'its name on the segment'
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu run" -l mac -x -d 'its MAC address'
-complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu run" -l vlan -x -d 'into this VLAN'
+complete -c tarr-steps -n $join -l vlan -x -d 'into this VLAN'
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l model -x -a 'virtio-net-pci e1000 e1000e rtl8139' -d 'QEMU\'s network device'
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l print -d 'print the arguments for a NIC over VDE'
 complete -c tarr-steps -n "$join; and __fish_seen_subcommand_from qemu" -l dry-run -d 'print the command'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -54,6 +55,27 @@ class Host:
         """The segment as `list --json` has it."""
         found: dict[str, Any] = self.told("list")["segments"][0]
         return found
+
+    @contextlib.contextmanager
+    def vlan(self) -> Iterator[None]:
+        """The segment's file declares VLAN 33.
+
+        Where the kernel cannot keep VLANs apart, nobody gets in: there --dry-run shows what a join would do, and that
+        is done by hand. Who hears whom, and the daemon's part in it, takes another kernel: tests/vlans.
+        """
+        file = self.machine.path(f"/etc/vdenet/{SEGMENT}.toml")
+        before = file.read_text()
+        file.write_text(f"{before}\n[[vlan]]\nid = 33\n")
+        try:
+            yield
+        finally:
+            file.write_text(before)
+            self.tarr("reload")
+
+    def end(self, port: str) -> dict[str, Any]:
+        """An interface out here, by `ip`; empty where there is none."""
+        said = self.machine.run(["ip", "-json", "-details", "link", "show", "dev", port], check=False).stdout
+        return dict(json.loads(said)[0]) if said.strip() else {}
 
     def listed(self, name: str) -> dict[str, Any] | None:
         """A guest as `list --json` has it."""

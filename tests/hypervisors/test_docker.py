@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from lab.machine import wait_for
 
-from .conftest import DOMAIN, Host
+from .conftest import DOMAIN, SEGMENT, Host
 from .pods import Pod
 
 Boxes = Callable[..., "Box"]
@@ -137,3 +137,10 @@ def test_two_joins_at_once_and_while_the_segment_is_down(docker: Host, boxes: Bo
         done = list(pool.map(lambda _number: box.tarr("join"), range(3)))
     assert sum("already" in said for said in done) == 2
     assert len(box.helpers().splitlines()) == 1
+
+
+def test_into_a_vlan(docker: Host, boxes: Boxes) -> None:
+    box = boxes()
+    assert "has no VLANs" in box.refused(2, "bad-value", "join", "docker", box.name, "--vlan", "33")
+    with docker.vlan():
+        assert f"{SEGMENT}, VLAN 33: a veth into" in box.tarr("join", "--vlan", "33", "--dry-run")

@@ -225,3 +225,25 @@ def test_one_that_was_deleted_meanwhile(incus: Host, box: Instance) -> None:
     box.incus("delete", "--force", box.name)
     assert "has left" in box.leave()
     incus.refused(1, "no-guest", "leave", "incus", box.name, user="root")
+
+
+def test_into_a_vlan_by_a_port_that_the_daemon_puts_there(incus: Host, box: Instance) -> None:
+    """Incus makes it by its name, while the instance runs, and leaves it alone."""
+    before = box.devices()
+    box.incus("start", box.name)
+    assert "has no VLANs" in incus.refused(2, "bad-value", "join", "incus", box.name, "--vlan", "33", user="root")
+    with incus.vlan():
+        told = incus.told("join", "incus", box.name, "--vlan", "33", "--dry-run", user="root")
+        assert (told["vlan"], box.devices()) == (33, before)
+        box.incus(*shlex.split(told["actions"][0])[1:])
+        device = box.devices()["eth0"]
+        port = device.pop("host_name")
+        assert device == {"type": "nic", "nictype": "p2p", "hwaddr": told["mac"], "name": "eth0"}
+        end = incus.end(port)
+        assert port.startswith("vd0-") and end["linkinfo"]["info_kind"] == "veth" and "master" not in end
+        assert told["mac"] in box.run("ip", "link", "show", "eth0")
+        moved = incus.told("join", "incus", box.name, "--dry-run", user="root")
+        assert [shlex.split(action)[3] for action in moved["actions"]] == ["remove", "add"]
+        assert "has left" in box.leave()
+    assert box.devices() == before
+    assert incus.end(port) == {}

@@ -664,3 +664,27 @@ def tools(libvirt: Host) -> Iterator[Callable[[str], dict[str, str]]]:
 
     yield make
     libvirt.machine.run(["rm", "-rf", "/tmp/tools"])
+
+
+def test_into_a_vlan_by_a_tap_also_on_the_system(libvirt: Host, new: Callable[..., Vm]) -> None:
+    """The system's libvirtd opens a tap of the user's, too."""
+    vm = new("apart", SYSTEM)
+    assert "has no VLANs" in libvirt.refused(2, "bad-value", "join", "libvirt", "apart", "--vlan", "33")
+    with libvirt.vlan():
+        told = libvirt.told("join", "libvirt", "apart", "--vlan", "33", "--dry-run")
+        assert (told["vlan"], told["via"], vm.cards()) == (33, "tap", [])
+    tap = libvirt.told("join", "qemu", "--tap", "apart", "--mac", told["mac"])["port"]
+    libvirt.machine.sh(told["actions"][0], user="alice")
+    assert vm.cards() == [on_a_tap(told["mac"], tap)]
+    vm.start()
+    assert "LOWER_UP" in libvirt.end(tap)["flags"]
+    assert not libvirt.told("join", "libvirt", "apart")["changed"]
+    shown = libvirt.listed("apart")
+    assert shown is not None and (shown["port"], shown["kind"]) == (tap, "libvirt")
+    vm.virsh("destroy", "apart")
+    vm.leave()
+    assert (vm.cards(), libvirt.end(tap)) == ([], {})
+    vm.join()
+    with libvirt.vlan():
+        assert "leave libvirt apart" in libvirt.refused(1, "refused", "join", "libvirt", "apart", "--vlan", "33")
+    assert [card["type"] for card in vm.cards()] == ["bridge"]

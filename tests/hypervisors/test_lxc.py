@@ -260,3 +260,32 @@ def test_the_list_of_bridges_after_purge(deb: Path, theirs: str) -> None:
         host.machine.run(["apt-get", "-qq", "purge", "vdenet"], timeout=120)
         assert usernet.exists() == usernet.parent.exists() == bool(theirs)
         assert not theirs or usernet.read_text() == f"{theirs}\n"
+
+
+def test_into_a_vlan_by_a_port_that_the_daemon_puts_there(lxc: Host, box: Container) -> None:
+    """LXC makes it by its name and leaves it alone, so that no frame of it gets anywhere else."""
+    before = box.file.read_bytes()
+    with lxc.vlan():
+        told = lxc.told("join", "lxc", box.name, "--vlan", "33", "--dry-run", user="root")
+        assert (told["vlan"], told["changed"], box.file.read_bytes()) == (33, False, before)
+        box.file.write_text(box.file.read_text() + "".join(
+            f"{line[1:]}\n" for line in told["actions"][0].splitlines() if line.startswith("+") and line[1] != "+"))
+        port = box.key("lxc.net.0.veth.pair")
+        assert port.startswith("vd0-") and box.key("lxc.net.0.link") == ""
+        box.start()
+        end = lxc.end(port)
+        assert end["linkinfo"]["info_kind"] == "veth" and "UP" in end["flags"] and "master" not in end
+        assert told["mac"] in box.run("ip", "link", "show", "eth0")
+        assert "has left" in box.leave()
+        assert box.file.read_bytes() == before
+
+
+def test_a_vlan_that_cannot_be(lxc: Host, box: Container, own: Path) -> None:
+    before = box.file.read_bytes()
+    assert "has no VLANs" in lxc.refused(2, "bad-value", "join", "lxc", box.name, "--vlan", "33", user="root")
+    with lxc.vlan():
+        assert "has the VLANs 33" in lxc.refused(2, "bad-value", "join", "lxc", box.name, "--vlan", "34", user="root")
+        said = lxc.refused(1, "refused", "join", "lxc", "mine", "--vlan", "33")
+        assert "lxc-user-nic" in said and "hint: a container of root's" in said
+    assert (box.file.read_bytes(), own.read_text()) == (before, "# mine\n")
+    lxc.tarr("join", "run", "--name", "mine", "--", "true", user="bob")

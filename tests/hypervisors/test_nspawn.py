@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from lab.machine import wait_for
@@ -197,3 +199,30 @@ def test_an_image_that_was_removed_meanwhile(nspawn: Host, box: Container) -> No
     nspawn.machine.sh(f"rm -rf /var/lib/machines/{box.name}")
     assert "has left" in box.leave()
     assert not box.file.exists()
+
+
+def test_into_a_vlan_by_a_port_that_the_daemon_puts_there(nspawn: Host, box: Container) -> None:
+    """nspawn makes it by its name and leaves it alone, so that no frame of it gets anywhere else."""
+    assert "has no VLANs" in nspawn.refused(2, "bad-value", "join", "nspawn", box.name, "--vlan", "33", user="root")
+    with nspawn.vlan():
+        told = nspawn.told("join", "nspawn", box.name, "--vlan", "33", "--dry-run", user="root")
+        assert told["vlan"] == 33 and not box.file.exists()
+        box.file.parent.mkdir(exist_ok=True)
+        box.file.write_text("".join(f"{line[1:]}\n" for line in told["actions"][0].splitlines()
+                                    if line.startswith("+") and not line.startswith("+++")))
+        found = re.search("^VirtualEthernetExtra=(vd0-.*):host0$", box.file.read_text(), re.MULTILINE)
+        assert found
+        port = found[1]
+        process = box.start("ip link show host0; sleep 1000")
+        try:
+            end: dict[str, Any] = wait_for(lambda: nspawn.end(port), 60, "its port")
+            assert end["linkinfo"]["info_kind"] == "veth" and "master" not in end
+            assert process.stdout is not None
+            said = process.stdout.readline() + process.stdout.readline()
+            # Settled before nspawn had made the interface.
+            assert told["mac"] in said
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+        assert "has left" in box.leave()
+        assert "vd0-" not in box.file.read_text()

@@ -283,3 +283,15 @@ def test_while_the_segment_is_down(podman: Host, pods: Pods) -> None:
         assert "is not on" in pod.tarr("leave")
     finally:
         podman.tarr("start")
+
+
+def test_into_a_vlan(podman: Host, pods: Pods) -> None:
+    pod = pods()
+    assert "has no VLANs" in pod.refused(2, "bad-value", "join", "podman", pod.name, "--vlan", "33")
+    with podman.vlan():
+        assert f"{SEGMENT}, VLAN 33: a veth into" in pod.tarr("join", "--vlan", "33", "--dry-run")
+    pod.tarr("join")
+    with podman.vlan():
+        said = pod.refused(1, "refused", "join", "podman", pod.name, "--vlan", "33")
+        assert "already, in another VLAN" in said and "hint: let it leave first" in said
+    pod.tarr("leave")

@@ -369,3 +369,20 @@ def tools(virtualbox: Host) -> Iterator[Callable[[str], dict[str, str]]]:
 
     yield make
     virtualbox.machine.run(["rm", "-rf", "/tmp/tools"])
+
+
+def test_into_a_vlan_by_a_port_of_the_switch(virtualbox: Host, vm: Vm) -> None:
+    before = vm.file.read_bytes()
+    assert "has no VLANs" in virtualbox.refused(2, "bad-value", "join", "virtualbox", vm.name, "--vlan", "33")
+    virtualbox.refused(2, "usage", "join", "virtualbox", vm.name, "--vlan", "33", "--port", "5")
+    with virtualbox.vlan():
+        said = virtualbox.refused(1, "refused", "join", "virtualbox", vm.name, "--vlan", "33", "--via", "bridge")
+        assert "hint: --via vde" in said
+        assert "PORT" in vm.join("--vlan", "33", "--via", "udp", "--dry-run")
+        told = virtualbox.told("join", "virtualbox", vm.name, "--vlan", "33", "--dry-run")
+        assert (told["vlan"], told["via"], vm.file.read_bytes()) == (33, "vde", before)
+        # Which port it is, the daemon chooses.
+        virtualbox.machine.run(shlex.split(told["actions"][0].replace("[PORT]", "[31]")), user="alice")
+    assert vm.attached(2) == f"Generic 'VDE' {{ network='{SWITCH}[31]' }}"
+    assert "has left" in vm.leave()
+    assert vm.attached(2) == "disabled"

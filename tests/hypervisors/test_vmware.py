@@ -538,3 +538,9 @@ def test_vmware_comes_later_and_the_package_goes(deb: Path) -> None:
         assert file.read_bytes() == b"of another version\n"
         assert [path.name for path in file.parent.iterdir()] == ["networking"]
         assert not machine.path("/var/lib/vdenet").exists()
+
+
+def test_into_no_vlan(host: Host, guest: Guest) -> None:
+    assert "has no VLANs" in guest.refused("join", "--vlan", "33", status=2, code="bad-value")
+    with host.vlan():
+        assert "no port there is theirs" in guest.refused("join", "--vlan", "33")

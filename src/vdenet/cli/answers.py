@@ -43,6 +43,14 @@ def number(item: Mapping[str, Any], key: str) -> int | None:
     return value
 
 
+def numbers(item: Mapping[str, Any], key: str) -> tuple[int, ...]:
+    """Whole numbers; absent is none. Raises `ProtocolError`."""
+    value = item.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(one, int) and not isinstance(one, bool) for one in value):
+        raise _bad(key)
+    return tuple(value)
+
+
 def texts(item: Mapping[str, Any], key: str) -> list[str]:
     """A list of strings; absent is empty. Raises `ProtocolError`."""
     value = item.get(key) or []
@@ -61,7 +69,8 @@ def _segment(item: Mapping[str, Any]) -> SegmentReport:
         address6=maybe(item, "address6"), mode=text(item, "mode"), domain=text(item, "domain"),
         bridge=text(item, "bridge"), tap=text(item, "tap"), switch=text(item, "switch"),
         guests=tuple(_guest(guest) for guest in _objects(item, "guests")), owner=maybe(item, "owner"),
-        plugs=tuple(_plug(plug) for plug in (_objects(item, "plugs") if item.get("plugs") else ())))
+        plugs=tuple(_plug(plug) for plug in (_objects(item, "plugs") if item.get("plugs") else ())),
+        vlans=numbers(item, "vlans"))
 
 
 def _plug(item: Mapping[str, Any]) -> PlugReport:

@@ -147,7 +147,8 @@ class Checkup:
                     address=str(segment.address) if segment.address else None,
                     address6=str(segment.address6) if segment.address6 else None,
                     mode=segment.mode, domain=segment.domain, bridge=segment.bridge,
-                    tap=segment.tap, switch=str(self._places.switch(segment.name))))
+                    tap=segment.tap, switch=str(self._places.switch(segment.name)),
+                    vlans=tuple(vlan.id for vlan in segment.vlans)))
         if self._asked and not os.path.exists(self._places.config(self._asked)):
             raise UnknownSegment(segment=self._asked)
         return found

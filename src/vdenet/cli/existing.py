@@ -8,6 +8,7 @@ from typing import Optional
 import typer
 
 from vdenet.cli import kinds, options
+from vdenet.cli.complain import PROGRAM, WrongUsage
 from vdenet.cli.output import Output
 from vdenet.errors import BadValue
 from vdenet.i18n import _
@@ -31,26 +32,30 @@ DRY_RUN = typer.Option(False, "--dry-run", help=_("Change nothing: print what wo
 def join(kind: str) -> Callable[..., None]:
     """The command that joins a guest of this kind."""
     def switchable(guest: str = GUEST, name: Optional[str] = NAME, via: Optional[str] = VIA,
-                   nic: Optional[int] = NIC, port: Optional[int] = PORT, dry_run: bool = DRY_RUN,
-                   segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
+                   nic: Optional[int] = NIC, port: Optional[int] = PORT, vlan: Optional[int] = options.VLAN,
+                   dry_run: bool = DRY_RUN, segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
                    quiet: bool = options.QUIET) -> None:
-        _join(kind, guest, name, Wish(via=via, nic=nic, port=port), segment, dry_run, Output(json, quiet))
+        if port is not None and vlan is not None:
+            raise WrongUsage(command=f"{PROGRAM} join {kind}", why=_(
+                "--port or --vlan: the VLAN of a port stands in the segment's configuration"))
+        _join(kind, guest, name, Wish(via=via, nic=nic, port=port, vlan=vlan), segment, dry_run, Output(json, quiet))
 
     def plain(guest: str = GUEST, name: Optional[str] = NAME, nic: Optional[int] = NIC,
-              dry_run: bool = DRY_RUN, segment: Optional[str] = options.SEGMENT,
-              json: bool = options.JSON, quiet: bool = options.QUIET) -> None:
-        _join(kind, guest, name, Wish(nic=nic), segment, dry_run, Output(json, quiet))
+              vlan: Optional[int] = options.VLAN, dry_run: bool = DRY_RUN,
+              segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
+              quiet: bool = options.QUIET) -> None:
+        _join(kind, guest, name, Wish(nic=nic, vlan=vlan), segment, dry_run, Output(json, quiet))
 
-    def single(guest: str = GUEST, name: Optional[str] = NAME, dry_run: bool = DRY_RUN,
-               segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
+    def single(guest: str = GUEST, name: Optional[str] = NAME, vlan: Optional[int] = options.VLAN,
+               dry_run: bool = DRY_RUN, segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
                quiet: bool = options.QUIET) -> None:
-        _join(kind, guest, name, Wish(), segment, dry_run, Output(json, quiet))
+        _join(kind, guest, name, Wish(vlan=vlan), segment, dry_run, Output(json, quiet))
 
     def connected(guest: str = GUEST, name: Optional[str] = NAME, nic: Optional[int] = NIC,
-                  uri: Optional[str] = CONNECT, dry_run: bool = DRY_RUN,
+                  uri: Optional[str] = CONNECT, vlan: Optional[int] = options.VLAN, dry_run: bool = DRY_RUN,
                   segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
                   quiet: bool = options.QUIET) -> None:
-        _join(kind, guest, name, Wish(nic=nic, connect=uri), segment, dry_run, Output(json, quiet))
+        _join(kind, guest, name, Wish(nic=nic, connect=uri, vlan=vlan), segment, dry_run, Output(json, quiet))
 
     if kind in kinds.SWITCHABLE:
         return switchable

@@ -19,7 +19,7 @@ from vdenet.cli import access, answers, kinds, memory, plug, tools
 from vdenet.cli.client import Client, connect
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
-from vdenet.errors import NameTaken, NoGuest, NotPermitted, Refused, SegmentDown, VdenetError
+from vdenet.errors import BadValue, NameTaken, NoGuest, NotPermitted, Refused, SegmentDown, VdenetError
 from vdenet.i18n import _
 from vdenet.model.joining import Action, EditFile, Found, Joining, Leaving, Place, Plug, RunTool, Where, Wish
 from vdenet.model.names import derived_mac, port_name
@@ -28,15 +28,20 @@ from vdenet.model.report import SegmentReport, State
 
 _PATIENCE = 10
 """Seconds for a guest's own system to let go of a card."""
+_TO_BE_CHOSEN = "PORT"
+"""What stands for a port that the daemon has not chosen yet, in a dry run."""
 
 
 def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_run: bool,
          output: Output) -> None:
     """Put the guest on the segment. Raises what the kind, the tools and the daemon raise."""
+    asked = wish.vlan
     with connect() as daemon, memory.alone(kind):
         where = _segment(daemon, segment)
         if where.state is State.DOWN:
             raise SegmentDown(what=_("join"), segment=segment)
+        if wish.vlan is not None:
+            _require_vlan(where, wish.vlan)
         looked_up = kinds.look_up(kind, guest, wish.connect)
         found = looked_up.found(wish, _place(where))
         earlier = memory.load(kind, segment, looked_up.id)
@@ -48,20 +53,24 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
         if dry_run:
             mac = found.mac or derived_mac(segment, str(os.getuid()), label)
             reserved = {"name": label, "mac": mac, "fqdn": f"{label}.{where.domain}",
-                        "port": _port(where, label, mac)}
+                        "port": _port(where, label, mac) if found.tap or wish.vlan is not None else None,
+                        "vlan": wish.vlan, "vde_port": None if wish.vlan is None else _TO_BE_CHOSEN}
         else:
-            reserved = _plugged(where, kind, label, found) if found.plugged else \
-                _reserve(daemon, kind, segment, label, found)
+            reserved = _plugged(where, kind, label, found, wish) if found.plugged else \
+                _reserve(daemon, kind, segment, label, found, wish.vlan)
         try:
-            joining = looked_up.join(wish, Place(
-                segment, where.bridge, where.switch, answers.text(reserved, "name"),
-                answers.text(reserved, "mac"), answers.text(reserved, "port") if found.tap else None,
-                _ports(reserved) if found.tunnel else None))
+            if wish.vlan is None and not found.plugged and (given := answers.number(reserved, "vlan")) is not None:
+                # The segment's file puts it there, and not every way leads there.
+                wish = replace(wish, vlan=given)
+                other = looked_up.found(wish, _place(where))
+                if other != found:
+                    found, reserved = other, _reserve(daemon, kind, segment, label, other, None)
+            joining = looked_up.join(wish, _placed(where, found, reserved))
             if not dry_run:
                 # What was there before the first join is what leave puts back, however often it was
                 # joined since.
                 data = earlier.data if earlier and found.joined else joining.memory or None
-                said = _carry_out(kind, joining, Entry(segment, looked_up.id, guest, label, data), earlier)
+                said = _carry_out(kind, joining, Entry(segment, looked_up.id, guest, label, data, asked), earlier)
                 joining = replace(joining, warnings=(*joining.warnings, *said))
         except BaseException:
             if not dry_run:
@@ -73,24 +82,48 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
             daemon.call("Leave", segment=segment, name=earlier.name, kind=kind)
         if not dry_run and gone is not None:
             memory.forget(kind, segment, gone.id)
-    _tell(kind, guest, reserved, segment, joining, found.running, dry_run, output)
+    moved = found.joined and earlier is not None and earlier.vlan != asked
+    _tell(kind, guest, reserved, segment, joining, found.running, moved, dry_run, output)
 
 
-def _reserve(daemon: Client, kind: str, segment: str, name: str, found: Found) -> dict[str, Any]:
-    """The guest's name and MAC, and its tap or tunnel where it takes one."""
+def _require_vlan(where: SegmentReport, vlan: int) -> None:
+    """Raises `BadValue` where the segment has no such VLAN, before anything is asked of a hypervisor."""
+    if vlan not in where.vlans:
+        raise BadValue(what=_("VLAN"), value=vlan, why=_("{segment} has the VLANs {vlans}").format(
+            segment=where.name, vlans=", ".join(map(str, where.vlans))) if where.vlans else
+            _("{segment} has no VLANs").format(segment=where.name))
+
+
+def _reserve(daemon: Client, kind: str, segment: str, name: str, found: Found, vlan: int | None) -> dict[str, Any]:
+    """The guest's name and MAC, and its tap, tunnel or port where it takes one."""
     method = "KeepTap" if found.tap else "KeepTunnel" if found.tunnel else "Reserve"
-    return daemon.call(method, segment=segment, name=name, mac=found.mac,
-                       kind=kind).parameters
+    by_itself = method == "Reserve"
+    return daemon.call(method, segment=segment, name=name, mac=found.mac, kind=kind, vlan=vlan,
+                       plug=(found.plug and by_itself) or None, handed=(found.handed and by_itself) or None).parameters
 
 
-def _plugged(where: SegmentReport, kind: str, name: str, found: Found) -> dict[str, Any]:
-    """The name and MAC of a guest that has its port. Raises `Refused` when another name is asked for."""
+def _placed(where: SegmentReport, found: Found, reserved: Mapping[str, Any]) -> Place:
+    """What the daemon gave the guest, as the kind takes it."""
+    plug = reserved.get("vde_port") if found.plug else None
+    return Place(
+        where.name, where.bridge, where.switch, answers.text(reserved, "name"), answers.text(reserved, "mac"),
+        answers.text(reserved, "port") if found.tap else answers.maybe(reserved, "port") if found.handed else None,
+        _ports(reserved) if found.tunnel else None, answers.number(reserved, "vlan"),
+        None if plug is None else str(plug))
+
+
+def _plugged(where: SegmentReport, kind: str, name: str, found: Found, wish: Wish) -> dict[str, Any]:
+    """The name and MAC of a guest that has its port. Raises `Refused` when another name or VLAN is asked for."""
     known = next((guest for guest in where.guests if guest.mac == found.mac and guest.kind == kind), None)
     if known is None or known.name != name:
         now = found.mac if known is None else known.name
         raise Refused(what=_("join {guest}").format(guest=name), hint=_("let it leave first"),
                       why=_("it is on the segment already, as {name}").format(name=now))
-    return {"name": known.name, "mac": known.mac, "fqdn": known.fqdn}
+    if wish.vlan not in (None, known.vlan):
+        raise Refused(what=_("join {guest}").format(guest=name), hint=_("let it leave first"), why=_(
+            "it is on the segment already, in another VLAN") if known.vlan is None else _(
+            "it is on the segment already, in VLAN {vlan}").format(vlan=known.vlan))
+    return {"name": known.name, "mac": known.mac, "fqdn": known.fqdn, "vlan": known.vlan}
 
 
 def _port(where: SegmentReport, label: str, mac: str) -> str:
@@ -102,7 +135,7 @@ def _port(where: SegmentReport, label: str, mac: str) -> str:
 
 def _ports(reserved: Mapping[str, Any]) -> tuple[str, str]:
     """Those of a tunnel; before the daemon has chosen them, what stands for them."""
-    guest, segment = (reserved.get(key, "PORT") for key in ("guest_port", "segment_port"))
+    guest, segment = (reserved.get(key, _TO_BE_CHOSEN) for key in ("guest_port", "segment_port"))
     return str(guest), str(segment)
 
 
@@ -170,17 +203,19 @@ def _give_back(daemon: Client, kind: str, segment: str, label: str, found: Found
                earlier: Entry | None) -> None:
     """The name as it was before a join that failed."""
     if earlier is not None and found.joined:
-        _reserve(daemon, kind, segment, earlier.name, replace(found, tunnel=found.tunnelled))
+        before = replace(found, tunnel=found.tunnelled, plug=kind in kinds.SWITCHABLE and not found.tunnelled)
+        _reserve(daemon, kind, segment, earlier.name, before, earlier.vlan)
     elif not found.joined:
         daemon.call("Leave", segment=segment, name=label, kind=kind)
 
 
 def _tell(kind: str, guest: str, reserved: dict[str, Any], segment: str, joining: Joining, running: bool,
-          dry_run: bool, output: Output) -> None:
-    changed = bool(joining.actions)
+          moved: bool, dry_run: bool, output: Output) -> None:
+    changed = moved or bool(joining.actions)
     document = {
         "segment": segment, "kind": kind, "guest": guest, "name": answers.text(reserved, "name"),
-        "mac": answers.text(reserved, "mac"), "fqdn": answers.text(reserved, "fqdn"), "via": joining.via,
+        "mac": answers.text(reserved, "mac"), "fqdn": answers.text(reserved, "fqdn"),
+        "vlan": answers.number(reserved, "vlan"), "via": joining.via,
         "nic": joining.nic, "why": joining.why, "changed": changed and not dry_run,
         "live": joining.live, "running": running, "actions": [str(action) for action in joining.actions],
         "warnings": list(joining.warnings)}
@@ -193,8 +228,13 @@ def _tell(kind: str, guest: str, reserved: dict[str, Any], segment: str, joining
         output.remark(_("{guest} is on {segment} already, as {fqdn}").format(
             guest=guest, segment=segment, fqdn=document["fqdn"]), document)
         return
-    lines = [_("{guest} joins {segment} as {fqdn}, {mac}, by {via}: {why}").format(
-        guest=guest, segment=segment, fqdn=document["fqdn"], mac=document["mac"], via=joining.via,
+    place = segment if document["vlan"] is None else _("VLAN {vlan} of {segment}").format(
+        vlan=document["vlan"], segment=segment)
+    if not joining.actions:
+        output.remark(_("{guest} moves to {place}").format(guest=guest, place=place), document)
+        return
+    lines = [_("{guest} joins {place} as {fqdn}, {mac}, by {via}: {why}").format(
+        guest=guest, place=place, fqdn=document["fqdn"], mac=document["mac"], via=joining.via,
         why=joining.why)]
     if running and not joining.live:
         lines.append(_("it is running: its next start brings it onto the segment"))

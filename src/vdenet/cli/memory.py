@@ -26,6 +26,8 @@ class Entry:
     guest: str
     name: str
     data: object
+    vlan: int | None = None
+    """The one that was asked for."""
 
 
 def load(kind: str, segment: str, id: str) -> Entry | None:
@@ -56,7 +58,7 @@ def save(kind: str, entry: Entry) -> None:
     try:
         with os.fdopen(fd, "w") as file:
             json.dump({"segment": entry.segment, "id": entry.id, "guest": entry.guest, "name": entry.name,
-                       "data": entry.data}, file, indent=1)
+                       "data": entry.data, "vlan": entry.vlan}, file, indent=1)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -91,7 +93,8 @@ def _read(path: Path) -> Entry | None:
     if not (isinstance(segment, str) and isinstance(id, str) and isinstance(guest, str)
             and isinstance(name, str)):
         return None
-    return Entry(segment, id, guest, name, data.get("data"))
+    vlan = data.get("vlan")
+    return Entry(segment, id, guest, name, data.get("data"), vlan if isinstance(vlan, int) else None)
 
 
 def _directory(kind: str) -> Path:

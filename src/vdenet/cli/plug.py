@@ -104,7 +104,7 @@ def plug(wish: Plug) -> list[str]:
             raise Refused(what=_("enter {guest}").format(guest=wish.guest), why=_("it has ended")) from None
         try:
             port = daemon.call("OpenVeth", fds=[spaces.net], segment=wish.segment, name=wish.name, mac=wish.mac,
-                               kind=wish.kind)
+                               kind=wish.kind, vlan=wish.vlan)
             close_all(port.fds)
             tools.spawn([*spaces.enter, sys.executable, "-I", "-m", "vdenet.cli.plugged", str(theirs.fileno()),
                          str(life), wish.mac, wish.name, str(LEASE_SECONDS), wish.resolver or ""],

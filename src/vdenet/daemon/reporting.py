@@ -49,7 +49,7 @@ def report(engine: Engine, segment: Segment) -> SegmentReport:
         address6=None if segment.address6 is None else str(segment.address6), mode=segment.mode.value,
         domain=segment.domain, bridge=segment.bridge, tap=segment.tap,
         switch=str(engine.places.switch(segment.name)), guests=recognising.recognise(rows),
-        owner=segment.owner, plugs=plugged)
+        owner=segment.owner, plugs=plugged, vlans=tuple(vlan.id for vlan in segment.vlans))
 
 
 def _broken(plan: Plan) -> list[steps.Step]:

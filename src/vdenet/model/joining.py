@@ -62,9 +62,11 @@ class Plug:
     mac: str
     resolver: str | None
     """The container's resolv.conf as it lies on the host."""
+    vlan: int | None = None
 
     def __str__(self) -> str:
-        return f"# {self.segment}: a veth into the network of process {self.pid}, as {self.name}, {self.mac}"
+        where = "" if self.vlan is None else f", VLAN {self.vlan}"
+        return f"# {self.segment}{where}: a veth into the network of process {self.pid}, as {self.name}, {self.mac}"
 
 
 Action = RunTool | EditFile | Plug
@@ -89,6 +91,10 @@ class Found:
     """It comes by one now."""
     plugged: bool = False
     """It is on the segment by a port of the daemon's, which has its name and MAC."""
+    plug: bool = False
+    """It comes over VDE: in a VLAN, by a port of the switch that the daemon gives it."""
+    handed: bool = False
+    """Its hypervisor can make a port by a name of ours and leave it to the daemon: so it gets into a VLAN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +114,13 @@ class Place(Where):
     name: str
     mac: str
     port: str | None = None
-    """The tap that the daemon keeps for it, where `Found.tap` asked for one."""
+    """The tap that the daemon keeps for it, where `Found.tap` asked for one; or the name of the port that its
+    hypervisor is to make, where `Found.handed` said that it can and it is to be in a VLAN."""
     ports: tuple[str, str] | None = None
     """The UDP ports of the guest's tunnel where it has one: the guest's end, and the segment's."""
+    vlan: int | None = None
+    vde_port: str | None = None
+    """The port of the VDE switch that is the guest's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +132,7 @@ class Wish:
     port: int | None = None
     connect: str | None = None
     """Which of several hypervisors of the kind, where there may be several."""
+    vlan: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

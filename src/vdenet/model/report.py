@@ -82,6 +82,8 @@ class SegmentReport:
     guests: tuple[GuestReport, ...] = field(default=())
     owner: str | None = None
     plugs: tuple[PlugReport, ...] = field(default=())
+    vlans: tuple[int, ...] = field(default=())
+    """Those that its file declares."""
 
     def json(self) -> dict[str, Any]:
         """As one member of `segments` of `list --json`."""

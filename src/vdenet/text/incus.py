@@ -24,9 +24,16 @@ class Nic:
     name: str | None
     """Of the interface in the instance, where that is known."""
 
-    def on(self, bridge: str) -> bool:
-        """Whether it is a port of the bridge, which the server does not manage."""
-        return self.settings.get("nictype") == "bridged" and self.settings.get("parent") == bridge
+    def on(self, bridge: str, prefix: str) -> bool:
+        """Whether it is a port of the bridge, which the server does not manage, or one of ours, whose names begin
+        with `prefix`."""
+        return (self.settings.get("nictype") == "bridged" and self.settings.get("parent") == bridge) \
+            or (self.port or "").startswith(prefix)
+
+    @property
+    def port(self) -> str | None:
+        """The name of its end out here, where the server leaves that to others to put it on a bridge."""
+        return self.settings.get("host_name") if self.settings.get("nictype") == "p2p" else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,11 @@ class Net:
         return self.settings.get("type", "empty") == "empty"
 
     @property
+    def port(self) -> str | None:
+        """The name of its end out here, where LXC leaves that to others to put it on a bridge."""
+        return None if "link" in self.settings else self.settings.get("veth.pair")
+
+    @property
     def mac(self) -> str | None:
         """Its MAC address, where it is always the same."""
         text = self.settings.get("hwaddr", "").lower()
@@ -72,10 +77,11 @@ def root(text: str, files: Files) -> str | None:
     return path if path is not None and path.startswith("/") else None
 
 
-def joined(before: str, number: int, old: Net | None, bridge: str, mac: str, name: str | None) -> str:
-    """The configuration with network `number` on a bridge, in place of `old`."""
+def joined(before: str, number: int, old: Net | None, bridge: str | None, mac: str, name: str | None,
+           port: str | None = None) -> str:
+    """The configuration with network `number` on a bridge, in place of `old`; or on none, and with a `port` for us."""
     lines = [] if old is None else [f"lxc.net.{number} ="]
-    settings = {"type": "veth", "link": bridge, "flags": "up", "name": name, "hwaddr": mac}
+    settings = {"type": "veth", "link": bridge, "veth.pair": port, "flags": "up", "name": name, "hwaddr": mac}
     lines += [f"lxc.net.{number}.{key} = {value}" for key, value in settings.items() if value is not None]
     return _with_block(before, lines)
 

@@ -14,6 +14,9 @@ END = "# vdenet: end"
 _BLOCK = re.compile(rf"\n?^{re.escape(BEGIN)}\n.*?^{re.escape(END)}\n", re.MULTILINE | re.DOTALL)
 _KEY = bytes.fromhex("c3c4f919b557b21ce6cf1427039ceea2")
 """CONTAINER_HASH_KEY of systemd's src/nspawn/nspawn-network.c."""
+_EXTRA_KEY = bytes.fromhex("af501761cef94d35840d2b2054bece59")
+"""VETH_EXTRA_CONTAINER_HASH_KEY there."""
+EXTRA = "VirtualEthernetExtra"
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _MACHINE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -33,30 +36,56 @@ def network(text: str) -> dict[str, str]:
     return found
 
 
+def port(text: str, prefix: str) -> str | None:
+    """The veth's end out here, where nspawn leaves it to us: one of the ports whose names begin with `prefix`."""
+    name = network(text).get(EXTRA, "").partition(":")[0]
+    return name if name.startswith(prefix) else None
+
+
 def joined(before: str, bridge: str) -> str:
     """The settings with the container on the bridge."""
+    return _with_block(before, f"VirtualEthernet=yes\nBridge={bridge}")
+
+
+def handed(before: str, port: str) -> str:
+    """The settings with a veth that is on no bridge and whose end out here has that name; inside it is host0."""
+    return _with_block(before, f"VirtualEthernet=no\n{EXTRA}={port}:host0")
+
+
+def _with_block(before: str, lines: str) -> str:
     # The line's end, where the last line has none, is the block's.
-    return f"{before}\n{BEGIN}\n[Network]\nVirtualEthernet=yes\nBridge={bridge}\n{END}\n"
+    return f"{without_block(before)}\n{BEGIN}\n[Network]\n{lines}\n{END}\n"
+
+
+def without_block(text: str) -> str:
+    """The settings without what was added to them."""
+    return _BLOCK.sub("", text)
 
 
 def left(text: str, bridge: str) -> str:
     """The settings without the block, and without lines that put the container on the bridge by hand."""
-    text = _BLOCK.sub("", text)
+    text = without_block(text)
     for section, key, value, start, end in reversed(list(_lines(text))):
         if (section, key, value) == ("Network", "Bridge", bridge):
             text = text[:start] + text[end:]
     return text
 
 
-def mac(machine_id: str, name: str) -> str:
-    """The MAC address that nspawn gives the container's end of its veth.
+def mac(machine_id: str, name: str, extra: int | None = None) -> str:
+    """The MAC address that nspawn gives the container's end of its veth, or of that `extra` one, counted from 0.
 
     A keyed hash of the host's machine-id(5) and the container's name, marked as locally administered
     (generate_mac() of src/nspawn/nspawn-network.c).
     """
-    octets = bytearray(siphash24(_KEY, bytes.fromhex(machine_id) + name.encode()).to_bytes(8, "little")[:6])
+    data = bytes.fromhex(machine_id) + name.encode() + (extra.to_bytes(8, "little") if extra else b"")
+    octets = bytearray(siphash24(_KEY if extra is None else _EXTRA_KEY, data).to_bytes(8, "little")[:6])
     octets[0] = octets[0] & 0xFE | 0x02
     return octets.hex(":")
+
+
+def extras(text: str) -> int:
+    """How many veths the settings add, beside that of the block."""
+    return sum((section, key) == ("Network", EXTRA) for section, key, *_more in _lines(without_block(text)))
 
 
 def siphash24(key: bytes, data: bytes) -> int:

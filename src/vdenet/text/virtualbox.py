@@ -96,7 +96,7 @@ def machine(machine_readable: str, human: str, settings: str | None) -> Machine:
     return Machine(values.get("name", ""), values.get("UUID", ""), values.get("VMState", ""), nics)
 
 
-def vde_network(switch: str, port: int | None) -> str:
+def vde_network(switch: str, port: int | str | None) -> str:
     """The `network` property of the VDE driver: the control directory, and a port where one was chosen."""
     return switch if port is None else f"{switch}[{port}]"
 
@@ -106,7 +106,7 @@ def bridged(nic: Nic, bridge: str, mac: str) -> Nic:
     return replace(nic, kind="bridged", target=bridge, mac=mac, cable=True, interface=bridge)
 
 
-def plugged(nic: Nic, switch: str, port: int | None, mac: str) -> Nic:
+def plugged(nic: Nic, switch: str, port: int | str | None, mac: str) -> Nic:
     """The adapter in a VDE switch, whose driver takes the property `network` and no other."""
     return replace(nic, kind="generic", target=VDE, mac=mac, cable=True, driver=VDE,
                    properties={"network": vde_network(switch, port)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class Files:
     place = Path()
     fails = False
     tap = False
+    handed = False
     mac: str | None = None
 
     def __init__(self, guest: str) -> None:
@@ -35,8 +37,9 @@ class Files:
         self.text = self.file.read_text()
         self.id = str(self.file)
 
-    def found(self, _wish: Wish, _where: Where) -> Found:
-        return Found("box", None, running=False, joined=self.text.startswith("on"), tap=self.tap)
+    def found(self, wish: Wish, _where: Where) -> Found:
+        return Found("box", None, running=False, joined=self.text.startswith("on"), tap=self.tap,
+                     handed=self.handed and wish.vlan is not None)
 
     def join(self, _wish: Wish, place: Place) -> Joining:
         if self.text.startswith("on"):
@@ -60,6 +63,7 @@ def box(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, daemon: Daemon) -> Path
     monkeypatch.setattr(Files, "place", tmp_path / "guests")
     monkeypatch.setattr(Files, "fails", False)
     monkeypatch.setattr(Files, "tap", False)
+    monkeypatch.setattr(Files, "handed", False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     daemon.answers |= {"List": {"segments": [SEGMENT]}, "Reserve": RESERVED, "Leave": {"left": True}}
     Files.place.mkdir()
@@ -100,6 +104,71 @@ def test_a_guest_that_takes_a_tap(daemon: Daemon, tarr_steps: TarrSteps, box: Pa
     box.write_text("off\n")
     assert tarr_steps("join", "lxc", "box").status == 1
     assert [method for method in methods(daemon) if method != "List"] == ["KeepTap", "KeepTap", "Leave"]
+
+
+VLANS = {"segments": [{**SEGMENT, "vlans": [33, 44]}]}
+
+
+def test_a_guest_that_goes_into_a_vlan(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Files, "handed", True)
+    daemon.answers |= {"List": VLANS, "Reserve": {**RESERVED, "vlan": 33, "port": "vd0-box"}}
+    assert "+on vd0-box" in tarr_steps("join", "lxc", "box", "--vlan", "33", "--dry-run").out
+    assert methods(daemon) == ["List"]
+    assert "joins VLAN 33 of vdenet0 as box" in tarr_steps("join", "lxc", "box", "--vlan", "33").out
+    assert daemon.calls[-1] == ("Reserve", {"segment": "vdenet0", "name": "box", "kind": "lxc", "vlan": 33, "handed": True})
+    assert box.read_text() == "on vd0-box\n"
+    assert json.loads(tarr_steps("join", "lxc", "box", "--vlan", "33", "--json").out)["vlan"] == 33
+    assert json.loads(memories(box)[0].read_text())["vlan"] == 33
+    assert "already" in tarr_steps("join", "lxc", "box", "--vlan", "33").out
+    daemon.answers["Reserve"] = {**RESERVED, "vlan": 44, "port": "vd0-box"}
+    assert tarr_steps("join", "lxc", "box", "--vlan", "44").out == "box moves to VLAN 44 of vdenet0\n"
+    daemon.answers["Reserve"] = {**RESERVED, "vlan": None, "port": None}
+    moved = json.loads(tarr_steps("join", "lxc", "box", "--json").out)
+    assert (moved["vlan"], moved["changed"]) == (None, True)
+
+
+def test_a_join_into_another_vlan_that_fails(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is back in the VLAN where it was."""
+    daemon.answers |= {"List": VLANS, "Reserve": {**RESERVED, "vlan": 33}}
+    tarr_steps("join", "lxc", "box", "--vlan", "33")
+
+    def fail(_self: Files, _wish: Wish, _place: Place) -> Joining:
+        raise Refused(what="join", why="no")
+
+    monkeypatch.setattr(Files, "join", fail)
+    assert tarr_steps("join", "lxc", "box", "--vlan", "44").status == 1
+    assert [given["vlan"] for method, given in daemon.calls if method == "Reserve"] == [33, 44, 33]
+
+
+def test_a_vlan_that_the_file_gives(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the way that leads there, which only the daemon's answer says is needed."""
+    monkeypatch.setattr(Files, "handed", True)
+    daemon.answers |= {"List": VLANS, "Reserve": {**RESERVED, "vlan": 33, "port": "vd0-box"}}
+    assert tarr_steps("join", "lxc", "box").status == 0
+    assert [given.get("handed") for method, given in daemon.calls if method == "Reserve"] == [None, True]
+    assert box.read_text() == "on vd0-box\n"
+    assert json.loads(memories(box)[0].read_text())["vlan"] is None
+
+
+@pytest.mark.parametrize(("kind", "vlans", "why"), [
+    ("lxc", [], "vdenet0 has no VLANs"), ("virtualbox", [33, 44], "vdenet0 has the VLANs 33, 44"),
+    ("vmware", None, "vdenet0 has no VLANs")])
+def test_a_vlan_that_there_is_not(daemon: Daemon, tarr_steps: TarrSteps, box: Path, kind: str, vlans: list[int] | None,
+                                  why: str) -> None:
+    """An older daemon has none to tell of."""
+    daemon.answers["List"] = {"segments": [SEGMENT if vlans is None else {**SEGMENT, "vlans": vlans}]}
+    for more in ([], ["--dry-run"]):
+        done = tarr_steps("join", kind, "box", "--vlan", "7", *more)
+        assert (done.status, why in done.err) == (2, True)
+    assert (methods(daemon), memories(box), box.read_text()) == (["List", "List"], [], "off, as it was\n")
+
+
+def test_a_port_of_the_switch_has_its_vlan_from_the_file(tarr_steps: TarrSteps, box: Path) -> None:
+    done = tarr_steps("join", "virtualbox", str(box), "--vlan", "33", "--port", "5")
+    assert (done.status, "--port or --vlan" in done.err) == (2, True)
 
 
 def test_a_name_is_one_guests_of_the_user_even_while_it_is_off(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
@@ -341,3 +410,20 @@ def test_a_running_machine_takes_an_adapter_that_is_enabled(running: virtualbox.
 def test_a_running_machine_does_not_enable_one(running: virtualbox.VirtualBox) -> None:
     with pytest.raises(Refused, match="disabled"):
         running.join(Wish(nic=4), PLACE)
+
+
+@pytest.mark.parametrize(("speaks_vde", "plug", "tunnel"), [(True, True, False), (False, False, True)])
+def test_a_machine_gets_into_a_vlan_by_a_port_of_its_own(
+        running: virtualbox.VirtualBox, monkeypatch: pytest.MonkeyPatch, speaks_vde: bool, plug: bool, tunnel: bool) -> None:
+    """Though the bridge is there, and quicker."""
+    monkeypatch.setattr(virtualbox, "_speaks_vde", lambda: speaks_vde)
+    found = running.found(Wish(vlan=33), PLACE)
+    assert (found.plug, found.tunnel) == (plug, tunnel)
+    place = replace(PLACE, vlan=33, vde_port="31" if plug else None, ports=("4001", "4002") if tunnel else None)
+    done = running.join(Wish(vlan=33), place)
+    if plug:
+        assert f"nicproperty5 'network={SEGMENT['switch']}[31]'" in str(done.actions[0])
+    assert done.via == ("vde" if plug else "udp")
+    with pytest.raises(Refused, match="no port there is theirs") as refused:
+        running.found(Wish(via="bridge", vlan=33), PLACE)
+    assert refused.value.data["hint"] == f"--via {done.via}"

@@ -30,10 +30,18 @@ def test_an_instance_is_read() -> None:
     assert (found.project, found.running, found.profiles) == ("user-1000", True, ("default", "seg"))
     assert found.devices == {"root", "eth1", "wire"}
     first, second = found.nics
-    assert (first.device, first.own, first.mac, first.name, first.on("vdenet0")) == (
+    assert (first.device, first.own, first.mac, first.name, first.on("vdenet0", "vd0-")) == (
         "eth1", False, "10:66:6a:00:00:01", "eth0", False)
-    assert (second.device, second.own, second.mac, second.name, second.on("vdenet0")) == (
+    assert (second.device, second.own, second.mac, second.name, second.on("vdenet0", "vd0-")) == (
         "wire", True, MAC, "eth3", True)
+
+
+def test_a_nic_that_is_left_to_the_daemon() -> None:
+    wire = {"type": "nic", "nictype": "p2p", "host_name": "vd0-web"}
+    found = incus.instance(json.dumps([{**ENTRY, "expanded_devices": {"wire": wire}}]), "web")
+    assert found is not None
+    assert (found.nics[0].port, found.nics[0].on("vdenet0", "vd0-"), found.nics[0].on("lab", "vd1-")) == (
+        "vd0-web", True, False)
 
 
 def test_only_the_whole_name_counts() -> None:

@@ -78,6 +78,15 @@ def test_joined_in_place_of_another() -> None:
     assert found == {0: Net(0, {"type": "veth", "link": "vdenet0", "flags": "up", "hwaddr": MAC})}
 
 
+def test_joined_by_a_port_for_us() -> None:
+    text = lxc.joined(CONFIG, 0, lxc.nets(CONFIG, nothing)[0], None, MAC, "eth0", "vd0-web")
+    net = lxc.nets(text, nothing)[0]
+    assert (net.port, net.mac, "link" in net.settings) == ("vd0-web", MAC, False)
+    assert lxc.without_block(text) == CONFIG
+    bridged = lxc.nets("lxc.net.0.type = veth\nlxc.net.0.link = br0\nlxc.net.0.veth.pair = vd0-web\n", nothing)
+    assert bridged[0].port is None
+
+
 def test_its_own_lines_can_be_taken_out() -> None:
     assert lxc.nets(lxc.without(CONFIG, 0), nothing) == {}
     assert "lxc.rootfs.path" in lxc.without(CONFIG, 0)

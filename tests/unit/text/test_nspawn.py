@@ -25,6 +25,21 @@ def test_the_mac_that_nspawn_gives() -> None:
     assert nspawn.mac("0123456789abcdef0123456789abcdef", "web") == "da:fb:5c:16:4a:cc"
 
 
+def test_the_mac_of_a_veth_that_is_on_no_bridge() -> None:
+    first, second = (nspawn.mac("0123456789abcdef0123456789abcdef", "web", number) for number in (0, 1))
+    assert len({first, second, nspawn.mac("0123456789abcdef0123456789abcdef", "web")}) == 3
+    assert nspawn.extras("[Network]\nVirtualEthernetExtra=a\n[Exec]\nVirtualEthernetExtra=b\n") == 1
+
+
+def test_a_port_for_us() -> None:
+    text = nspawn.handed(FILE, "vd0-web")
+    assert (nspawn.port(text, "vd0-"), nspawn.port(text, "vd1-"), nspawn.port(FILE, "vd0-")) == ("vd0-web", None, None)
+    assert (nspawn.network(text)["VirtualEthernet"], nspawn.extras(text)) == ("no", 0)
+    again = nspawn.joined(text, "vdenet0")
+    assert (nspawn.port(again, "vd0-"), nspawn.network(again)["Bridge"], nspawn.left(again, "vdenet0")) == (
+        None, "vdenet0", FILE)
+
+
 def test_settings_are_read() -> None:
     assert nspawn.network(FILE) == {"Port": "tcp:80", "Bridge": "br0"}
     assert nspawn.network("Bridge=br0\n[network]\nBridge=br0\n") == {}

@@ -52,7 +52,7 @@ class Podman:
                      self._container.pid is not None, joined=on is not None,
                      plugged=on is not None and self._ours())
 
-    def join(self, wish: Wish, place: Place) -> Joining:  # noqa: ARG002  of all kinds
+    def join(self, wish: Wish, place: Place) -> Joining:
         """A port of the daemon's. Raises `Refused` for a container that does not run."""
         pid = self._container.pid
         if pid is None:
@@ -62,6 +62,10 @@ class Podman:
         on = self._on(place.bridge)
         why = _("a veth into its network namespace")
         if on is not None:
+            if wish.vlan is not None and not self._ours():
+                raise Refused(what=_("join {guest}").format(guest=self._guest), why=_(
+                    "a network of {tool} puts it on the segment, and into no VLAN").format(tool=self.title),
+                    hint=f"{self.tool} network disconnect NETWORK {self._guest}")
             return Joining((), VIA, why, live=True, nic=on.name)
         resolver = self._container.resolver
         notes = [_("it leaves the segment when it stops; when it was started again, join it again")]
@@ -69,7 +73,8 @@ class Podman:
             resolver = None
             notes.append(_("its networks have a name service of their own, which stays: it reaches the guests of "
                            "the segment by their addresses"))
-        return Joining((Plug(self.tool, place.segment, self._guest, pid, place.name, place.mac, resolver),),
+        port = Plug(self.tool, place.segment, self._guest, pid, place.name, place.mac, resolver, place.vlan)
+        return Joining((port,),
                        VIA, why, live=True, note="\n".join(notes))
 
     def leave(self, where: Where, memory: object) -> Leaving:

@@ -1,7 +1,8 @@
 """Incus, and LXD where that is what is there: a bridged nic of a container or virtual machine.
 
 The server does the work, also in an instance that runs; who may ask it is in the group incus-admin, or in
-incus with a project of one's own, which its settings may keep off foreign bridges.
+incus with a project of one's own, which its settings may keep off foreign bridges. Into a VLAN gets a nic that has a
+name of ours and is on no bridge (`p2p`): the daemon puts it there.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from vdenet.cli import access, tools
 from vdenet.errors import NoGuest, NotPermitted, Refused, ToolFailed, ToolMissing
 from vdenet.i18n import _
 from vdenet.model.joining import Found, Joining, Leaving, Place, RunTool, Where, Wish
+from vdenet.model.names import port_prefix
 from vdenet.text import incus, inside, qemu
 from vdenet.text.incus import Instance, Nic
 
@@ -55,21 +57,27 @@ class Incus:
 
     def found(self, wish: Wish, where: Where) -> Found:
         """How the instance stands. Raises `Refused`."""
-        on = self._on(where.bridge)
+        on = self._on(where)
         self._device(wish, on)
         return Found(qemu.label(self._instance.name) or "incus", on.mac if on else None, self._instance.running,
-                     joined=on is not None)
+                     joined=on is not None, handed=True)
 
     def join(self, wish: Wish, place: Place) -> Joining:
-        """A nic on the bridge. Raises `NotPermitted`, `Refused`."""
-        on = self._on(place.bridge)
+        """A nic on the bridge, or one that the daemon puts there. Raises `NotPermitted`, `Refused`."""
+        on = self._on(place)
         note = None
         device = self._device(wish, on)
-        if on is None:
+        if on is None or on.port != place.port:
             self._require_permission(place.bridge)
-            command = self._config("device", "add", device, "nic", "nictype=bridged", f"parent={place.bridge}",
-                                   f"hwaddr={place.mac}", f"name={device}")
+            way = ("nictype=bridged", f"parent={place.bridge}") if place.port is None else \
+                ("nictype=p2p", f"host_name={place.port}")
+            command = self._config("device", "add", device, "nic", *way, f"hwaddr={place.mac}", f"name={device}")
             action = RunTool(command, self._config("device", "remove", device))
+            if on is not None:
+                if not on.own:
+                    raise self._of_a_profile(_("join {guest}").format(guest=self._guest), on)
+                return Joining((self._removal(on), action), VIA, _("its device {device}, moved").format(device=device),
+                               live=True, nic=device)
             note = inside.another(device) if self._instance.nics else None
         elif on.mac is None:
             key = f"volatile.{device}.hwaddr"
@@ -81,22 +89,26 @@ class Incus:
 
     def leave(self, where: Where, memory: object) -> Leaving:
         """Without the nics that are on the bridge. Raises `Refused` where a profile has put it there."""
-        nics = [nic for nic in self._instance.nics if nic.on(where.bridge)]
+        nics = [nic for nic in self._instance.nics if nic.on(where.bridge, port_prefix(where.segment))]
         if not nics:
             return Leaving((), live=False)
         if not all(nic.own for nic in nics):
-            raise Refused(what=_("take {guest} off the segment").format(guest=self._guest), why=_(
-                "a profile puts it there: {profiles}").format(profiles=", ".join(self._instance.profiles)),
-                hint=f"{self._tool} profile device remove PROFILE {nics[0].device}")
-        actions = tuple(RunTool(
-            self._config("device", "remove", nic.device),
-            self._config("device", "add", nic.device, "nic", *(
-                f"{key}={value}" for key, value in sorted(nic.settings.items()) if key != "type")))
-            for nic in nics)
+            raise self._of_a_profile(_("take {guest} off the segment").format(guest=self._guest), nics[0])
+        actions = tuple(self._removal(nic) for nic in nics)
         return Leaving(actions, live=self._instance.running, running=self._instance.running, mac=nics[0].mac)
 
-    def _on(self, bridge: str) -> Nic | None:
-        return next((nic for nic in self._instance.nics if nic.on(bridge)), None)
+    def _on(self, where: Where) -> Nic | None:
+        prefix = port_prefix(where.segment)
+        return next((nic for nic in self._instance.nics if nic.on(where.bridge, prefix)), None)
+
+    def _removal(self, nic: Nic) -> RunTool:
+        return RunTool(self._config("device", "remove", nic.device), self._config("device", "add", nic.device, "nic", *(
+            f"{key}={value}" for key, value in sorted(nic.settings.items()) if key != "type")))
+
+    def _of_a_profile(self, what: str, nic: Nic) -> Refused:
+        return Refused(what=what, why=_("a profile puts it there: {profiles}").format(
+            profiles=", ".join(self._instance.profiles)),
+            hint=f"{self._tool} profile device remove PROFILE {nic.device}")
 
     def _device(self, wish: Wish, on: Nic | None) -> str:
         """The device to use: the one that is on the segment, the one asked for, or the first that is free."""

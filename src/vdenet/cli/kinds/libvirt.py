@@ -1,7 +1,8 @@
 """libvirt: one more network card for a domain of QEMU's, in its configuration and while it runs.
 
 `qemu:///system` puts it on the segment's bridge itself. `qemu:///session` runs as the user and may not, so
-it opens a tap of the user's that the daemon keeps. All by virsh, with the permission that libvirt gives.
+it opens a tap of the user's that the daemon keeps; so does `qemu:///system` for a VLAN. All by virsh,
+with the permission that libvirt gives.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Libvirt:
         self._config = self._read("dumpxml", "--inactive") if persistent else None
         self._running = self._live.active
         self._networks: dict[str, str | None] = {}
+        self._tapped = False
 
     @property
     def id(self) -> str:
@@ -43,13 +45,19 @@ class Libvirt:
             raise Refused(what=_("join {guest}").format(guest=self._name), why=_(
                 "it is on the segment already, by its card {nic}").format(nic=self._number(on)),
                 hint=f"tarr-steps leave libvirt {self._name}")
+        if on is not None and wish.vlan is not None and on.kind != "ethernet":
+            raise Refused(what=_("join {guest}").format(guest=self._name), why=_(
+                "it is on the segment already, by a card on the bridge, which is in no VLAN"),
+                hint=f"tarr-steps leave libvirt {self._name}")
         if not all(any(self._is_on(nic, where) for nic in domain.nics) for domain in self._domains()):
             self._virsh.require_permission()
         return Found(qemu.label(self._name) or "vm", nic.mac if nic else None, self._running,
-                     joined=on is not None, tap=self._virsh.session if on is None else on.kind == "ethernet")
+                     joined=on is not None, tap=on.kind == "ethernet" if on is not None
+                     else self._virsh.session or wish.vlan is not None)
 
     def join(self, wish: Wish, place: Place) -> Joining:
         """A card on the segment. Raises `Refused`."""
+        self._tapped = place.port is not None
         if self._on(place) is None and (chosen := self._chosen(wish)) is not None:
             return self._move(chosen, place)
         return self._add(place)
@@ -177,6 +185,8 @@ class Libvirt:
     def _why(self) -> str:
         if self._virsh.session:
             return _("a tap of yours, since {uri} may make none").format(uri=self._virsh.uri)
+        if self._tapped:
+            return _("a tap of yours, which the segment puts into its VLAN")
         return _("{uri} puts it on the bridge").format(uri=self._virsh.uri)
 
     def _update(self, before: str, after: str, flag: str) -> RunTool:

@@ -1,7 +1,8 @@
 """LXC: a veth on the segment's bridge, by the container's own configuration.
 
 Containers of root's, and those of ordinary users, whom /etc/lxc/lxc-usernet has to let onto the bridge. A
-container reads its configuration when it starts.
+container reads its configuration when it starts. One of root's gets into a VLAN by a veth that has a name of ours
+and is on no bridge: the daemon puts it there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from vdenet.cli import tools
 from vdenet.errors import NoGuest, Refused
 from vdenet.i18n import _
 from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, Where, Wish
+from vdenet.model.names import port_prefix
 from vdenet.model.places import LXC_USERNET
 from vdenet.text import inside, lxc, qemu
 from vdenet.text.lxc import Net
@@ -54,24 +56,29 @@ class Lxc:
 
     def found(self, wish: Wish, where: Where) -> Found:
         """How the container stands. Raises `Refused`."""
-        on = self._on(where.bridge)
+        if wish.vlan is not None and os.geteuid() != 0:
+            raise Refused(what=_("put a container of yours into a VLAN"), why=_(
+                "lxc-user-nic, which makes its veth, puts that into the segment's own network and nowhere else"),
+                hint=_("a container of root's or of Podman's can be in a VLAN"))
+        on = self._on(where)
         self._number(wish, on)
         return Found(qemu.label(self._name) or "lxc", on.mac if on else None, self._running,
-                     joined=on is not None)
+                     joined=on is not None, handed=os.geteuid() == 0)
 
     def join(self, wish: Wish, place: Place) -> Joining:
         """A veth on the bridge. Raises `Refused`."""
-        on = self._on(place.bridge)
+        on = self._on(place)
         number = self._number(wish, on)
         why = _("a veth on the bridge, by {path}").format(path=self._config)
         note = None
-        if on is not None:
+        if on is not None and on.port == place.port:
             after = self._text if on.mac else lxc.with_mac(self._text, number, place.mac)
         else:
             _require_permission(place.bridge)
-            old = self._nets.get(number)
-            interface = self._interface(number, old)
-            after = lxc.joined(self._text, number, old, place.bridge, place.mac, interface)
+            old = lxc.nets(lxc.without_block(self._text), _files).get(number)
+            interface = self._interface(number, on or old)
+            after = lxc.joined(self._text, number, old, place.bridge if place.port is None else None, place.mac,
+                               interface, place.port)
             if any(net.number != number and not net.empty for net in self._nets.values()):
                 note = inside.another(interface)
         actions = () if after == self._text else (self._edit(after),)
@@ -80,20 +87,22 @@ class Lxc:
 
     def leave(self, where: Where, memory: object) -> Leaving:
         """The configuration as it was before; what was joined by hand is taken out. Raises `Refused`."""
-        on = self._on(where.bridge)
+        on = self._on(where)
         if on is None:
             return Leaving((), live=False)
         after = lxc.without_block(self._text)
-        while (still := _on(lxc.nets(after, _files), where.bridge)) is not None:
+        while (still := _on(lxc.nets(after, _files), where)) is not None:
             less = lxc.without(after, still.number)
             if less == after:
                 raise Refused(what=_("take {guest} off the segment").format(guest=self._name), why=_(
                     "a file that {path} includes puts it there").format(path=self._config))
             after = less
-        return Leaving((self._edit(after),), live=False, running=self._running, mac=on.mac)
+        # A port that the daemon put on the bridge, it takes off at once.
+        return Leaving((self._edit(after),), live=self._running and on.port is not None, running=self._running,
+                       mac=on.mac)
 
-    def _on(self, bridge: str) -> Net | None:
-        return _on(self._nets, bridge)
+    def _on(self, where: Where) -> Net | None:
+        return _on(self._nets, where)
 
     def _number(self, wish: Wish, on: Net | None) -> int:
         """The network to use: the one that is on the segment, the one asked for, or the first that is free."""
@@ -133,9 +142,9 @@ class Lxc:
         return EditFile(str(self._config), self._text, after)
 
 
-def _on(nets: dict[int, Net], bridge: str) -> Net | None:
-    return next((net for _number, net in sorted(nets.items())
-                 if not net.empty and net.settings.get("link") == bridge), None)
+def _on(nets: dict[int, Net], where: Where) -> Net | None:
+    return next((net for _number, net in sorted(nets.items()) if not net.empty and (
+        net.settings.get("link") == where.bridge or (net.port or "").startswith(port_prefix(where.segment)))), None)
 
 
 def _is_open(directory: Path) -> bool:

@@ -2,7 +2,8 @@
 
 The file is root's, and so is the container: systemd-nspawn believes nobody else's settings for a network
 (systemd.nspawn(5)). So root joins it. nspawn makes the MAC address of the machine's id and the container's
-name; it is known before the first start.
+name; it is known before the first start. Into a VLAN the container gets by a veth that has a name of ours and is on
+no bridge: the daemon puts it there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from vdenet.cli import tools
 from vdenet.errors import BadValue, NoGuest, NotPermitted, Refused, ToolFailed, ToolMissing
 from vdenet.i18n import _
 from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, Where, Wish
+from vdenet.model.names import port_prefix
 from vdenet.text import nspawn, qemu
 
 VIA = "veth"
@@ -45,36 +47,44 @@ class Nspawn:
     def found(self, wish: Wish, where: Where) -> Found:
         """How the container stands. Raises `NotPermitted`, `NoGuest`, `Refused`."""
         self._look("join")
-        return Found(qemu.label(self._name) or "nspawn", self._mac(), self._running, joined=self._on(where.bridge))
+        handed = wish.vlan is not None
+        return Found(qemu.label(self._name) or "nspawn", self._mac(handed), self._running, joined=self._on(where),
+                     handed=handed)
 
     def join(self, wish: Wish, place: Place) -> Joining:  # noqa: ARG002  of all kinds
         """Its veth on the bridge. Raises `Refused` where another bridge has it."""
         why = _("its veth on the bridge, by {path}").format(path=self._file)
-        if self._on(place.bridge):
+        if self._on(place) and self._port(place) == place.port:
             return Joining((), VIA, why, live=False, nic="host0")
-        network = nspawn.network(self._text or "")
+        network = nspawn.network(nspawn.without_block(self._text or ""))
         for key in ("Bridge", "Zone"):
-            if network.get(key):
+            if network.get(key) and (key, network[key], place.port) != ("Bridge", place.bridge, None):
                 raise Refused(what=_("join {guest}").format(guest=self._name), why=_(
                     "{path} puts its one veth somewhere else: {setting}").format(
                         path=self._file, setting=f"{key}={network[key]}"), hint=_("take that line out first"))
-        after = nspawn.joined(self._text or "", place.bridge)
+        after = nspawn.joined(self._text or "", place.bridge) if place.port is None \
+            else nspawn.handed(self._text or "", place.port)
         return Joining((EditFile(str(self._file), self._text, after),), VIA, why, live=False, nic="host0",
                        memory={"made": self._text is None})
 
     def leave(self, where: Where, memory: object) -> Leaving:
         """The settings as they were before. Raises `NotPermitted`, `NoGuest`, `Refused`."""
         self._look("leave")
-        if self._text is None or not self._on(where.bridge):
+        if self._text is None or not self._on(where):
             return Leaving((), live=False)
+        port = self._port(where)
         after: str | None = nspawn.left(self._text, where.bridge)
         if not after and isinstance(memory, dict) and memory.get("made") is True:
             after = None
-        return Leaving((EditFile(str(self._file), self._text, after),), live=False, running=self._running,
-                       mac=self._mac())
+        # A port that the daemon put on the bridge, it takes off at once.
+        return Leaving((EditFile(str(self._file), self._text, after),), live=self._running and port is not None,
+                       running=self._running, mac=self._mac(port is not None))
 
-    def _on(self, bridge: str) -> bool:
-        return nspawn.network(self._text or "").get("Bridge") == bridge
+    def _on(self, where: Where) -> bool:
+        return nspawn.network(self._text or "").get("Bridge") == where.bridge or self._port(where) is not None
+
+    def _port(self, where: Where) -> str | None:
+        return nspawn.port(self._text or "", port_prefix(where.segment))
 
     def _look(self, verb: str) -> None:
         if os.geteuid() != 0:
@@ -107,9 +117,10 @@ class Nspawn:
                 ["machinectl", "show", "--property=State", "--", self._name], _SECONDS)
         return False
 
-    def _mac(self) -> str:
+    def _mac(self, handed: bool) -> str:
         try:
-            return nspawn.mac(MACHINE_ID.read_text().strip(), self._name)
+            return nspawn.mac(MACHINE_ID.read_text().strip(), self._name,
+                              nspawn.extras(self._text or "") if handed else None)
         except (OSError, ValueError):
             raise BadValue(what=_("machine id"), value=str(MACHINE_ID),
                            why=_("there is none: systemd-machine-id-setup makes one")) from None

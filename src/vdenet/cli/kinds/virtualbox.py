@@ -3,7 +3,7 @@
 Three ways. `bridge`: the kernel module vboxnetflt puts the adapter on the bridge; quick, and in every build.
 `vde`: VirtualBox speaks to the switch itself, in builds that have the driver (Debian's; Oracle's packages
 leave it out). `udp`: a tunnel on this host, in every build and without that module. The best one of this host
-is taken unless the user names one.
+is taken unless the user names one. Into a VLAN lead the last two: bridged guests have no port of their own.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class VirtualBox:
         nic = self._choose(wish, on)
         via, _why = _chosen(wish, on)
         return Found(qemu.label(self._vm.name) or "vm", nic.mac, self._vm.running, joined=on is not None,
-                     tunnel=via == TUNNEL, tunnelled=on is not None and on.target == virtualbox.UDP)
+                     tunnel=via == TUNNEL, tunnelled=on is not None and on.target == virtualbox.UDP,
+                     plug=via == SWITCH and wish.port is None)
 
     def join(self, wish: Wish, place: Place) -> Joining:
         """An adapter on the segment. Raises `BadValue`, `Refused`."""
@@ -62,10 +63,10 @@ class VirtualBox:
         elif via == TUNNEL:
             # By hand somebody may have written other ports.
             after = virtualbox.tunnelled(nic, tunnel.address(place.bridge), place.ports or ("", ""), mac)
-        elif on is not None and on.target == virtualbox.VDE and wish.port is None:
+        elif on is not None and on.target == virtualbox.VDE and wish.port is None and place.vde_port is None:
             after = on
         else:
-            after = virtualbox.plugged(nic, place.switch, wish.port, mac)
+            after = virtualbox.plugged(nic, place.switch, place.vde_port or wish.port, mac)
         if on is not None and _same(on, after):
             return Joining((), via, why, live=True, nic=str(on.number))
         return Joining(self._actions(nic, after), via, why, live=True, nic=str(nic.number), group=via == SWITCH,
@@ -148,7 +149,7 @@ def _machine(guest: str) -> Machine:
 
 def _chosen(wish: Wish, on: Nic | None) -> tuple[str, str]:
     """How to join, and why so: as it is joined already, unless the wish is another. Raises `Refused`."""
-    if on is None or wish.via is not None or wish.port is not None:
+    if on is None or wish.via is not None or wish.port is not None or (wish.vlan is not None and on.kind == "bridged"):
         return _way(wish)
     if on.kind == "generic":
         return TUNNEL if on.target == virtualbox.UDP else SWITCH, _("it is there already")
@@ -163,10 +164,18 @@ def _way(wish: Wish) -> tuple[str, str]:
                           why=_("this build of VirtualBox has no VDE driver"),
                           hint="--via bridge" if FILTER.exists() else "--via udp")
         return SWITCH, _("through the VDE switch, as asked")
+    if wish.via == BRIDGE and wish.vlan is not None:
+        raise Refused(what=_("bridge VirtualBox into a VLAN"), why=_(
+            "vboxnetflt puts its guests onto the bridge itself, and no port there is theirs"),
+            hint="--via vde" if _speaks_vde() else "--via udp")
     if wish.via == BRIDGE:
         return BRIDGE, _("on the bridge, as asked")
     if wish.via == TUNNEL:
         return TUNNEL, _("by a UDP tunnel on this host, as asked")
+    if wish.vlan is not None:
+        if _speaks_vde():
+            return SWITCH, _("through a port of its own on the VDE switch, which is in the VLAN")
+        return TUNNEL, _("by a UDP tunnel on this host into the VLAN, since this build has no VDE driver")
     if FILTER.exists():
         return BRIDGE, _("on the bridge, the quickest way: vboxnetflt is loaded")
     if _speaks_vde():

@@ -61,6 +61,10 @@ class VMware:
 
     def found(self, wish: Wish, where: Where) -> Found:
         """How the machine stands. Raises `BadValue`, `Refused`."""
+        if wish.vlan is not None:
+            raise Refused(what=_("put {guest} into a VLAN").format(guest=self._guest), why=_(
+                "VMware bridges its guests onto {bridge} itself, and no port there is theirs").format(
+                    bridge=where.bridge))
         self._require_machine()
         self._vmnet(where.bridge)
         on = self._on(where.bridge)
