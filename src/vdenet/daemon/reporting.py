@@ -103,7 +103,8 @@ def guests(engine: Engine, segment: Segment) -> list[Row]:
                 via=via, port=port, vlan=None if vlan == UNTAGGED else vlan,
                 owner=None if uid is None else account_name(uid),
                 kind=guest.kind if guest and joined else None, joined=joined),
-            Sighting(mac, port, via, uid, client=client.pid if client is not None else None),
+            Sighting(mac, port, via, uid, client=client.pid if client is not None else None,
+                     name=guest.name if guest is not None and joined else None),
             link.ifindex if link is not None else None))
     return sorted(rows, key=lambda row: (row.report.name is None, row.report.name or "", row.report.mac))
 

@@ -5,7 +5,8 @@ Guests may have been put there by hand, by any hypervisor. What ties one to a pr
     veth    the kernel says in which network namespace its other end is, and which processes live there
     VDE     the switch says which process has the port, and the kernel whose the port is
     tap     a command line names the interface, or the MAC of the NIC behind it
-    none    the MAC is of VirtualBox's or VMware's own, and they run: bridged NICs have no port here
+    none    the MAC is of VirtualBox's or VMware's own, and they run: bridged NICs have no port here. Which of
+            several machines it is, the name tells under which it joined
 
 A command line is the word of its process only, so it has to come from the account that the port belongs to, where
 that is known. When two processes claim one address, it is nobody's. None of this decides who may do what.
@@ -17,6 +18,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from vdenet.text import qemu
 from vdenet.text.programs import Runs
 
 
@@ -45,6 +47,8 @@ class Sighting:
     """Where the other end of a veth is."""
     client: int | None = None
     """The process that says it has the port of the VDE switch."""
+    name: str | None = None
+    """Under which it joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,9 @@ def _by_maker(seen: Sighting, programs: Iterable[Program]) -> Identity:
     running = [one for one in programs if one.runs.kind == kind]
     if not running:
         return NOBODY
+    named = [one for one in running if seen.name is not None and qemu.label(one.runs.guest or "") == seen.name]
+    if len(running) > 1 and len(named) == 1:
+        running = named
     uids = {one.uid for one in running}
     return Identity(kind, running[0].runs.guest if len(running) == 1 else None, uids.pop() if len(uids) == 1 else None)
 

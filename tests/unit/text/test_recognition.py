@@ -85,6 +85,17 @@ def test_bridged_without_a_port() -> None:
         "virtualbox", "debian9", ALICE)
 
 
+def test_one_of_several_that_are_bridged_is_known_by_the_name_it_joined_under() -> None:
+    two = [vbox(10, ALICE, "Web server"), vbox(11, ALICE, "b")]
+    assert identify(Sighting(VBOX_MAC, uid=ALICE, name="web-server"), two) == Identity("virtualbox", "Web server", ALICE)
+    # It may have joined under another name than its own.
+    assert identify(Sighting(VBOX_MAC, uid=ALICE, name="c"), two) == Identity("virtualbox", None, ALICE)
+    assert identify(Sighting(VBOX_MAC, uid=ALICE, name="b"), [*two, vbox(12, ALICE, "B")]) == Identity(
+        "virtualbox", None, ALICE)
+    assert identify(Sighting(VBOX_MAC, uid=ALICE, name="b"), [*two, vbox(12, BOB, "b")]) == Identity(
+        "virtualbox", "b", ALICE)
+
+
 PROGRAMS = st.builds(
     Program, st.integers(1, 5), st.sampled_from([0, ALICE, BOB]),
     st.builds(Runs, st.sampled_from(["qemu", "virtualbox", "lxc"]), st.sampled_from([None, "a", "b"]),
