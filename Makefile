@@ -52,7 +52,7 @@ test: ## install what testing needs, run every test that this machine can run
 	$(MAKE) --no-print-directory deb
 	VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py
 
-.PHONY: test-unit test-net test-netboot test-guests test-hypervisors test-emulated test-system
+.PHONY: test-unit test-net test-netboot test-guests test-hypervisors test-emulated test-virtualbox test-system
 test-unit: ## the unit and golden tests: they touch nothing
 	@/usr/bin/python3 tests/suites.py unit golden
 test-net: deb ## switch, DHCP, DNS and packet filter in network namespaces
@@ -65,6 +65,8 @@ test-hypervisors: deb ## the real tools of VirtualBox and others join their gues
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py hypervisors
 test-emulated: deb ## slow: a whole machine with Debian's own kernel, emulated
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py emulated
+test-virtualbox: deb ## slow: VirtualBox machines that run, in an emulated machine with its kernel modules
+	@VDENET_DEB=$(abspath $(DEB)) VDENET_TEST_LIMIT=21600 /usr/bin/python3 tests/suites.py virtualbox
 test-system: deb ## install, use, upgrade, remove, purge, with systemd and without
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py system
 

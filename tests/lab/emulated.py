@@ -50,8 +50,11 @@ class Emulated(Guest):
 
     def __init__(self, root: Path, *, name: str = "emulated", files: Sequence[Path] = (),
                  memory: int = 1024, spare: int = 2048, arguments: Sequence[str] = (),
-                 command_line: str = "") -> None:
-        """Boot `root`; `files` lie in /srv of it, `spare` MiB of its disk stay free."""
+                 command_line: str = "", clock: Sequence[str] = ("-accel", "tcg,thread=multi")) -> None:
+        """Boot `root`; `files` lie in /srv of it, `spare` MiB of its disk stay free.
+
+        `clock` says how it is emulated, and with that how its time runs.
+        """
         self._work = tempfile.TemporaryDirectory(prefix="emulated-")
         work = Path(self._work.name)
         disk = _disk(root, spare)
@@ -61,7 +64,7 @@ class Emulated(Guest):
                        if files else ["truncate", "-s", "1M", parcel], check=True)
         console = work / "console"
         process = subprocess.Popen(
-            ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1",
+            ["qemu-system-x86_64", *clock, "-cpu", "max", "-smp", "1",
              "-m", str(memory), "-nodefaults", "-no-reboot", "-display", "none",
              "-kernel", str(next(root.glob("boot/vmlinuz-*"))),
              "-initrd", str(next(root.glob("boot/initrd.img-*"))),
@@ -76,7 +79,7 @@ class Emulated(Guest):
         try:
             self.wait_ready(900)
             if files:
-                self.run("tar -xf /dev/vdb -C /srv", timeout=120)
+                self.run("tar -xf /dev/vdb -C /srv", timeout=900)
         except BaseException:
             self.close()
             raise

@@ -88,7 +88,7 @@ def root(
     """The directory of a root; `extra` packages are installed on top of the variant."""
     if suite not in SUITES:
         raise RootError(f"unknown suite {suite!r}")
-    if extra:
+    if extra and variant != "installed":
         below = root(suite, variant, deb=deb)
         name = f"{suite}-{variant}+{_digest(*extra)}"
         return _cached(name, [below.name], lambda part: _add(below, part, extra))
@@ -110,9 +110,11 @@ def root(
         if found is None:
             raise RootError("no .deb to install: run `make deb`, or set VDENET_DEB")
         chosen: Path = found
-        below = root(suite, "depends")
+        # What is extra is kept from one build of the package to the next.
+        below = root(suite, "depends", extra=extra)
+        name = f"{suite}-installed" + (f"+{_digest(*extra)}" if extra else "")
         key = [below.name, hashlib.sha256(chosen.read_bytes()).hexdigest()]
-        return _cached(f"{suite}-installed", key, lambda part: _install(below, part, chosen))
+        return _cached(name, key, lambda part: _install(below, part, chosen))
     raise RootError(f"unknown variant {variant!r}")
 
 

@@ -1,0 +1,123 @@
+"""VirtualBox machines that run, on one segment with a QEMU machine and the host: all know one another by name.
+
+The tests build on one another: a machine takes minutes to boot, and is then moved while it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab.machine import wait_for
+from lab.virtualbox import PATIENCE, Host
+
+DOMAIN = "vdenet.internal"
+BOXES = ("box1", "box2")
+GUESTS = (*BOXES, "third")
+
+
+@pytest.fixture(scope="module")
+def host(deb: Path) -> Iterator[Host]:
+    made = Host(deb, BOXES)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def all_talk(host: Host, guests: tuple[str, ...] = GUESTS) -> None:
+    """Each guest reaches each other one and the host by name and by address, and the host each of them."""
+    addresses = {name: guest["address"] for name, guest in host.listed().items() if name in guests}
+    assert set(addresses) == set(guests) and all(addresses.values()), f"not all of them have an address: {addresses}"
+    addresses["gateway"] = host.told("ip")["address"].partition("/")[0]
+    for one in guests:
+        others = " ".join(target for name, address in addresses.items() if name != one
+                          for target in (f"{name}.{DOMAIN}", address))
+        # The first answer after a card was moved waits for its link and the neighbours' tables.
+        host.ask(one, f"for target in {others}; do tries=0; until ping -c 1 -W 3 $target; do "
+                      "tries=$((tries + 1)); [ $tries -lt 20 ] || exit 1; sleep 1; done; done")
+        for target in (f"{one}.{DOMAIN}", addresses[one]):
+            host.run(f"ping -c 3 -W 5 {target}", PATIENCE)
+
+
+def test_debians_modules_are_there(host: Host) -> None:
+    host.until("test -e /sys/module/vboxdrv && test -e /sys/module/vboxnetflt", timeout=PATIENCE)
+
+
+def test_one_by_the_switch(host: Host) -> None:
+    """Joined while off."""
+    joined = host.told("join", "virtualbox", "box1", "--via", "vde")
+    assert (joined["via"], joined["running"], joined["changed"]) == ("vde", False, True)
+    host.power_on("box1")
+    host.up("box1")
+    all_talk(host, ("box1",))
+
+
+def test_the_other_by_what_is_best_here(host: Host) -> None:
+    best = host.told("join", "virtualbox", "box2")
+    assert (best["via"], best["running"], best["changed"]) == ("bridge", False, True)
+    assert "vboxnetflt" in best["why"]
+    host.power_on("box2")
+    host.up("box2")
+    all_talk(host, BOXES)
+
+
+def test_with_a_qemu_machine(host: Host) -> None:
+    host.start_qemu("third")
+    host.up("third")
+    all_talk(host)
+
+
+def test_list_knows_them(host: Host) -> None:
+    listed = host.listed()
+    assert {(name, guest["kind"], guest["owner"], guest["via"], guest["fqdn"]) for name, guest in listed.items()} == {
+        ("box1", "virtualbox", "alice", "vde", f"box1.{DOMAIN}"),
+        # The bridge cannot tell by which way vboxnetflt brings frames.
+        ("box2", "virtualbox", "alice", "unknown", f"box2.{DOMAIN}"),
+        ("third", "qemu", "alice", "tap", f"third.{DOMAIN}")}
+    assert all(guest["address"] for guest in listed.values())
+    assert all(listed[box]["guest"] == box for box in BOXES)
+
+
+@pytest.mark.parametrize("way", ["vde", "udp", "bridge"])
+def test_both_by_one_way(host: Host, way: str) -> None:
+    """Moved while they run: those that are there already stay."""
+    addresses = {name: guest["address"] for name, guest in host.listed().items()}
+    for box in BOXES:
+        moved = host.told("join", "virtualbox", box, "--via", way)
+        assert (moved["via"], moved["running"], moved["live"]) == (way, True, True)
+        assert all(" controlvm " in action for action in moved["actions"])
+    all_talk(host)
+    assert {name: guest["address"] for name, guest in host.listed().items()} == addresses
+
+
+def test_leave_takes_one_off_while_it_runs(host: Host) -> None:
+    address = host.listed()["box1"]["address"]
+    host.run(f"ping -c 3 -W 5 {address}", PATIENCE)
+    left = host.told("leave", "virtualbox", "box1")
+    assert left["left"] and left["live"]
+    assert "box1" not in host.listed()
+    host.run(f"! ping -c 3 -W 5 {address}", PATIENCE)
+    all_talk(host, ("box2", "third"))
+
+
+def test_join_while_it_runs(host: Host) -> None:
+    """Its adapter is without a cable's other end, which can be plugged in again."""
+    back = host.told("join", "virtualbox", "box1")
+    assert (back["via"], back["live"]) == ("bridge", True)
+    # As systems do when a cable is plugged in; this one does not look.
+    host.ask("box1", "kill -USR1 $(cat /run/udhcpc.pid)")
+    wait_for(lambda: host.listed().get("box1", {}).get("address"), PATIENCE, "box1's address")
+    all_talk(host)
+
+
+def test_what_was_there_before_comes_back(host: Host) -> None:
+    for box in BOXES:
+        host.alice("tarr-steps", "leave", "virtualbox", box)
+        host.alice("VBoxManage", "controlvm", box, "poweroff")
+        host.until(f"! pgrep -f '[-]-startvm {box}'", timeout=PATIENCE)
+        shown = host.alice("VBoxManage", "showvminfo", box, "--machinereadable")
+        for number in range(1, 5):
+            assert f'nic{number}="none"' in shown or f'nic{number}="null"' in shown
+    assert list(host.listed()) == ["third"]
