@@ -32,6 +32,8 @@ from vdenet.wire.message import parse_reply
 
 LEASE_SECONDS = 15.0
 """dnsmasq answers at once (`no-ping`); the rest is for a busy machine."""
+UNSERVED_SECONDS = 5.0
+"""In a VLAN where the host serves no DHCP a guest may; where nobody does, the command has link-local IPv6 only."""
 SET_UP_SECONDS = 30.0
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
@@ -85,11 +87,13 @@ def _set_up(client: Client, channel: Channel, segment: str | None, name: str | N
                            vlan=vlan).parameters
     finally:
         close_all(fds)
-    channel.send({"interface": port["interface"], "name": port["name"], "seconds": LEASE_SECONDS,
-                  "ignored": list(ignored)})
+    served = port.get("dhcp") is not False
+    channel.send({"interface": port["interface"], "name": port["name"], "needed": served,
+                  "seconds": LEASE_SECONDS if served else UNSERVED_SECONDS, "ignored": list(ignored)})
     given, _fds = _hear(channel)
-    say(_("joined as {name}, {address}").format(name=port.get("fqdn") or port["name"],
-                                                address=given["address"]))
+    name = port.get("fqdn") or port["name"]
+    say(_("joined as {name}, without an address").format(name=name) if given["address"] is None else
+        _("joined as {name}, {address}").format(name=name, address=given["address"]))
     channel.socket.settimeout(None)
 
 

@@ -8,8 +8,8 @@ it left running.
 
 On the control socket, framed as the daemon's:
     -> {"ready": true} with the network namespace
-    <- {"interface", "name", "seconds", "ignored": [signals]}
-    -> {"address", "search"}         the command starts
+    <- {"interface", "name", "seconds", "needed", "ignored": [signals]}
+    -> {"address", "search"}         the command starts; without an address, where none is needed
     <- {"signal": number}            any time later
     -> {"status": wait status}       the command ended; or {"error", "parameters"} as in a reply
 """
@@ -80,8 +80,9 @@ class Inside:
         self._prepare()
         self._watch()
         self._join(str(asked["name"]))
-        given = self._wait_for_lease(float(asked["seconds"]))
-        self._channel.send({"address": str(given.address.ip), "search": list(given.search)})
+        given = self._wait_for_lease(float(asked["seconds"]), needed=bool(asked["needed"]))
+        self._channel.send({"address": None if given is None else str(given.address.ip),
+                            "search": [] if given is None else list(given.search)})
         for number in TERMINAL_SIGNALS:
             # A handler becomes the default action with exec, an ignored signal stays ignored.
             signal.signal(number, signal.SIG_IGN if number in asked["ignored"] else _nothing)
@@ -135,10 +136,12 @@ class Inside:
         ip("link", "set", self._interface, "up")
         self._dhcp.start(self._interface, name)
 
-    def _wait_for_lease(self, seconds: float) -> leases.Lease:
+    def _wait_for_lease(self, seconds: float, *, needed: bool) -> leases.Lease | None:
         end = time.monotonic() + seconds
         while self._lease is None:
             if time.monotonic() > end:
+                if not needed:
+                    return None
                 raise Refused(what=_("run the command on the segment"), why=_(
                     "no address by DHCP within {seconds} s").format(seconds=round(seconds)),
                     hint="tarr-steps check")

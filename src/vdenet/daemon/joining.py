@@ -68,11 +68,12 @@ class Opened:
     interface: str | None = None
 
     def json(self) -> dict[str, Any]:
-        """As the reply on the wire."""
+        """As the reply on the wire; `dhcp`: an address is to be expected."""
+        vlan = memberships.vlan_of(self.segment, self.guest)
         reply: dict[str, Any] = {
             "segment": self.segment.name, "port": self.port, "mac": self.guest.mac, "name": self.guest.name,
-            "fqdn": f"{self.guest.name}.{self.segment.domain}", "mtu": MTU,
-            "vlan": memberships.vlan_of(self.segment, self.guest)}
+            "fqdn": f"{self.guest.name}.{self.segment.domain}", "mtu": MTU, "vlan": vlan,
+            "dhcp": vlan is None or any(one.id == vlan and one.dhcp for one in self.segment.served_vlans)}
         if self.interface is not None:
             reply["interface"] = self.interface
         else:
