@@ -40,7 +40,8 @@ def of_bridge(bridge: str) -> dict[str, Membership]:
                 continue
             found[name] = _membership([(info["vid"], info["flags"])
                                        for info in spec.get_attrs("IFLA_BRIDGE_VLAN_INFO")])
-    return found
+    # Of a port in no VLAN at all the kernel says nothing.
+    return {name: found.get(name, Membership()) for name in there.values()} if found else {}
 
 
 def _membership(infos: list[tuple[int, int]]) -> Membership:
