@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -128,14 +129,32 @@ def dnsmasq_says(wanted: Wanted, place: Path) -> str:
     return ran(["dnsmasq", "--test", f"--conf-file={place}"])
 
 
+def away() -> list[str]:
+    """A network namespace of its own."""
+    found = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
+    if said := ran([*found, "true"]):
+        missing(f"no network namespace: {said}")
+    return found
+
+
 def nft_says(text: str) -> str:
     """In a network namespace of its own, and only checked there."""
-    away = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
-    if said := ran([*away, "true"]):
-        missing(f"no network namespace: {said}")
-    if ran([*away, "nft", "--check", "--file", "-"], nftables.BRIDGE_META_PROBE):
+    if ran([*away(), "nft", "--check", "--file", "-"], nftables.BRIDGE_META_PROBE):
         text = text.replace("meta ibrname ", "iifname ")  # this kernel cannot, and vdenetd asks it first
-    return ran([*away, "nft", "--check", "--file", "-"], text)
+    return ran([*away(), "nft", "--check", "--file", "-"], text)
+
+
+def test_frames_with_a_tag_are_guarded_as_the_others() -> None:
+    """Where a frame has a tag, the type in its header is the tag's: only the rules about tags may look there."""
+    text = CASES["vlans"].firewall.text.replace("meta ibrname ", "iifname ")
+    told = subprocess.run([*away(), "nft", "--check", "--debug=netlink", "--file", "-"], input=text, capture_output=True,
+                          text=True, check=True, timeout=30)
+    rules = re.split(r"^bridge vdenet_vdenet0 ", told.stdout + told.stderr, flags=re.M)[1:]
+    assert len(rules) > 20
+    by_type = [rule for rule in rules if re.search(r"payload load \S+ @ link header \+ 12 ", rule)]
+    assert len(by_type) >= 4
+    assert [rule for rule in by_type for deeper in ("l4proto", "exthdr", "network header", "transport header")
+            if deeper in rule] == []
 
 
 @each_case

@@ -323,6 +323,9 @@ def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Address], others6: S
     # fragment that ends before its headers do (RFC 7112): of one nft tells no protocol, of another it tells a
     # protocol whose ports or type it cannot read. Later fragments are nothing without the first.
     guard, only = "", ""
+    # Of a frame with a tag, nft's `ether type` is the tag's, and so is what `icmp`, `icmpv6` and `frag` look at by
+    # themselves; `meta protocol` is what follows the first tag.
+    four, six = ("meta protocol ip ", "meta protocol ip6 ") if tagged else ("", "")
     if server is not None:
         # Nobody else is heard under its address; what it says still passes the rules on addresses. 4011 is where
         # it tells a PXE client more than DHCP has room for (PXE 2.1, section 2.2.3).
@@ -336,17 +339,16 @@ def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Address], others6: S
 		iifname {at} ether saddr {mac} vlan id {UNTAGGED} meta protocol ip udp sport {{ 67, 4011 }} udp dport 68 accept"""
     if segment.guard:
         # Clients take an answer from whatever port it comes.
-        guard += """
-		udp sport { 67, 547 } drop
-		udp dport { 68, 546 } drop
-		icmpv6 type { nd-router-advert, nd-redirect } drop
-		icmp type redirect drop"""
+        guard += f"""
+		udp sport {{ 67, 547 }} drop
+		udp dport {{ 68, 546 }} drop
+		{six}icmpv6 type {{ nd-router-advert, nd-redirect }} drop
+		{four}icmp type redirect drop"""
     tags, tagged_chain, snap = "ether type { 8021q, 8021ad } drop", "", ""
     is_arp, ip6 = "ether type arp", "ether type ip6"
     if tagged:
         tags = """ether type 8021ad drop
 		ether type 8021q jump tagged"""
-        # Of a frame with a tag, nft's `ether type` is the tag's, `meta protocol` what follows the first tag.
         is_arp, ip6 = "meta protocol arp", "meta protocol ip6"
         snap = """
 		ether type 8021q vlan type < 0x0600 @ll,144,48 0xaaaa03000000 drop"""
@@ -374,12 +376,12 @@ def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Address], others6: S
 		{ip6} jump whole{arp}
 		{is_arp} arp saddr ether {bridge_mac} drop{ip}
 		ip6 saddr {_set(own6)} drop
-		icmpv6 type {{ nd-neighbor-advert, nd-neighbor-solicit }} @th,64,128 {targets} jump neighbour{guard}
+		{six}icmpv6 type {{ nd-neighbor-advert, nd-neighbor-solicit }} @th,64,128 {targets} jump neighbour{guard}
 	}}
 {tagged_chain}
 	chain whole {{
-		frag frag-off != 0 return
-		icmpv6 type {{ 0-255 }} return
+		{six}frag frag-off != 0 return
+		{six}icmpv6 type {{ 0-255 }} return
 		udp sport {{ 0-65535 }} return
 		meta l4proto {{ icmpv6, udp }} drop
 		meta l4proto != 255 return
@@ -387,7 +389,7 @@ def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Address], others6: S
 	}}
 
 	chain neighbour {{
-		icmpv6 type nd-neighbor-advert drop
+		{six}icmpv6 type nd-neighbor-advert drop
 		ip6 saddr :: drop
 	}}
 }}
