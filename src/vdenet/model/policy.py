@@ -99,9 +99,18 @@ def _address(policy: Policy, _who: str, before: Segment | None, after: Segment) 
             network=after.address.network, pools=listed(policy.pools))
 
 
+def _divided(segment: Segment | None) -> tuple[object, ...]:
+    """What says which VLANs there are, and who is in which."""
+    if segment is None:
+        return (), frozenset(), frozenset()
+    return (segment.vlans,
+            frozenset((one.number, one.vlan, one.trunk) for one in segment.ports if one.vlan or one.trunk),
+            frozenset((one.mac, one.name, one.vlan, one.trunk) for one in segment.hosts if one.vlan or one.trunk))
+
+
 def _vlans(policy: Policy, _who: str, before: Segment | None, after: Segment) -> Iterable[str]:
-    if changed(before, after, "vlans") and not policy.vlans:
-        yield _("vlan: members may not change the VLANs of a segment")
+    if not policy.vlans and _divided(before) != _divided(after):
+        yield _("vlan: members may not change the VLANs of a segment, nor who is in which")
     known = set(before.networks) if before is not None else set()
     for network in after.networks[1:]:
         if network not in known and not any(network.subnet_of(pool) for pool in policy.pools):

@@ -12,7 +12,7 @@ from unit.examples import st
 from unit.samples import PLAIN, segments
 from vdenet.model.netboot import Netboot
 from vdenet.model.policy import DEFAULT, Policy, may_change, refusals
-from vdenet.model.segment import Host, Mode, OpenPort, Segment, Vlan
+from vdenet.model.segment import Host, Mode, OpenPort, Port, Segment, Vlan
 
 MINE = replace(PLAIN, name="lab", domain="lab.internal", owner="alice")
 NARROW = Policy(pools=(IPv4Network("10.84.0.0/16"),), modes=(Mode.ISOLATED,), domains=("lab.example",),
@@ -120,4 +120,9 @@ def test_vlans() -> None:
     assert refused(before, replace(lan, vlans=(Vlan(33, None, IPv4Interface("10.9.8.1/24")),))) == ["vlan.address"]
     closed = replace(NARROW, vlans=False)
     assert refused(before, lan, closed) == refused(lan, before, closed) == ["vlan"]
+    for moved in (replace(lan, ports=(Port(5, 33),)), replace(lan, ports=(Port(6, trunk=(33,)),)),
+                  replace(lan, hosts=(Host(name="web", vlan=33),)), replace(lan, hosts=(Host(name="web", trunk=(33,)),))):
+        assert refused(lan, moved, closed) == refused(moved, lan, closed) == ["vlan"]
+        assert refused(lan, moved) == []
+    assert refused(lan, replace(lan, ports=(Port(5),), hosts=(Host(name="web"),)), closed) == []
     assert refused(lan, lan, closed) == []
