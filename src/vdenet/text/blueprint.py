@@ -234,7 +234,8 @@ def _sysctls(segment: Segment, host: HostFacts) -> tuple[Sysctl, ...]:
     if host.ipv6:
         # A port is no neighbour of the host; its own address would only be noise on the segment.
         result.append(Sysctl(f"net/ipv6/conf/{segment.tap}/disable_ipv6", "1"))
-    if segment.mode in (Mode.NAT, Mode.ROUTED) or any(other.reachable for other in host.neighbours):
+    if segment.mode in (Mode.NAT, Mode.ROUTED) or any(other.reachable for other in host.neighbours) \
+            or any(vlan.reach for vlan in segment.vlans):
         result.append(Sysctl("net/ipv4/ip_forward", "1", shared=True))
         if host.ipv6 and (segment.address6 or any(vlan.address6 for vlan in segment.vlans)):
             # Before forwarding: with it on, the kernel ignores router advertisements on an interface whose

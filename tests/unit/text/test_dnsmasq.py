@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import PurePosixPath
 
 import pytest
@@ -16,7 +16,7 @@ from vdenet.errors import BadValue
 from vdenet.model.names import RESERVED_LABELS
 from vdenet.model.netboot import Netboot
 from vdenet.model.places import Places
-from vdenet.model.segment import Host, Mode, Segment
+from vdenet.model.segment import Host, Mode, Segment, Vlan
 from vdenet.text import blueprint, dnsmasq
 from vdenet.text.dnsmasq import Lease, Reservation
 
@@ -58,6 +58,19 @@ def test_isolated_guests_get_no_way_out() -> None:
     assert "dhcp-option=option:router" in isolated
     assert "ra-param=*,0,0" in isolated
     assert "no-resolv" in isolated
+
+
+def test_isolated_guests_get_the_ways_between_vlans_only() -> None:
+    def ways(*vlans: Vlan) -> list[str]:
+        return [line for line in lines(replace(PLAIN, mode=Mode.ISOLATED, vlans=vlans)) if "static-route" in line]
+
+    one, other = Vlan(33, address=IPv4Interface("10.33.0.1/24")), Vlan(44, address=IPv4Interface("10.44.0.1/24"))
+    assert ways(one, other) == []
+    assert ways(replace(one, reach=(44,)), other) == [
+        f"dhcp-option=tag:{PLAIN.bridge}.33,option:classless-static-route,10.44.0.0/24,10.33.0.1",
+        f"dhcp-option=tag:{PLAIN.bridge}.44,option:classless-static-route,10.33.0.0/24,10.44.0.1"]
+    assert ways(replace(one, reach=(1,)))[0] == \
+        f"dhcp-option=tag:{PLAIN.bridge},option:classless-static-route,10.33.0.0/24,{PLAIN.own.ip}"
 
 
 def test_no_guest_gets_a_reserved_name() -> None:

@@ -9,6 +9,7 @@ from vdenet.model.names import RESERVED_LABELS, domain_name, guest_name, segment
 from vdenet.model.neighbours import Neighbour
 from vdenet.model.places import DNS_ACCOUNT, GROUP, Places
 from vdenet.model.segment import Mode, Segment
+from vdenet.model.vlans import UNTAGGED
 from vdenet.model.wanted import Service
 from vdenet.text.dnsmasq import netboot, ranges, records
 from vdenet.text.dnsmasq.hosts import RESERVED
@@ -132,12 +133,23 @@ def _dhcp(segment: Segment, given: Sequence[str], host_names: Sequence[str], pla
     ]
     if segment.mode is Mode.ISOLATED:
         lines.append("dhcp-option=option:router")
-        ways = [f"{other.network},{segment.own.ip}" for other in neighbours if other.reachable]
-        if ways:  # the only ones that there are
-            # dnsmasq knows a request's interface as a tag.
-            own = f"tag:{segment.bridge}," if segment.served_vlans else ""
-            lines.append(f"dhcp-option={own}option:classless-static-route,{','.join(ways)}")
+        lines += [f"dhcp-option={tag}option:classless-static-route,{','.join(ways)}"
+                  for tag, ways in _ways(segment, neighbours) if ways]
     return lines
+
+
+def _ways(segment: Segment, neighbours: Sequence[Neighbour]) -> list[tuple[str, list[str]]]:
+    """The only ways that an isolated segment has, for its own network and for each VLAN.
+
+    dnsmasq knows a request's interface as a tag.
+    """
+    networks = [(UNTAGGED, segment.bridge, segment.own, frozenset[int]()),
+                *((vlan.id, vlan.link(segment.bridge), vlan.address, frozenset(vlan.reach))
+                  for vlan in segment.vlans if vlan.address is not None)]
+    return [(f"tag:{link}," if segment.served_vlans else "", [
+        *(f"{other.network},{own.ip}" for other in neighbours if other.reachable and vlan == UNTAGGED),
+        *(f"{far.network},{own.ip}" for there, _link, far, back in networks if there in reach or vlan in back)])
+        for vlan, link, own, reach in networks]
 
 
 def _router_advertisement(segment: Segment, given: Sequence[str]) -> list[str]:
