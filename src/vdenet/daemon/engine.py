@@ -30,7 +30,7 @@ from vdenet.effect.supervisor import Supervisor
 from vdenet.errors import Refused, StepFailed, VdenetError
 from vdenet.i18n import _
 from vdenet.model import plan as planning
-from vdenet.model import tunnel
+from vdenet.model import tunnel, vlans
 from vdenet.model.change import Change, Plan
 from vdenet.model.neighbours import asked, neighbours
 from vdenet.model.observed import Link, Observed
@@ -282,20 +282,22 @@ class Engine:
     def free_switch_port(self, segment: Segment, name: str) -> int:
         """A port of the VDE switch for the guest of that name: its own again, else one that nobody is on.
 
-        From the last one down: guests that ask for none come from the first one up. Raises `Refused`.
+        Raises `Refused`.
         """
-        others = [guest for guest in self.book(segment.name).all() if guest.name != name]
-        taken = {port.number for port in segment.ports} | {guest.vde_port for guest in others} \
-            | {plug.port for plug in segment.plugs}
+        held = {guest.vde_port for guest in self.book(segment.name).all()
+                if guest.name != name and guest.vde_port is not None}
+        declared = {one.number for one in segment.ports} | {
+            plug.port for plug in segment.plugs if plug.port is not None}
         known = self.book(segment.name).find(name)
-        if known is not None and known.vde_port is not None and known.vde_port not in taken \
+        if known is not None and known.vde_port is not None and known.vde_port not in declared | held \
                 and known.vde_port < segment.switch_ports:
             return known.vde_port
         active = switch.active_ports(segment.name, self.places)
-        for number in range(segment.switch_ports - 1, 1, -1):
-            if number not in taken | active:
-                return number
-        raise Refused(what=_("join"), why=_("the VDE switch has no free port"))
+        number = vlans.free_switch_port(segment.switch_ports, declared | active, held)
+        if number is None:
+            raise Refused(what=_("join"), why=_(
+                "half of the VDE switch's ports are guests' own already; leave gives one back, [switch] ports adds some"))
+        return number
 
     def _guest_names(self, segment: Segment, ports: list[Link]) -> list[str]:
         book = self.book(segment.name)

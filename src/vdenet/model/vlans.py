@@ -7,7 +7,7 @@ one side sends without a tag could be a frame whose sender hid a second tag unde
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 UNTAGGED = 1
@@ -72,3 +72,14 @@ class SwitchTable:
 
     vlans: frozenset[int] = frozenset()
     ports: Mapping[int, SwitchPort] = field(default_factory=dict)
+
+
+def free_switch_port(ports: int, taken: Collection[int], held: Collection[int]) -> int | None:
+    """A number for a guest's own port on a VDE switch with so many ports; None where there is none left.
+
+    From the last one down: guests that ask for none come from the first one up. `held` are the guests' own ports
+    already. They stay theirs while they are off, so half of the switch is for those who come and go.
+    """
+    if len(held) >= ports // 2:
+        return None
+    return next((number for number in range(ports - 1, 1, -1) if number not in taken and number not in held), None)
