@@ -52,7 +52,7 @@ test: ## install what testing needs, run every test that this machine can run
 	$(MAKE) --no-print-directory deb
 	VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py
 
-.PHONY: test-unit test-net test-netboot test-guests test-hypervisors test-emulated test-virtualbox test-system
+.PHONY: test-unit test-net test-netboot test-guests test-hypervisors test-vlans test-emulated test-virtualbox test-system
 test-unit: ## the unit and golden tests: they touch nothing
 	@/usr/bin/python3 tests/suites.py unit golden
 test-net: deb ## switch, DHCP, DNS and packet filter in network namespaces
@@ -63,6 +63,8 @@ test-guests: deb ## QEMU, LXC and VDE guests on one segment
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py guests
 test-hypervisors: deb ## the real tools of VirtualBox and others join their guests
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py hypervisors
+test-vlans: deb ## slow: VLANs and Open vSwitch on Debian's own kernel, in an emulated machine
+	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py vlans
 test-emulated: deb ## slow: a whole machine with Debian's own kernel, emulated
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py emulated
 test-virtualbox: deb ## slow: VirtualBox machines that run, in an emulated machine with its kernel modules

@@ -23,7 +23,7 @@ OUT = TESTS.parent / "dist/tests"
 # The slow ones first, so that the quick ones fill up what is left of the time.
 FIRST = ("system", "hypervisors", "guests", "net", "netboot", "packaging")
 # Targets of their own: minutes of emulation for one machine.
-SLOW = ("emulated", "virtualbox")
+SLOW = ("emulated", "vlans", "virtualbox")
 JOBS = int(os.environ.get("VDENET_TEST_JOBS", os.cpu_count() or 1))
 LIMIT = int(os.environ.get("VDENET_TEST_LIMIT", 60 * 60))
 """Seconds after which a suite is ended."""
