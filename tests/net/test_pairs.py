@@ -12,11 +12,26 @@ import pytest
 from lab import traces
 from lab.daemon import Daemon
 from lab.machine import Machine
+from lab.vlans import vlans_possible
 
 SEGMENTS = ("vdenet0", "lab")
+ASK = """
+import socket, sys
+console = socket.socket(socket.AF_UNIX)
+console.settimeout(20)
+console.connect(sys.argv[1])
+def read():
+    said = b""
+    while not said.endswith(b"\\nvde$ "):
+        said += console.recv(65536)
+    return said.decode()
+read()
+console.sendall(sys.argv[2].encode() + b"\\n")
+print(read())
+"""
 
 
-def some(draw: random.Random, segment: str, address: str) -> str:
+def some(draw: random.Random, segment: str, address: str, vlans: bool) -> str:
     """A configuration of any of the modes with an address; another address would be served beside it for a while."""
     mode, access = draw.choice((("nat", ""), ("routed", ""), ("isolated", ""), ("isolated", "host_access = false\n")))
     text = f'address = "{address}"\nmode = "{mode}"\n{access}'
@@ -31,6 +46,11 @@ def some(draw: random.Random, segment: str, address: str) -> str:
                  f'aliases = ["www{number}"]\n')
     if draw.random() < 0.5:
         text += f'[[record]]\nname = "note"\ntype = "TXT"\nvalue = "pair {draw.randrange(9)}"\n'
+    declared = [33, 44][:draw.randrange(3)] if vlans else []
+    for vlan in declared:
+        text += f"[[vlan]]\nid = {vlan}\n" + draw.choice(("", f'address = "10.{vlan}.{SEGMENTS.index(segment)}.1/24"\n'))
+    for number in draw.sample((2, 5, 9), draw.randrange(3)):
+        text += "[[port]]\n" f"number = {number}\n" + draw.choice(("", *(f"vlan = {vlan}\n" for vlan in declared)))
     return text
 
 
@@ -39,7 +59,15 @@ def here(machine: Machine) -> traces.Traces:
     kernel = {name: value for name, value in traces.kernel(machine).items()
               if "fe80::" not in name and not name.startswith("nft ")}
     return {**kernel, **rules(machine), **traces.files(machine, "/etc/vdenet", "/run/vdenet/dns"),
-            **{args: "" for args in traces.services(machine)}}
+            **{args: "" for args in traces.services(machine)}, **{segment: switch(machine, segment) for segment in SEGMENTS}}
+
+
+def switch(machine: Machine, segment: str) -> str:
+    """What the VDE switch says of its VLANs, and of who may plug in where; not what it counted."""
+    said = [line for menu in ("vlan", "port") for line in machine.run(
+        ["python3", "-c", ASK, f"/run/vdenet/{segment}/console/socket", f"{menu}/allprint"]).stdout.splitlines()
+        if line.startswith(("VLAN ", " -- Port ", "Port ", " Current User: "))]
+    return "\n".join(said)
 
 
 def rules(machine: Machine) -> traces.Traces:
@@ -69,8 +97,8 @@ def addresses(machine: Machine, daemon: Daemon) -> dict[str, str]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_it_does_not_matter_what_was_before(machine: Machine, addresses: dict[str, str], seed: int) -> None:
-    draw = random.Random(seed)
-    for wanted in ({segment: some(draw, segment, addresses[segment]) for segment in SEGMENTS} for _ in range(2)):
+    draw, vlans = random.Random(seed), vlans_possible(machine)
+    for wanted in ({segment: some(draw, segment, addresses[segment], vlans) for segment in SEGMENTS} for _ in range(2)):
         for segment in SEGMENTS:
             apply(machine, segment, wanted[segment])
     for segment in SEGMENTS:
@@ -79,6 +107,7 @@ def test_it_does_not_matter_what_was_before(machine: Machine, addresses: dict[st
         assert apply(machine, segment, wanted[segment]) == []
     traces.settle(machine)
     changed = here(machine)
+    assert all("Port 0001" in changed[segment] for segment in SEGMENTS), "the switch has answered"
     for segment in SEGMENTS:
         machine.run(["tarr-steps", "stop", segment])
     for segment in SEGMENTS:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from lab.daemon import Daemon
 from lab.machine import Machine, wait_for
+from lab.vlans import vlans_possible
 
 FILE = "/etc/vdenet/vdenet0.toml"
 SWITCH = "/run/vdenet/vdenet0/switch"
@@ -40,15 +41,10 @@ def plain(machine: Machine, daemon: Daemon) -> str:
     return machine.path(FILE).read_text()
 
 
-def _possible(machine: Machine) -> bool:
-    return machine.run(["sh", "-c", "ip link add probe type bridge vlan_filtering 1 && ip link add link probe name probe.2 "
-                        "type vlan id 2; done=$?; ip link del probe; exit $done"], check=False).returncode == 0
-
-
 def test_vlans_where_the_kernel_has_none_are_refused_beforehand(machine: Machine, plain: str) -> None:
     before = machine.sh("ip -o link; nft list ruleset")
     said = apply(machine, plain + VLANS)
-    if _possible(machine):
+    if vlans_possible(machine):
         assert "error" not in said
         assert "error" not in apply(machine, plain)
     else:
@@ -65,7 +61,7 @@ def test_a_file_of_the_admins_with_vlans_does_not_start(machine: Machine, plain:
     machine.path(FILE).write_text(plain + VLANS)
     try:
         said = machine.run(["tarr-steps", "reload"], user="alice", check=False)
-        if not _possible(machine):
+        if not vlans_possible(machine):
             assert said.returncode == 1 and "cannot keep VLANs apart on a bridge" in said.stderr
             assert len(said.stderr.strip().splitlines()) <= 2
             assert machine.run(["tarr-steps", "check"], user="alice", check=False).returncode == 1

@@ -13,6 +13,7 @@ from vdenet.model.places import Places
 from vdenet.model.plug import Plug
 from vdenet.model.record import Record, RecordType
 from vdenet.model.segment import Host, Mode, OpenPort, Port, Retiring, Segment, Vlan
+from vdenet.model.vlans import SwitchPort, of_guest
 from vdenet.text import blueprint
 from vdenet.text.blueprint import Guests, HostFacts
 from vdenet.text.dnsmasq import Reservation
@@ -68,11 +69,16 @@ def plugs(draw: st.DrawFn, ports: int) -> tuple[Plug, ...]:
                  zip(urls, called, numbers, strict=False))
 
 
+vlan_ids = st.sampled_from((2, 3, 33)) | st.integers(2, 4093)
+"""Often those that another configuration has too."""
+memberships = st.builds(of_guest, st.none() | vlan_ids, st.lists(vlan_ids, max_size=2).map(tuple))
+
+
 @st.composite
 def _vlans(draw: st.DrawFn, beside: IPv4Interface) -> tuple[Vlan, ...]:
     """VLANs of a segment with that address, in networks of their own."""
     found: list[Vlan] = []
-    for number in draw(st.lists(st.integers(2, 4093), max_size=3, unique=True)):
+    for number in draw(st.lists(vlan_ids, max_size=3, unique=True)):
         address = draw(st.none() | addresses())
         taken = [beside, *(vlan.address for vlan in found if vlan.address is not None)]
         if address is not None and any(address.network.overlaps(other.network) for other in taken):
@@ -188,6 +194,10 @@ NEIGHBOURS = ((), *(
 
 reservations = st.builds(Reservation, macs, labels)
 
+plugged = st.lists(st.builds(SwitchPort, st.integers(2, 23), st.none() | vlan_ids, user=st.sampled_from((1000, 1001))),
+                   max_size=2, unique_by=lambda port: port.number)
+"""Ports of the switch that guests were given."""
+
 
 @st.composite
 def surroundings(draw: st.DrawFn) -> tuple[HostFacts, Guests]:
@@ -195,8 +205,11 @@ def surroundings(draw: st.DrawFn) -> tuple[HostFacts, Guests]:
     host = replace(HOST, switch_uid=draw(st.sampled_from((990, 991))), matches_bridge=draw(st.booleans()),
                    ipv6=draw(st.booleans()), uplinks_ra=draw(st.sampled_from(((), ("eth0",), ("eth0", "wlan0")))),
                    neighbours=draw(st.sampled_from(NEIGHBOURS)))
+    apart = draw(st.booleans())
     guests = Guests(
         joined=tuple(draw(st.lists(reservations, max_size=3))), pinned=tuple(draw(st.lists(reservations, max_size=3))),
         ports=draw(st.sampled_from(((), ("vd0-a",), ("vd0-a", "vd0-b"), ("vd0-a", "vnet7")))),
-        retiring=tuple(Retiring(a, 1e10) for a in draw(st.lists(addresses(), max_size=2, unique=True))))
+        retiring=tuple(Retiring(a, 1e10) for a in draw(st.lists(addresses(), max_size=2, unique=True))),
+        memberships=draw(st.dictionaries(st.sampled_from(("vd0-a", "vd0-b", "vnet7")), memberships)) if apart else {},
+        plugged=tuple(draw(plugged)) if apart else ())
     return host, guests

@@ -11,8 +11,9 @@ from unit.model.simulated import Machine
 from unit.samples import PLACES, segments, surroundings
 from vdenet.model import plan
 from vdenet.model.change import Plan
+from vdenet.model.observed import Link
 from vdenet.model.segment import Segment
-from vdenet.model.wanted import Wanted
+from vdenet.model.wanted import Wanted, guest_alias
 from vdenet.text import blueprint, plugs
 from vdenet.text.blueprint import Guests, HostFacts
 
@@ -33,6 +34,10 @@ class Pair:
         return (blueprint.wanted(self.first, host, guests, PLACES), blueprint.wanted(self.second, host, guests, PLACES))
 
 
+GUEST = {name: Link(name, 3, "52:54:00:00:00:01", 1500, True, True, "tap", alias=guest_alias("vdenet0"))
+         for name in ("vd0-a", "vd0-b")}
+STRANGER = Link("vnet7", 4, "fe:54:00:00:00:02", 1500, True, True, "tap")
+
 pairs = st.builds(Pair, segments(), segments(), surroundings())
 
 
@@ -43,7 +48,7 @@ def change(machine: Machine, wanted: Wanted, former: Wanted | None = None) -> Pl
 
 def made(*wishes: Wanted) -> Machine:
     """A machine after one configuration after the other."""
-    machine, former = Machine(), None
+    machine, former = Machine(links={name: GUEST.get(name, STRANGER) for name in ("vd0-a", "vd0-b", "vnet7")}), None
     for wanted in wishes:
         machine.perform(one.step for one in change(machine, wanted, former))
         former = wanted
