@@ -295,8 +295,8 @@ class Engine:
         active = switch.active_ports(segment.name, self.places)
         number = vlans.free_switch_port(segment.switch_ports, declared | active, held)
         if number is None:
-            raise Refused(what=_("join"), why=_(
-                "half of the VDE switch's ports are guests' own already; leave gives one back, [switch] ports adds some"))
+            raise Refused(what=_("join"), why=_("half of the VDE switch's ports are guests' own already; "
+                                                "leave gives one back, [switch] ports adds some"))
         return number
 
     def _guest_names(self, segment: Segment, ports: list[Link]) -> list[str]:
