@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from vdenet.cli import access, answers, kinds, memory, plug, tools
+from vdenet.cli import access, answers, carrying, kinds, memory
 from vdenet.cli.client import Client, connect
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
 from vdenet.errors import BadValue, NameTaken, NoGuest, NotPermitted, Refused, SegmentDown, VdenetError
 from vdenet.i18n import _
-from vdenet.model.joining import Action, EditFile, Found, Joining, Leaving, Place, Plug, RunTool, Where, Wish
+from vdenet.model.joining import Action, Found, Joining, Leaving, Place, Where, Wish
 from vdenet.model.names import derived_mac, port_name
 from vdenet.model.report import SegmentReport, State
 
@@ -187,10 +185,10 @@ def _is_anothers(where: SegmentReport, name: str, mac: str | None) -> bool:
 
 
 def _carry_out(kind: str, joining: Joining, entry: Entry, earlier: Entry | None) -> list[str]:
-    """Remember first: whatever happens from then on, `leave` knows the way back. What `perform` says."""
+    """Remember first: whatever happens from then on, `leave` knows the way back. What `carrying` says."""
     memory.save(kind, entry)
     try:
-        return perform(joining.actions)
+        return carrying.perform(joining.actions)
     except BaseException:
         if earlier is None:
             memory.forget(kind, entry.segment, entry.id)
@@ -271,7 +269,7 @@ def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, o
         left = bool(leaving.actions)
         holds_on = False
         if not dry_run:
-            perform(leaving.actions)
+            carrying.perform(leaving.actions)
             holds_on = leaving.lingers and _is_still_on(kind, guest, uri, where, leaving.live)
             left &= not holds_on
             if name is not None and not holds_on:
@@ -315,77 +313,6 @@ def _is_still_on(kind: str, guest: str, uri: str | None, where: SegmentReport, a
 
 def _commands(actions: Sequence[Action]) -> str:
     return "\n".join(str(action) for action in actions) or _("nothing to do")
-
-
-def perform(actions: Sequence[Action]) -> list[str]:
-    """Carry the actions out in order; when one fails, take back those before it. Raises its error.
-
-    What is not as it should be all the same, for people.
-    """
-    done: list[Action] = []
-    said: list[str] = []
-    for action in actions:
-        try:
-            said += _do(action)
-        except BaseException:
-            for earlier in reversed(done):
-                with contextlib.suppress(VdenetError):
-                    _undo(earlier)
-            raise
-        done.append(action)
-    return said
-
-
-def _do(action: Action) -> list[str]:
-    match action:
-        case RunTool():
-            tools.ask(action.argv, seconds=60, input=action.input)
-        case EditFile():
-            _replace(action.path, action.before, action.after)
-        case Plug():
-            return plug.plug(action)
-    return []
-
-
-def _undo(action: Action) -> None:
-    match action:
-        case RunTool():
-            if action.undo:
-                tools.ask(action.undo, seconds=60, input=action.undo_input)
-        case EditFile():
-            _replace(action.path, action.after, action.before)
-
-
-def _replace(name: str, before: str | None, after: str | None) -> None:
-    """Write a file of the user's, keeping its mode; refused when it is no longer as it was read."""
-    path = Path(name)
-    path = path.resolve() if path.is_symlink() else path
-    try:
-        now = path.read_bytes().decode(errors="surrogateescape") if path.exists() else None
-        if now != before:
-            raise Refused(what=_("change {path}").format(path=name), why=_("somebody else changed it meanwhile"))
-        if after is None:
-            path.unlink(missing_ok=True)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        status = path.stat() if before is not None else None
-        fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(after.encode(errors="surrogateescape"))
-                file.flush()
-                # By its number: in a directory of somebody else's the name may be another file's by now.
-                if status is not None and os.geteuid() == 0:
-                    os.fchown(fd, status.st_uid, status.st_gid)
-                os.fchmod(fd, status.st_mode & 0o7777 if status else 0o644)
-                os.fsync(fd)
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise Refused(what=_("change {path}").format(path=name), why=error.strerror or str(error)) from None
 
 
 def _segment(daemon: Client, name: str) -> SegmentReport:

@@ -12,7 +12,7 @@ import pytest
 
 from unit.cli.conftest import GUEST, SEGMENT, Daemon, TarrSteps
 from unit.text.test_virtualbox import HUMAN, READABLE
-from vdenet.cli import existing, guests, kinds, tools
+from vdenet.cli import carrying, existing, guests, kinds, tools
 from vdenet.cli.kinds import virtualbox
 from vdenet.errors import NameTaken, NoGuest, Refused, ToolFailed
 from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, RunTool, Where, Wish
@@ -195,7 +195,7 @@ def test_a_guest_that_was_made_anew_has_its_predecessors_name(
         return made
 
     monkeypatch.setattr(kinds, "look_up", look_up)
-    monkeypatch.setattr(guests, "_replace", lambda _path, _before, after: box.write_text(after))
+    monkeypatch.setattr(carrying, "_replace", lambda _path, _before, after: box.write_text(after))
     daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [{**GUEST, "name": "box", "kind": "vmware"}]}]}
     box.write_text("off\n")
     assert tarr_steps("join", "vmware", "box").status == 0
@@ -215,7 +215,7 @@ def test_a_guest_that_cannot_be_looked_up_by_its_id_is_alive(
         return made
 
     monkeypatch.setattr(kinds, "look_up", look_up)
-    monkeypatch.setattr(guests, "_replace", lambda _path, _before, _after: None)
+    monkeypatch.setattr(carrying, "_replace", lambda _path, _before, _after: None)
     tarr_steps("join", kind, "box")
     done = tarr_steps("join", kind, "box")
     assert (done.status, f"your {kind} guest box has it" in done.err) == (1, True)
@@ -348,14 +348,14 @@ def test_a_memory_that_cannot_be_understood(tarr_steps: TarrSteps, box: Path, te
 def test_a_link_stays_a_link(tmp_path: Path, box: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(box)
-    guests.perform([EditFile(str(link), "off, as it was\n", "bytes \udcff\n")])
+    carrying.perform([EditFile(str(link), "off, as it was\n", "bytes \udcff\n")])
     assert link.is_symlink()
     assert box.read_bytes() == b"bytes \xff\n"
 
 
 def test_a_file_that_somebody_changed_is_left_alone(box: Path) -> None:
     with pytest.raises(Refused):
-        guests.perform([EditFile(str(box), "something else", "new")])
+        carrying.perform([EditFile(str(box), "something else", "new")])
     assert box.read_text() == "off, as it was\n"
 
 
@@ -370,7 +370,7 @@ def test_commands_are_taken_back_in_reverse(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(tools, "ask", ask)
     with pytest.raises(ToolFailed):
-        guests.perform([RunTool(("a",), ("not", "a")), RunTool(("x",)),
+        carrying.perform([RunTool(("a",), ("not", "a")), RunTool(("x",)),
                         RunTool(("b",), ("not", "b"), " in", " out"), RunTool(("c",), ("z",))])
     assert ran == ["a", "x", "b in", "c", "not b out", "not a"]
 

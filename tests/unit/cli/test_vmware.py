@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lab import vmx
 
 from unit.cli.conftest import SEGMENT, Daemon, TarrSteps
-from vdenet.cli import guests
+from vdenet.cli import carrying
 from vdenet.cli.kinds.vmware import VMware
 from vdenet.errors import NoGuest, Refused, VdenetError
 from vdenet.model.joining import Place, Where, Wish
@@ -45,14 +45,14 @@ def there_and_back(file: Path, wish: Wish) -> None:
     found = guest.found(wish, WHERE)
     place = Place("vdenet0", "vdenet0", "", "box", found.mac or "")
     joining = guest.join(wish, place)
-    guests.perform(joining.actions)
+    carrying.perform(joining.actions)
     joined = file.read_bytes()
     again = VMware(str(file))
     assert again.found(Wish(), WHERE).joined
     assert again.join(Wish(), place).actions == ()
     assert Settings(joined.decode(errors="surrogateescape")).get(f"ethernet{joining.nic}.vnet") == "vmnet4"
     remembered = json.loads(json.dumps(dict(joining.memory)))  # as it is kept
-    guests.perform(again.leave(WHERE, remembered).actions)
+    carrying.perform(again.leave(WHERE, remembered).actions)
     assert file.read_bytes() == before
     assert VMware(str(file)).leave(WHERE, remembered).actions == ()
 
@@ -89,20 +89,20 @@ def test_each_kind_of_file_comes_back(file: Path, raw: bytes, nic: int | None) -
     {"nic": 1, "vmnet": 4, "fresh": False, "before": {"ethernet1.present": "x"}},
 ])
 def test_a_memory_that_is_none_takes_the_adapter_out(file: Path, memory: object) -> None:
-    guests.perform(VMware(str(file)).join(Wish(), PLACE).actions)
+    carrying.perform(VMware(str(file)).join(Wish(), PLACE).actions)
     joined = file.read_bytes()
-    guests.perform(VMware(str(file)).leave(WHERE, memory).actions)
+    carrying.perform(VMware(str(file)).leave(WHERE, memory).actions)
     assert file.read_bytes() == joined.replace(b'ethernet1.present = "TRUE"', b'ethernet1.present = "FALSE"')
 
 
 def test_the_segment_has_lost_its_vmnet(file: Path, networks: dict[str, int]) -> None:
     joining = VMware(str(file)).join(Wish(), PLACE)
-    guests.perform(joining.actions)
+    carrying.perform(joining.actions)
     del networks["vdenet0"]
     with pytest.raises(Refused, match="none of VMware's networks") as caught:
         VMware(str(file)).found(Wish(), WHERE)
     assert caught.value.data["hint"] == "sudo vdenetd --vmware"
-    guests.perform(VMware(str(file)).leave(WHERE, joining.memory).actions)
+    carrying.perform(VMware(str(file)).leave(WHERE, joining.memory).actions)
     assert file.read_bytes() == vmx.WORKSTATION_12
 
 
@@ -119,7 +119,7 @@ def test_a_file_that_somebody_writes_meanwhile(file: Path) -> None:
     joining = VMware(str(file)).join(Wish(), PLACE)
     file.write_bytes(vmx.WORKSTATION_15)
     with pytest.raises(Refused, match="somebody else changed it meanwhile"):
-        guests.perform(joining.actions)
+        carrying.perform(joining.actions)
     assert file.read_bytes() == vmx.WORKSTATION_15
 
 

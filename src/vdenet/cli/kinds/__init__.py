@@ -1,6 +1,6 @@
 """One module a kind of guest: how its hypervisor is asked, and what joining does to it.
 
-A kind only looks and answers with data (`vdenet.model.joining`); `vdenet.cli.guests` carries it out. Add a
+A kind only looks and answers with data (`vdenet.model.joining`); `vdenet.cli.carrying` carries it out. Add a
 kind: write the module with a class like `Guest` below, put it into `TABLE`, its text parsing into
 `vdenet.text`, a row into README's table, and tests against the real tool.
 """

@@ -1,0 +1,85 @@
+"""What a kind says is to be done to a guest, carried out in the user's name: all of it, or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from vdenet.cli import plug, tools
+from vdenet.errors import Refused, VdenetError
+from vdenet.i18n import _
+from vdenet.model.joining import Action, EditFile, Plug, RunTool
+
+
+def perform(actions: Sequence[Action]) -> list[str]:
+    """Carry the actions out in order; when one fails, take back those before it. Raises its error.
+
+    What is not as it should be all the same, for people.
+    """
+    done: list[Action] = []
+    said: list[str] = []
+    for action in actions:
+        try:
+            said += _do(action)
+        except BaseException:
+            for earlier in reversed(done):
+                with contextlib.suppress(VdenetError):
+                    _undo(earlier)
+            raise
+        done.append(action)
+    return said
+
+
+def _do(action: Action) -> list[str]:
+    match action:
+        case RunTool():
+            tools.ask(action.argv, seconds=60, input=action.input)
+        case EditFile():
+            _replace(action.path, action.before, action.after)
+        case Plug():
+            return plug.plug(action)
+    return []
+
+
+def _undo(action: Action) -> None:
+    match action:
+        case RunTool():
+            if action.undo:
+                tools.ask(action.undo, seconds=60, input=action.undo_input)
+        case EditFile():
+            _replace(action.path, action.after, action.before)
+
+
+def _replace(name: str, before: str | None, after: str | None) -> None:
+    """Write a file of the user's, keeping its mode; refused when it is no longer as it was read."""
+    path = Path(name)
+    path = path.resolve() if path.is_symlink() else path
+    try:
+        now = path.read_bytes().decode(errors="surrogateescape") if path.exists() else None
+        if now != before:
+            raise Refused(what=_("change {path}").format(path=name), why=_("somebody else changed it meanwhile"))
+        if after is None:
+            path.unlink(missing_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        status = path.stat() if before is not None else None
+        fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(after.encode(errors="surrogateescape"))
+                file.flush()
+                # By its number: in a directory of somebody else's the name may be another file's by now.
+                if status is not None and os.geteuid() == 0:
+                    os.fchown(fd, status.st_uid, status.st_gid)
+                os.fchmod(fd, status.st_mode & 0o7777 if status else 0o644)
+                os.fsync(fd)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise Refused(what=_("change {path}").format(path=name), why=error.strerror or str(error)) from None
