@@ -78,6 +78,7 @@ def up(wanted: Wanted, observed: Observed, former: Wanted | None = None) -> Plan
     for part in (_directories, outside.leave_former, _switch_without_vlans, _bridge, _tap, _guest_taps, _vlans,
                  _vlan_links, _own_sysctls, _addresses, _shared_sysctls):
         plan.extend(part(wanted, observed))
+    plan.extend(_vlans_given_back(wanted, observed, former))
     plan.extend(_firewall(wanted, observed, former))
     plan.extend(_links_up(wanted, observed))
     plan.extend(outside.join(wanted, observed))
@@ -317,6 +318,16 @@ def _vlans(wanted: Wanted, observed: Observed) -> Iterable[Change]:
     if wanted.vlan_filtering is not observed.vlan_filtering:
         yield Change(SetVlanFiltering(bridge, wanted.vlan_filtering),
                      (SetVlanFiltering(bridge, observed.vlan_filtering),) if bridge in observed.links else ())
+
+
+def _vlans_given_back(wanted: Wanted, observed: Observed, former: Wanted | None) -> Iterable[Change]:
+    """Ports that nothing puts into a VLAN any more: what another program has there since is left alone."""
+    for name, membership in former.memberships.items() if former is not None else ():
+        link = observed.links.get(name)
+        if name in (wanted.bridge.name, wanted.tap.name) or name in wanted.memberships or membership == access():
+            continue
+        if link is not None and link.master == wanted.bridge.name and observed.memberships.get(name) == membership:
+            yield Change(SetVlans(name, access()), (SetVlans(name, membership),))
 
 
 def _vlan_links(wanted: Wanted, observed: Observed) -> Iterable[Change]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from unit.model.simulated import FORGETFUL, Machine
 from unit.samples import HOST, PLACES, PLAIN, WANTED
 from vdenet.errors import Collision
-from vdenet.model import plan
+from vdenet.model import plan, steps
 from vdenet.model.change import Plan
 from vdenet.model.observed import Link, RunningService
 from vdenet.model.segment import Mode, Port, Retiring, Segment, Vlan
@@ -250,6 +250,26 @@ def test_a_guest_in_a_vlan_comes_back_into_it() -> None:
     machine.links["vd0-a"] = guest("vd0-a", 7)
     assert [type(change.step).__name__ for change in up(machine, wanted)] == ["SetLink", "AttachPort", "SetVlans", "SetLink"]
     assert machine.memberships["vd0-a"] == of_guest(33)
+
+
+@pytest.mark.parametrize("after", [VLAN, PLAIN], ids=["its VLAN is there still", "the last one is gone"])
+def test_a_port_that_the_file_no_longer_puts_into_a_vlan_goes_back(after: Segment) -> None:
+    """It is another program's, so the book of guests does not know it."""
+    former = blueprint.wanted(VLAN, HOST, Guests(memberships={"vnet7": of_guest(33)}), PLACES)
+    machine = running(former)
+    machine.links["vnet7"] = replace(guest("vnet7", 7), master=former.bridge.name)
+    machine.memberships["vnet7"] = of_guest(33)
+    before = machine.copy()
+    wanted = blueprint.wanted(after, HOST, Guests(), PLACES)
+    made = plan.up(wanted, machine.observe(wanted), former)
+    machine.perform([change.step for change in made])
+    assert machine.memberships["vnet7"] == of_guest(None)
+    machine.perform(plan.undo_of(made))
+    assert machine.state() == before.state()
+    # What somebody else has done with it since is left alone.
+    machine.memberships["vnet7"] = of_guest(44)
+    assert not [change for change in plan.up(wanted, machine.observe(wanted), former)
+                if isinstance(change.step, steps.SetVlans) and change.step.port == "vnet7"]
 
 
 HELD = blueprint.wanted(PLAIN, HOST, Guests(taps=(Tap("vd0-vm", 1000, 1500),)), PLACES)
