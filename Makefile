@@ -63,7 +63,7 @@ test-guests: deb ## QEMU, LXC and VDE guests on one segment
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py guests
 test-hypervisors: deb ## the real tools of VirtualBox and others join their guests
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py hypervisors
-test-vlans: deb ## slow: VLANs and Open vSwitch on Debian's own kernel, in an emulated machine
+test-vlans: deb ## VLANs and Open vSwitch on Debian's own kernel, in an emulated machine
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py vlans
 test-emulated: deb ## slow: a whole machine with Debian's own kernel, emulated
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py emulated

@@ -21,9 +21,9 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent
 OUT = TESTS.parent / "dist/tests"
 # The slow ones first, so that the quick ones fill up what is left of the time.
-FIRST = ("system", "hypervisors", "guests", "net", "netboot", "packaging")
+FIRST = ("system", "hypervisors", "vlans", "net", "guests", "netboot", "packaging")
 # Targets of their own: minutes of emulation for one machine.
-SLOW = ("emulated", "vlans", "virtualbox")
+SLOW = ("emulated", "virtualbox")
 JOBS = int(os.environ.get("VDENET_TEST_JOBS", os.cpu_count() or 1))
 LIMIT = int(os.environ.get("VDENET_TEST_LIMIT", 60 * 60))
 """Seconds after which a suite is ended."""
