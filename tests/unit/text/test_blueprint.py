@@ -34,7 +34,8 @@ def test_any_segment(segment: Segment, around: tuple[HostFacts, Guests]) -> None
         assert all(address.version == 4 for address in wanted.addresses)
     shared = {sysctl.key for sysctl in wanted.sysctls if sysctl.shared}
     assert ("net/ipv4/ip_forward" in shared) == (
-        segment.mode is not Mode.ISOLATED or any(other.reachable for other in host.neighbours))
+        segment.mode is not Mode.ISOLATED or any(other.reachable for other in host.neighbours)
+        or any(vlan.reach for vlan in segment.vlans))
     assert all("/vdenet0" in sysctl.key for sysctl in wanted.sysctls if not sysctl.shared)
 
 
