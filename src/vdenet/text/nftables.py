@@ -1,32 +1,24 @@
 """The firewall and NAT of a segment as an nftables script (nft(8)).
 
-Two tables, both named after the segment: `bridge` guards the segment against its guests (nobody but the
-host serves DHCP or router advertisements, nobody takes the host's addresses), `inet` guards the host
-and does NAT. Each is replaced as a whole in one transaction. Priority and policy leave everything that
+Two tables, both named after the segment: `bridge` guards the segment against its guests (`text.guard`), `inet`
+guards the host and does NAT. Each is replaced as a whole in one transaction. Priority and policy leave everything that
 is not on the segment alone. An accept here overrides no drop of another program's table: `check` looks
 for those.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import (
-    IPv4Address,
-    IPv4Interface,
-    IPv6Address,
-    IPv6Interface,
-    collapse_addresses,
-)
+from ipaddress import IPv4Interface, IPv6Interface, collapse_addresses
 
-from vdenet.errors import BadValue
-from vdenet.i18n import _
-from vdenet.model.names import mac_address, segment_name
+from vdenet.model.names import segment_name
 from vdenet.model.neighbours import Neighbour
 from vdenet.model.segment import Mode, Segment
 from vdenet.model.vlans import UNTAGGED
 from vdenet.model.wanted import Address, DhcpServer, Firewall
+from vdenet.text import guard
+from vdenet.text.nftwords import quoted, set_of
 
 _ICMPV6 = ("echo-request", "nd-router-solicit", "nd-neighbor-solicit", "nd-neighbor-advert",
            "mld-listener-report", "mld2-listener-report")
@@ -34,7 +26,6 @@ _ICMPV6 = ("echo-request", "nd-router-solicit", "nd-neighbor-solicit", "nd-neigh
 _ICMPV6_OUT = ("nd-router-advert", "nd-neighbor-solicit", "nd-neighbor-advert", "mld-listener-query",
                "mld2-listener-report")
 """What the host has to send to guests that it may not reach."""
-_INTERFACE = re.compile(r"[A-Za-z0-9._:@-]{1,15}", re.ASCII)
 
 
 def table_name(segment: str) -> str:
@@ -58,9 +49,9 @@ def firewall(segment: Segment, retiring: Sequence[IPv4Interface], bridge_mac: st
     tables = (("inet", name), ("bridge", name))
     networks = _networks(segment, own4)
     text = _without(tables) + _inet(segment, name, networks, chains, neighbours)
-    text += _bridge(segment, name, [a.ip for network in networks for a in network.own4],
+    text += guard.table(segment, name, [a.ip for network in networks for a in network.own4],
                     [network.own6.ip for network in networks if network.own6 is not None], bridge_mac,
-                    _where(segment.bridge, ports, ()), tagged or {}, server)
+                    guard.where(segment.bridge, ports, ()), tagged or {}, server)
     return Firewall(segment.name, tables, text)
 
 
@@ -78,7 +69,7 @@ def bridged(segment: Segment, own: Sequence[Address], bridge_mac: str, beyond: S
     text = _without(tables)
     if chains:
         text += f"table inet {name} {{{chains}}}\n"
-    text += _bridge(segment, name, own4, own6, bridge_mac, _where(segment.bridge, ports, beyond), tagged or {})
+    text += guard.table(segment, name, own4, own6, bridge_mac, guard.where(segment.bridge, ports, beyond), tagged or {})
     return Firewall(segment.name, tables, text)
 
 
@@ -86,38 +77,9 @@ def _without(tables: Sequence[tuple[str, str]]) -> str:
     return "".join(f"add table {family} {name}\ndelete table {family} {name}\n" for family, name in tables)
 
 
-def _where(bridge: str, ports: Sequence[str] | None, beyond: Sequence[str]) -> str:
-    """The match of what guests send: by the bridge, or by a list of ports."""
-    if ports is None:
-        but = f"iifname != {_set([_quoted(port) for port in beyond])} " if beyond else ""
-        return f'meta ibrname {_quoted(bridge)} {but}jump from_guests'
-    guests = sorted(set(ports) - set(beyond))
-    return f"iifname {_set([_quoted(port) for port in guests])} jump from_guests" if guests else ""
-
-
 def unload(wall: Firewall) -> str:
     """The script that removes the tables, also when they are not there."""
     return _without(wall.tables)
-
-
-def link_local(mac: str) -> IPv6Address:
-    """The link-local address that the kernel derives from a MAC (RFC 4291, appendix A)."""
-    octets = [int(part, 16) for part in mac.split(":")]
-    octets[0] ^= 2
-    interface = bytes(octets[:3]) + b"\xff\xfe" + bytes(octets[3:])
-    return IPv6Address(b"\xfe\x80" + bytes(6) + interface)
-
-
-def _set(values: Sequence[object]) -> str:
-    return "{ " + ", ".join(str(value) for value in values) + " }"
-
-
-def _quoted(interface: str) -> str:
-    """An interface name as nft reads it; other programs name their ports as they like."""
-    if not _INTERFACE.fullmatch(interface):
-        raise BadValue(what=_("interface name"), value=interface,
-                       why=_("it does not fit into a firewall rule"))
-    return f'"{interface}"'
 
 
 BRIDGE_META_PROBE = """table bridge vdenet_probe {
@@ -229,7 +191,8 @@ def _away_from(network: _Network, neighbours: Sequence[Neighbour]) -> str:
             six += [other.network6] if other.network6 is not None else []
         far += [one for one in other.vlan_networks if one.version == 4]
         six += [one for one in other.vlan_networks if one.version == 6]
-    return (f"\n\t\tip daddr {_set(far)} drop" if far else "") + (f"\n\t\tip6 daddr {_set(six)} drop" if six else "")
+    return "".join(f"\n\t\t{family} daddr {set_of(networks)} drop"
+                   for family, networks in (("ip", far), ("ip6", six)) if networks)
 
 
 def _among(networks: Sequence[_Network], neighbours: Sequence[Neighbour]) -> str:
@@ -245,18 +208,18 @@ def _among(networks: Sequence[_Network], neighbours: Sequence[Neighbour]) -> str
                                    ([networks[0].link], near, "jump to_neighbours", "accept"),
                                    (vlans, others, "drop", "drop")):
         if here and names:
-            there = _set([_quoted(name) for name in names])
+            there = set_of([quoted(name) for name in names])
             own = _links(here)
             rules += [f"iifname {own} oifname {there} {out}", f"iifname {there} oifname {own} {into}"]
     return "".join(f"\n\t\t{rule}" for rule in rules)
 
 
 def _links(names: Sequence[str]) -> str:
-    return _set([_quoted(name) for name in names]) if len(names) > 1 else _quoted(names[0])
+    return set_of([quoted(name) for name in names]) if len(names) > 1 else quoted(names[0])
 
 
 def _to_host(segment: Segment, network: _Network, neighbours: Sequence[Neighbour]) -> str:
-    addresses, v6 = _set([a.ip for a in network.own4]), network.own6
+    addresses, v6 = set_of([a.ip for a in network.own4]), network.own6
     input6 = "" if v6 is None else f"""
 		ip6 daddr {{ {v6.ip}, fe80::/10, ff02::/16 }} udp dport {{ 53, 547 }} accept
 		ip6 daddr {{ {v6.ip}, fe80::/10 }} tcp dport 53 accept"""
@@ -308,89 +271,4 @@ def _masquerade(network: _Network, links: str) -> str:
 
 
 def _networks4(network: _Network) -> str:
-    return _set(list(collapse_addresses(a.network for a in network.own4)))
-
-
-def _bridge(segment: Segment, name: str, own4: Sequence[IPv4Address], others6: Sequence[IPv6Address],
-            bridge_mac: str, where: str, tagged: Mapping[str, Iterable[int]],
-            server: DhcpServer | None = None) -> str:
-    own6 = [link_local(bridge_mac), *others6]
-    addresses = _set(own4)
-    # nft of Debian 12 has no name for the target of neighbour discovery: 128 bits, 64 bits into ICMPv6
-    # (RFC 4861, section 4.3).
-    targets = _set([f"0x{int(a):032x}" for a in own6])
-    # What the rules cannot look into does not pass: IP behind an LLC/SNAP header (RFC 1042), and a first IPv6
-    # fragment that ends before its headers do (RFC 7112): of one nft tells no protocol, of another it tells a
-    # protocol whose ports or type it cannot read. Later fragments are nothing without the first.
-    guard, only = "", ""
-    # Of a frame with a tag, nft's `ether type` is the tag's, and so is what `icmp`, `icmpv6` and `frag` look at by
-    # themselves; `meta protocol` is what follows the first tag.
-    four, six = ("meta protocol ip ", "meta protocol ip6 ") if tagged else ("", "")
-    if server is not None:
-        # Nobody else is heard under its address; what it says still passes the rules on addresses. 4011 is where
-        # it tells a PXE client more than DHCP has room for (PXE 2.1, section 2.2.3).
-        at, mac = _quoted(server.port), mac_address(server.mac)
-        only = f"""
-		ether saddr {mac} iifname != {at} drop"""
-        guard = f"""
-		ether type ip iifname {at} ether saddr {mac} udp sport {{ 67, 4011 }} udp dport 68 accept"""
-        if server.port in tagged:  # the way to the VDE switch: in the segment's own network only
-            guard = f"""
-		iifname {at} ether saddr {mac} vlan id {UNTAGGED} meta protocol ip udp sport {{ 67, 4011 }} udp dport 68 accept"""
-    if segment.guard:
-        # Clients take an answer from whatever port it comes.
-        guard += f"""
-		udp sport {{ 67, 547 }} drop
-		udp dport {{ 68, 546 }} drop
-		{six}icmpv6 type {{ nd-router-advert, nd-redirect }} drop
-		{four}icmp type redirect drop"""
-    tags, tagged_chain, snap = "ether type { 8021q, 8021ad } drop", "", ""
-    is_arp, ip6 = "ether type arp", "ether type ip6"
-    if tagged:
-        tags = """ether type 8021ad drop
-		ether type 8021q jump tagged"""
-        is_arp, ip6 = "meta protocol arp", "meta protocol ip6"
-        snap = """
-		ether type 8021q vlan type < 0x0600 @ll,144,48 0xaaaa03000000 drop"""
-        may = "".join(f"""
-		iifname {_quoted(port)} vlan id {_set(sorted(vlans))} return""" for port, vlans in sorted(tagged.items()))
-        tagged_chain = f"""
-	chain tagged {{
-		meta protocol {{ 8021q, 8021ad }} drop{may}
-		drop
-	}}
-"""
-    arp = f"\n\t\t{is_arp} arp saddr ip {addresses} drop" if own4 else ""
-    ip = f"\n\t\tip saddr {addresses} drop" if own4 else ""
-    return f"""table bridge {name} {{
-	chain prerouting {{
-		type filter hook prerouting priority filter; policy accept;
-		{where}
-	}}
-
-	chain from_guests {{
-		{tags}
-		ether saddr {bridge_mac} drop{only}
-		ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 drop
-		ether type < 0x0600 @ll,112,48 0xaaaa03000000 drop{snap}
-		{ip6} jump whole{arp}
-		{is_arp} arp saddr ether {bridge_mac} drop{ip}
-		ip6 saddr {_set(own6)} drop
-		{six}icmpv6 type {{ nd-neighbor-advert, nd-neighbor-solicit }} @th,64,128 {targets} jump neighbour{guard}
-	}}
-{tagged_chain}
-	chain whole {{
-		{six}frag frag-off != 0 return
-		{six}icmpv6 type {{ 0-255 }} return
-		udp sport {{ 0-65535 }} return
-		meta l4proto {{ icmpv6, udp }} drop
-		meta l4proto != 255 return
-		drop
-	}}
-
-	chain neighbour {{
-		{six}icmpv6 type nd-neighbor-advert drop
-		ip6 saddr :: drop
-	}}
-}}
-"""
+    return set_of(list(collapse_addresses(a.network for a in network.own4)))

@@ -15,7 +15,7 @@ from vdenet.errors import BadValue
 from vdenet.model.names import bridge_mac
 from vdenet.model.segment import Mode, OpenPort, Segment, Vlan
 from vdenet.model.wanted import DhcpServer
-from vdenet.text import nftables
+from vdenet.text import guard, nftables
 
 MAC = bridge_mac("0" * 32, "vdenet0")
 
@@ -106,7 +106,7 @@ def test_injection(word: str) -> None:
 
 
 def test_link_local() -> None:
-    assert nftables.link_local("52:54:00:12:34:56") == IPv6Address("fe80::5054:ff:fe12:3456")
+    assert guard.link_local("52:54:00:12:34:56") == IPv6Address("fe80::5054:ff:fe12:3456")
 
 
 def test_a_server_behind_the_switch_serves_the_segments_own_network_only() -> None:
