@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from lab.daemon import Daemon
 from lab.machine import Machine, wait_for
+from lab.peer import Peer
 from lab.vlans import vlans_possible
+from vdenet.errors import NameTaken
 
 FILE = "/etc/vdenet/vdenet0.toml"
 SWITCH = "/run/vdenet/vdenet0/switch"
@@ -73,6 +75,28 @@ def test_a_file_of_the_admins_with_vlans_does_not_start(machine: Machine, plain:
     machine.run(["tarr-steps", "reload"], user="alice")
     assert tarr(machine, "list")["segments"][0]["state"] == "up"
     machine.run(["tarr-steps", "join", "run", "--name", "half", "--", "true"], user="bob")
+
+
+def test_the_port_of_anothers_guest_is_not_to_be_moved(machine: Machine, plain: str) -> None:
+    """libvirt's tap shows the guest's MAC but for the first octet, so what differs there alone is the same."""
+    exact, near = "52:54:00:aa:bb:cc", "56:54:00:aa:bb:cc"
+    machine.sh("ip tuntap add vnet0 mode tap && ip link set vnet0 address fe:54:00:aa:bb:cc master vdenet0 up")
+    try:
+        with Peer(machine, "alice") as alice, Peer(machine, "bob") as bob:
+            alice.call("Reserve", name="web", mac=exact, kind="libvirt")
+            for mac in (exact, near):
+                for method in ("Reserve", "OpenTap", "KeepTap"):
+                    with pytest.raises(NameTaken, match="another user's guest has this MAC address"):
+                        bob.call(method, name="zzz", mac=mac)
+                said = apply(machine, f'{plain}{VLANS}\n[[host]]\nmac = "{mac}"\nvlan = 33\n', "bob")
+                assert said["error"]["code"] == "not-permitted", said
+                assert "web is a guest of another user" in said["error"]["message"]
+            assert machine.path(FILE).read_text() == plain
+            alice.call("Leave", name="web", kind="libvirt")
+            bob.call("Reserve", name="zzz", mac=near)
+            bob.call("Leave", name="zzz")
+    finally:
+        machine.sh("ip link del vnet0")
 
 
 def test_a_vlan_that_there_is_not(machine: Machine, daemon: Daemon) -> None:

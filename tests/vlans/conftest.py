@@ -154,6 +154,10 @@ class Lab:
     def ask_switch(self, *commands: str) -> str:
         return self.run(f"python3 /run/lab/ask {shlex.join(commands)}")
 
+    def vlans_of(self, port: str) -> set[int]:
+        """Those of a port of the bridge."""
+        return {one["vlan"] for told in json.loads(self.run(f"bridge -j vlan show dev {port}")) for one in told["vlans"]}
+
     def state(self) -> str:
         """All of the kernel's and the switch's that has to do with VLANs and ports."""
         switch = self.ask_switch("vlan/print", "vlan/allprint", "port/allprint")

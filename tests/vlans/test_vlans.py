@@ -172,6 +172,29 @@ def test_a_vlan_that_is_not_declared_is_refused(lab: Lab, guests: dict[str, str]
     assert said.code == 2 and "vdenet0 has the VLANs 33, 44, 55" in said.output
 
 
+def test_the_port_of_another_hypervisors_is_moved_by_its_guest_alone(
+        lab: Lab, guests: dict[str, str], plain: str) -> None:
+    """A tap that stands for libvirt's, whose MAC is the guest's but for the first octet."""
+    host = '\n[[host]]\nname = "domain"\nvlan = 33\n'
+    lab.run("ip tuntap add vnet0 mode tap && ip link set vnet0 address fe:54:00:aa:bb:cc master vdenet0 up")
+    try:
+        join = ("join", "qemu", "--print", "--name")
+        assert lab.tarr(*join, "domain", "--mac", "52:54:00:aa:bb:cc")["vlan"] is None
+        lab.apply(plain + VLANS + host)
+        assert lab.vlans_of("vnet0") == {33}
+        for mac in ("52:54:00:aa:bb:cc", "56:54:00:aa:bb:cc"):
+            said = lab.tarr(*join, "thief", "--mac", mac, "--vlan", "44", user="bob")
+            assert said["error"]["code"] == "name-taken", said
+            lab.write("/tmp/stolen.toml", f'{plain}{VLANS}{host}\n[[host]]\nmac = "{mac}"\nvlan = 44\n')
+            assert lab.tarr("apply", "/tmp/stolen.toml", user="bob")["error"]["code"] == "not-permitted"
+        assert lab.tarr("reload")["segment"] == "vdenet0"
+        assert lab.vlans_of("vnet0") == {33}
+    finally:
+        lab.apply(plain + VLANS)
+        lab.tarr("leave", "qemu", "domain")
+        lab.run("ip link del vnet0")
+
+
 def test_a_change_is_noticed_by_nobody_else(lab: Lab, guests: dict[str, str], plain: str) -> None:
     """44 goes, 66 comes, a guest is moved into 33, and all of it back: 33 and the segment's own stay as they are."""
     before = lab.state()

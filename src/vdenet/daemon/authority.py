@@ -10,6 +10,7 @@ from vdenet.daemon.guests import CLAIMED
 from vdenet.daemon.members import Caller
 from vdenet.errors import NotPermitted, QuotaExceeded
 from vdenet.i18n import _
+from vdenet.model.names import same_on_host_side
 from vdenet.model.policy import may_change, refusals
 from vdenet.model.segment import Segment
 
@@ -54,10 +55,10 @@ def _others_guests(engine: Engine, caller: Caller, before: Segment | None, after
     records = set(after.records) - set(before.records if before is not None else ())
     taken = {name for host in hosts for name in (host.name, *host.aliases)}
     taken |= {record.name.removesuffix(f".{after.domain}") for record in records}
-    macs = {host.mac for host in hosts}
+    macs = [host.mac for host in hosts if host.mac is not None]
     return [_("{name} is a guest of another user").format(name=guest.name) for guest in engine.book(after.name).all()
             if guest.kind != CLAIMED and guest.holds_name and guest.uid != caller.uid
-            and (guest.name in taken or guest.mac in macs)]
+            and (guest.name in taken or any(same_on_host_side(guest.mac, mac) for mac in macs))]
 
 
 def _others_addresses(engine: Engine, caller: Caller, before: Segment | None, after: Segment) -> list[str]:

@@ -99,17 +99,20 @@ class GuestBook:
     def enter(self, guest: Guest) -> None:
         """Write a guest down; its own earlier entry is replaced, a claimed name gives way to a joined one.
 
-        Raises `NameTaken` when another member's guest has the name or the MAC, `Refused` when the member
-        has too many names or the book cannot be written.
+        Raises `NameTaken` when another member's guest has the name, the MAC or one that looks like it from the
+        host's side, `Refused` when the member has too many names or the book cannot be written.
         """
         book = dict(self._guests)
         other = book.get(guest.name)
         if other is not None and other.holds_name and other.uid != guest.uid:
             raise NameTaken(name=guest.name, why=_("another user's guest has it"))
+        for held in book.values():
+            if held.holds_name and held.uid != guest.uid and names.same_on_host_side(held.mac, guest.mac):
+                raise NameTaken(name=guest.mac, why=_("another user's guest has this MAC address")
+                                if held.mac == guest.mac else
+                                _("another user's guest has this MAC address, but for its first octet"))
         same_mac = self.by_mac(guest.mac)
         if same_mac is not None and same_mac.name != guest.name:
-            if same_mac.holds_name and same_mac.uid != guest.uid:
-                raise NameTaken(name=guest.mac, why=_("another user's guest has this MAC address"))
             del book[same_mac.name]
         mine = sum(1 for g in book.values() if g.uid == guest.uid and g.kind != CLAIMED)
         if guest.name not in book and guest.kind != CLAIMED and mine >= MAX_GUESTS_PER_USER:

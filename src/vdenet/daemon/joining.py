@@ -320,6 +320,10 @@ def _enter(engine: Engine, segment: Segment, guest: Guest) -> None:
     given = dnsmasq.owners(segment.hosts, segment.labels)
     if guest.name in given and given[guest.name] != guest.mac:
         raise NameTaken(name=guest.name, why=_("the segment's configuration gives it to another guest"))
+    fixed = {host.mac for host in segment.hosts if host.mac is not None}
+    if guest.mac not in fixed and any(names.same_on_host_side(mac, guest.mac) for mac in fixed):
+        raise NameTaken(name=guest.mac, why=_(
+            "the segment's configuration has a host with this MAC address, but for its first octet"))
     engine.book(segment.name).enter(guest)
 
 

@@ -6,12 +6,13 @@ comes out of a port, a guest is the author, and could ask itself into any VLAN.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from vdenet.daemon.guests import CLAIMED, Guest, GuestBook
+from vdenet.daemon.guests import Guest, GuestBook
 from vdenet.model import names
 from vdenet.model.observed import Link
-from vdenet.model.segment import Segment
+from vdenet.model.segment import Host, Segment
 from vdenet.model.vlans import UNTAGGED, Membership, SwitchPort, of_guest
 from vdenet.model.wanted import guest_alias
 
@@ -33,28 +34,61 @@ def vlan_of(segment: Segment, guest: Guest) -> int | None:
 def of_ports(segment: Segment, book: GuestBook, there: Mapping[str, Link]) -> dict[str, Membership]:
     """The VLANs of the ports that are a known guest's.
 
-    A port of another hypervisor's is known by the name that we would have given it (`vd0-web`), or by its MAC
-    where that is the guest's with the first octet fe, as libvirt makes it. Others are let be: their own
-    hypervisor may have put them into a VLAN.
+    A port of another hypervisor's is known by the name that we would have given it (`vd0-web`, uncut), or by its
+    MAC where that is the guest's with the first octet fe, as libvirt makes it. Others are let be: their own
+    hypervisor may have put them into a VLAN. So is a tap that the kernel says is another account's, and one
+    whose MAC may be that of several guests.
     """
     found = {guest.port: of(segment, guest) for guest in book.all() if guest.port is not None}
-    by_name, by_mac = {}, {}
-    for guest in [one for one in book.all() if one.kind != CLAIMED]:
-        by_name[names.port_name(segment.name, guest.name)] = by_mac[f"fe{guest.mac[2:]}"] = of(segment, guest)
-    for host in segment.hosts:
-        if host.vlan is not None or host.trunk:
-            if host.name is not None:
-                by_name[names.port_name(segment.name, host.name)] = of_guest(host.vlan, host.trunk)
-            if host.mac is not None:
-                by_mac[f"fe{host.mac[2:]}"] = of_guest(host.vlan, host.trunk)
+    by_name, by_mac = _by_name(segment, book), _by_mac(segment, book)
     for link in there.values():
         if link.master != segment.bridge or link.name in found or link.name == segment.tap \
                 or link.alias == guest_alias(segment.name):
             continue
-        member = by_name.get(link.name) or (by_mac.get(link.mac) if link.kind == "tap" else None)
-        if member is not None:
-            found[link.name] = member
+        known = by_name.get(link.name) or (by_mac.get(link.mac) if link.kind == "tap" else None)
+        if known is not None and (not link.owner or known.uid in (None, 0, link.owner)):
+            found[link.name] = known.member
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Where a guest's port belongs; `uid` None: the segment's file says so, whosever the guest is."""
+
+    member: Membership
+    uid: int | None
+
+
+def _by_name(segment: Segment, book: GuestBook) -> dict[str, _Known]:
+    prefix = names.port_prefix(segment.name)
+    known = {prefix + guest.name: _Known(of(segment, guest), guest.uid) for guest in _present(book)}
+    return known | {prefix + host.name: _Known(of_guest(host.vlan, host.trunk), None)
+                    for host in _placed(segment) if host.name is not None}
+
+
+def _by_mac(segment: Segment, book: GuestBook) -> dict[str, _Known]:
+    """By the MAC of the host's end; nothing where that may be several guests' and they belong in several places."""
+    guests = _agreed((guest.mac, _Known(of(segment, guest), guest.uid)) for guest in _present(book))
+    hosts = _agreed((host.mac, _Known(of_guest(host.vlan, host.trunk), None))
+                    for host in _placed(segment) if host.mac is not None)
+    return {key: known for key, known in (guests | hosts).items() if known is not None}
+
+
+def _agreed(claims: Iterable[tuple[str, _Known]]) -> dict[str, _Known | None]:
+    found: dict[str, _Known | None] = {}
+    for mac, known in claims:
+        key = names.host_side_mac(mac)
+        found[key] = known if found.get(key, known) == known else None
+    return found
+
+
+def _present(book: GuestBook) -> list[Guest]:
+    """One that is away had a port of ours, or will have one."""
+    return [guest for guest in book.all() if guest.holds_name]
+
+
+def _placed(segment: Segment) -> list[Host]:
+    return [host for host in segment.hosts if host.vlan is not None or host.trunk]
 
 
 def plugged(segment: Segment, book: GuestBook) -> tuple[SwitchPort, ...]:

@@ -172,6 +172,16 @@ def tap_mac(tap: str) -> str:
     return "fe:" + ":".join(f"{byte:02x}" for byte in digest[:5])
 
 
+def host_side_mac(mac: str) -> str:
+    """The MAC that libvirt gives to the host's end of a tap whose guest has `mac` (virNetDevTapCreateInBridgePort)."""
+    return f"fe{mac[2:]}"
+
+
+def same_on_host_side(mac: str, other: str) -> bool:
+    """Whether a hypervisor's tap could be either's: they differ in their first octet at most."""
+    return host_side_mac(mac) == host_side_mac(other)
+
+
 def port_prefix(segment: str) -> str:
     """What the names of a segment's guest ports begin with: `vd0-` for vdenet0.
 

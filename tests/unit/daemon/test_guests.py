@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,26 @@ def test_a_name_of_another_user_is_taken(places: Places) -> None:
     with pytest.raises(NameTaken, match=mac(1)):
         book.enter(guest("shop", 1, BOB))
     assert book.all() == [guest("web", 1, port="vd0-web")]
+
+
+def test_a_mac_that_differs_in_its_first_octet_alone_is_taken(places: Places) -> None:
+    """libvirt's tap has a first octet of its own, so by its MAC it could be either guest's."""
+    book = GuestBook("vdenet0", places)
+    held = Guest("web", "52:54:00:aa:bb:cc", "libvirt", ALICE, by_itself=True)
+    book.enter(held)
+    near = Guest("zzz", "56:54:00:aa:bb:cc", "qemu", BOB, by_itself=True, vlan=33)
+    with pytest.raises(NameTaken, match="56:54:00:aa:bb:cc: another user's guest has this MAC address, but for its "
+                                        "first octet"):
+        book.enter(near)
+    assert book.all() == [held]
+    own = replace(near, uid=ALICE)
+    book.enter(own)
+    assert book.all() == [held, own], "one's own are one's own affair"
+    book.strike("zzz")
+    book.strike("web")
+    book.enter(near)
+    book.follow([Lease(0, "5a:54:00:aa:bb:cc", "10.83.14.9", "db")], NOBODY)
+    assert book.find("db") is not None, "a name that is claimed says nothing of ports"
 
 
 def test_a_name_is_free_when_the_guest_that_had_it_is_gone(places: Places) -> None:

@@ -19,7 +19,7 @@ from vdenet.errors import BadValue, NameTaken, QuotaExceeded, Refused
 from vdenet.model.observed import Link
 from vdenet.model.places import Places
 from vdenet.model.policy import DEFAULT, Policy
-from vdenet.model.segment import Vlan
+from vdenet.model.segment import Host, Vlan
 
 ALICE, BOB = Caller(1000, "alice"), Caller(1001, "bob")
 ANY = Wish(None, None, None)
@@ -178,6 +178,16 @@ def test_a_vlan_that_the_segment_does_not_have(machine: Machine, vlan: int) -> N
     with pytest.raises(BadValue, match="vdenet0 has no VLANs"):
         joining.reserve(cast(Engine, machine), PLAIN, ALICE, Wish("web", None, "lxc", vlan), handed=True)
     assert machine.book("").all() == []
+
+
+def test_a_mac_that_looks_like_that_of_a_host_of_the_file(machine: Machine) -> None:
+    """From the host's side, where its tap has a first octet of its own: it would take the host's port elsewhere."""
+    file = replace(LAB, hosts=(Host("52:54:00:aa:bb:cc", "web", vlan=33),))
+    for name, why in (("zzz", "first octet"), ("web", "gives it to another guest")):
+        with pytest.raises(NameTaken, match=why):
+            joining.reserve(cast(Engine, machine), file, ALICE, Wish(name, "56:54:00:aa:bb:cc", None))
+    assert machine.book("").all() == []
+    assert joining.reserve(cast(Engine, machine), file, ALICE, Wish("web", "52:54:00:aa:bb:cc", None))["vlan"] == 33
 
 
 def keep(machine: Machine, wish: Wish, caller: Caller = ALICE) -> Opened:
