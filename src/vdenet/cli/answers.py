@@ -7,12 +7,26 @@ from typing import Any
 
 from vdenet.errors import ProtocolError
 from vdenet.i18n import _
+from vdenet.model.joining import Where
 from vdenet.model.report import Finding, GuestReport, PlugReport, SegmentReport, Severity, State
 
 
 def segments(parameters: Mapping[str, Any]) -> list[SegmentReport]:
     """What List answered. Raises `ProtocolError`."""
     return [_segment(item) for item in _objects(parameters, "segments")]
+
+
+def segment(parameters: Mapping[str, Any]) -> SegmentReport:
+    """What List answered when it was asked for one. Raises `ProtocolError`."""
+    found = segments(parameters)
+    if len(found) != 1:
+        raise _bad("segments")
+    return found[0]
+
+
+def where(of: SegmentReport) -> Where:
+    """The segment's names and paths, as kinds of guests take them."""
+    return Where(of.name, of.bridge, of.switch)
 
 
 def findings(parameters: Mapping[str, Any]) -> list[Finding]:

@@ -33,6 +33,11 @@ def perform(actions: Sequence[Action]) -> list[str]:
     return said
 
 
+def shown(actions: Sequence[Action]) -> str:
+    """The actions for people, as a dry run has them."""
+    return "\n".join(str(action) for action in actions) or _("nothing to do")
+
+
 def _do(action: Action) -> list[str]:
     match action:
         case RunTool():

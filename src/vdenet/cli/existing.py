@@ -68,9 +68,9 @@ def join(kind: str) -> Callable[..., None]:
 
 def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, output: Output) -> None:
     """Take a guest of one of these kinds off the segment."""
-    from vdenet.cli import guests
+    from vdenet.cli import leaving
 
-    guests.leave(kind, checked(guest), uri, segment, dry_run, output)
+    leaving.leave(kind, checked(guest), uri, segment, dry_run, output)
 
 
 def checked(guest: str) -> str:

@@ -1,4 +1,4 @@
-"""join and leave of guests that exist already: the way that all kinds share.
+"""join of guests that exist already: the way that all kinds share. `vdenet.cli.leaving` has the way back.
 
 Look the guest up, reserve its name at the daemon, remember what was there before, carry out what the kind
 says. When an action fails, those before it are taken back and the name is freed: nothing is half done.
@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from vdenet.cli import access, answers, carrying, kinds, memory
+from vdenet.cli import access, answers, carrying, claims, kinds, memory
 from vdenet.cli.client import Client, connect
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
-from vdenet.errors import BadValue, NameTaken, NoGuest, NotPermitted, Refused, SegmentDown, VdenetError
+from vdenet.errors import BadValue, Refused, SegmentDown, VdenetError
 from vdenet.i18n import _
-from vdenet.model.joining import Action, Found, Joining, Leaving, Place, Where, Wish
+from vdenet.model.joining import Found, Joining, Place, Wish
 from vdenet.model.names import derived_mac, port_name
 from vdenet.model.report import SegmentReport, State
 
-
-_PATIENCE = 10
-"""Seconds for a guest's own system to let go of a card."""
 _TO_BE_CHOSEN = "PORT"
 """What stands for a port that the daemon has not chosen yet, in a dry run."""
 
@@ -35,19 +31,19 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
     """Put the guest on the segment. Raises what the kind, the tools and the daemon raise."""
     asked = wish.vlan
     with connect() as daemon, memory.alone(kind):
-        where = _segment(daemon, segment)
+        where = answers.segment(daemon.call("List", segment=segment).parameters)
         if where.state is State.DOWN:
             raise SegmentDown(what=_("join"), segment=segment)
         if wish.vlan is not None:
             _require_vlan(where, wish.vlan)
         looked_up = kinds.look_up(kind, guest, wish.connect)
-        found = looked_up.found(wish, _place(where))
+        found = looked_up.found(wish, answers.where(where))
         earlier = memory.load(kind, segment, looked_up.id)
         label = name or (earlier.name if earlier else found.label)
-        gone = _predecessor(kind, segment, label, guest, looked_up.id, wish.connect)
+        gone = claims.predecessor(kind, segment, label, guest, looked_up.id, wish.connect)
         if gone is None:
-            _require_free(where, label, found, earlier)
-        _require_not_another(kind, segment, label, looked_up.id, gone)
+            claims.require_free(where, label, found, earlier)
+        claims.require_not_another(kind, segment, label, looked_up.id, gone)
         if dry_run:
             mac = found.mac or derived_mac(segment, str(os.getuid()), label)
             reserved = {"name": label, "mac": mac, "fqdn": f"{label}.{where.domain}",
@@ -60,7 +56,7 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
             if wish.vlan is None and not found.plugged and (given := answers.number(reserved, "vlan")) is not None:
                 # The segment's file puts it there, and not every way leads there.
                 wish = replace(wish, vlan=given)
-                other = looked_up.found(wish, _place(where))
+                other = looked_up.found(wish, answers.where(where))
                 if other != found:
                     found, reserved = other, _reserve(daemon, kind, segment, label, other, None)
             joining = looked_up.join(wish, _placed(where, found, reserved))
@@ -76,7 +72,7 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
                     _give_back(daemon, kind, segment, label, found, earlier)
             raise
         if not dry_run and earlier is not None and earlier.name != label \
-                and not _is_anothers(where, earlier.name, found.mac):
+                and not claims.is_anothers(where, earlier.name, found.mac):
             daemon.call("Leave", segment=segment, name=earlier.name, kind=kind)
         if not dry_run and gone is not None:
             memory.forget(kind, segment, gone.id)
@@ -137,53 +133,6 @@ def _ports(reserved: Mapping[str, Any]) -> tuple[str, str]:
     return str(guest), str(segment)
 
 
-def _predecessor(kind: str, segment: str, label: str, guest: str, id: str, uri: str | None) -> Entry | None:
-    """The guest that was called so before, joined and was deleted since: this one takes its place.
-
-    An id is one word, or one behind the name of the hypervisor that has the guest. A guest that cannot be looked
-    up by it may be alive.
-    """
-    if kind not in kinds.BY_ID:
-        return None
-    for entry in memory.named(kind, segment, label):
-        if entry.guest != guest or entry.id == id or entry.id.rpartition(" ")[0] != id.rpartition(" ")[0]:
-            continue
-        try:
-            kinds.look_up(kind, entry.id.rpartition(" ")[2], uri)  # it may only have another name by now
-        except NoGuest:
-            return entry
-        except VdenetError:
-            continue
-    return None
-
-
-def _require_free(where: SegmentReport, label: str, found: Found, earlier: Entry | None) -> None:
-    """Raises `NameTaken` when another guest of the caller's has the name: the daemon would hand it over."""
-    if earlier is not None and earlier.name == label:
-        return
-    if any(guest.name == label and guest.joined and guest.mac != found.mac
-           for guest in where.guests):
-        raise NameTaken(name=label, why=_("a guest of that name is on the segment already"))
-
-
-def _require_not_another(kind: str, segment: str, label: str, id: str, gone: Entry | None) -> None:
-    """Raises `NameTaken` when another guest of the user's has joined under the name, which may be off and so not
-    be seen: it has the name, and with that the MAC address, for good."""
-    for other in kinds.TABLE:
-        for entry in memory.named(other, segment, label):
-            if (other, entry.id) != (kind, id) and entry != gone:
-                raise NameTaken(name=label, why=_("your {kind} guest {guest} has it").format(
-                    kind=other, guest=entry.guest))
-
-
-def _is_anothers(where: SegmentReport, name: str, mac: str | None) -> bool:
-    """Whether a name that was the caller's guest's is by now that of another account's: while a guest without
-    a port is away, others may take its name."""
-    mine = access.account().name
-    return any(one.name == name and one.joined and one.mac != mac and one.owner not in (None, mine)
-               for one in where.guests)
-
-
 def _carry_out(kind: str, joining: Joining, entry: Entry, earlier: Entry | None) -> list[str]:
     """Remember first: whatever happens from then on, `leave` knows the way back. What `carrying` says."""
     memory.save(kind, entry)
@@ -220,7 +169,7 @@ def _tell(kind: str, guest: str, reserved: dict[str, Any], segment: str, joining
     for warning in joining.warnings:
         output.aside(warning)
     if dry_run:
-        output.result(_commands(joining.actions), document)
+        output.result(carrying.shown(joining.actions), document)
         return
     if not changed:
         output.remark(_("{guest} is on {segment} already, as {fqdn}").format(
@@ -242,82 +191,3 @@ def _tell(kind: str, guest: str, reserved: dict[str, Any], segment: str, joining
     if joining.group and access.account().late:
         output.aside(_("this login is older than the membership: log out and in again, else the guest cannot "
                        "start"))
-
-
-def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, output: Output) -> None:
-    """Take the guest off the segment and put back what was there before `join`."""
-    with connect() as daemon, memory.alone(kind):
-        where = _segment(daemon, segment)
-        try:
-            looked_up = kinds.look_up(kind, guest, uri)
-        except NoGuest:
-            # Its hypervisor knows it no more: what is left of it is its name here.
-            earlier = memory.called(kind, segment, guest)
-            if earlier is None:
-                raise
-            leaving = Leaving((), live=False)
-        else:
-            earlier = memory.load(kind, segment, looked_up.id)
-            leaving = looked_up.leave(_place(where), earlier.data if earlier else None)
-        on = next((one for one in where.guests if one.kind == kind and one.joined and one.mac == leaving.mac), None)
-        if on is not None and os.geteuid() != 0 and on.owner not in (None, access.account().name):
-            raise NotPermitted(what=_("take {guest} off the segment").format(guest=guest),
-                               why=_("it was joined by {owner}").format(owner=on.owner))
-        name = earlier.name if earlier else on.name if on else None
-        if name is not None and _is_anothers(where, name, leaving.mac):
-            name = None
-        left = bool(leaving.actions)
-        holds_on = False
-        if not dry_run:
-            carrying.perform(leaving.actions)
-            holds_on = leaving.lingers and _is_still_on(kind, guest, uri, where, leaving.live)
-            left &= not holds_on
-            if name is not None and not holds_on:
-                left |= bool(daemon.call("Leave", segment=segment, name=name, kind=kind
-                                         ).parameters.get("left"))
-            if earlier is not None and not holds_on:
-                memory.forget(kind, segment, earlier.id)
-    document = {"segment": segment, "kind": kind, "guest": guest, "name": name,
-                "left": left and not dry_run, "live": leaving.live,
-                "actions": [str(action) for action in leaving.actions]}
-    if dry_run:
-        output.result(_commands(leaving.actions) if leaving.actions or name is None else
-                      _("{name} leaves {segment}").format(name=name, segment=segment), document)
-        return
-    if holds_on:
-        text = _("{guest} is still on {segment}: what runs in it has not let go of the card; leave again when it "
-                 "has, or when it is off")
-    else:
-        text = _("{guest} has left {segment}") if left else _("{guest} is not on {segment}")
-        if leaving.actions and leaving.running and not leaving.live:
-            text += "\n" + _("it is running: it is off the segment when it ends")
-    if leaving.actions and leaving.note is not None:
-        text += "\n" + leaving.note
-    output.remark(text.format(guest=guest, segment=segment), document)
-
-
-def _is_still_on(kind: str, guest: str, uri: str | None, where: SegmentReport, asked: bool) -> bool:
-    """Whether a running guest still has its card; where it was `asked` to let go, it gets some seconds.
-
-    Its port must not be taken from under it: QEMU would end as soon as the machine sets its card up again.
-    """
-    for _second in range(_PATIENCE if asked else 1):
-        try:
-            if not kinds.look_up(kind, guest, uri).leave(_place(where), None).actions:
-                return False
-        except VdenetError:
-            return False
-        time.sleep(1 if asked else 0)
-    return True
-
-
-def _commands(actions: Sequence[Action]) -> str:
-    return "\n".join(str(action) for action in actions) or _("nothing to do")
-
-
-def _segment(daemon: Client, name: str) -> SegmentReport:
-    return answers.segments(daemon.call("List", segment=name).parameters)[0]
-
-
-def _place(of: SegmentReport) -> Where:
-    return Where(of.name, of.bridge, of.switch)

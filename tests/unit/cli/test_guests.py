@@ -12,7 +12,7 @@ import pytest
 
 from unit.cli.conftest import GUEST, SEGMENT, Daemon, TarrSteps
 from unit.text.test_virtualbox import HUMAN, READABLE
-from vdenet.cli import carrying, existing, guests, kinds, tools
+from vdenet.cli import carrying, existing, kinds, leaving, tools
 from vdenet.cli.kinds import virtualbox
 from vdenet.errors import NameTaken, NoGuest, Refused, ToolFailed
 from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, RunTool, Where, Wish
@@ -229,7 +229,7 @@ def test_a_running_guest_may_hold_on_to_its_card(daemon: Daemon, tarr_steps: Tar
         return Leaving((EditFile(self.id, self.text, self.text),), live=True, lingers=True, note="by the way")
 
     tarr_steps("join", "lxc", "box")
-    monkeypatch.setattr(guests, "_PATIENCE", 2)
+    monkeypatch.setattr(leaving, "_PATIENCE", 2)
     with monkeypatch.context() as patched:
         patched.setattr(Files, "leave", leave)
         done = tarr_steps("leave", "lxc", "box")

@@ -1,0 +1,84 @@
+"""leave of guests that exist already: what `vdenet.cli.guests` did, taken back."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from vdenet.cli import access, answers, carrying, claims, kinds, memory
+from vdenet.cli.client import connect
+from vdenet.cli.output import Output
+from vdenet.errors import NoGuest, NotPermitted, VdenetError
+from vdenet.i18n import _
+from vdenet.model.joining import Leaving
+from vdenet.model.report import SegmentReport
+
+_PATIENCE = 10
+"""Seconds for a guest's own system to let go of a card."""
+
+
+def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, output: Output) -> None:
+    """Take the guest off the segment and put back what was there before `join`."""
+    with connect() as daemon, memory.alone(kind):
+        where = answers.segment(daemon.call("List", segment=segment).parameters)
+        try:
+            looked_up = kinds.look_up(kind, guest, uri)
+        except NoGuest:
+            # Its hypervisor knows it no more: what is left of it is its name here.
+            earlier = memory.called(kind, segment, guest)
+            if earlier is None:
+                raise
+            leaving = Leaving((), live=False)
+        else:
+            earlier = memory.load(kind, segment, looked_up.id)
+            leaving = looked_up.leave(answers.where(where), earlier.data if earlier else None)
+        on = next((one for one in where.guests if one.kind == kind and one.joined and one.mac == leaving.mac), None)
+        if on is not None and os.geteuid() != 0 and on.owner not in (None, access.account().name):
+            raise NotPermitted(what=_("take {guest} off the segment").format(guest=guest),
+                               why=_("it was joined by {owner}").format(owner=on.owner))
+        name = earlier.name if earlier else on.name if on else None
+        if name is not None and claims.is_anothers(where, name, leaving.mac):
+            name = None
+        left = bool(leaving.actions)
+        holds_on = False
+        if not dry_run:
+            carrying.perform(leaving.actions)
+            holds_on = leaving.lingers and _is_still_on(kind, guest, uri, where, leaving.live)
+            left &= not holds_on
+            if name is not None and not holds_on:
+                left |= bool(daemon.call("Leave", segment=segment, name=name, kind=kind
+                                         ).parameters.get("left"))
+            if earlier is not None and not holds_on:
+                memory.forget(kind, segment, earlier.id)
+    document = {"segment": segment, "kind": kind, "guest": guest, "name": name,
+                "left": left and not dry_run, "live": leaving.live,
+                "actions": [str(action) for action in leaving.actions]}
+    if dry_run:
+        output.result(carrying.shown(leaving.actions) if leaving.actions or name is None else
+                      _("{name} leaves {segment}").format(name=name, segment=segment), document)
+        return
+    if holds_on:
+        text = _("{guest} is still on {segment}: what runs in it has not let go of the card; leave again when it "
+                 "has, or when it is off")
+    else:
+        text = _("{guest} has left {segment}") if left else _("{guest} is not on {segment}")
+        if leaving.actions and leaving.running and not leaving.live:
+            text += "\n" + _("it is running: it is off the segment when it ends")
+    if leaving.actions and leaving.note is not None:
+        text += "\n" + leaving.note
+    output.remark(text.format(guest=guest, segment=segment), document)
+
+
+def _is_still_on(kind: str, guest: str, uri: str | None, where: SegmentReport, asked: bool) -> bool:
+    """Whether a running guest still has its card; where it was `asked` to let go, it gets some seconds.
+
+    Its port must not be taken from under it: QEMU would end as soon as the machine sets its card up again.
+    """
+    for _second in range(_PATIENCE if asked else 1):
+        try:
+            if not kinds.look_up(kind, guest, uri).leave(answers.where(where), None).actions:
+                return False
+        except VdenetError:
+            return False
+        time.sleep(1 if asked else 0)
+    return True
