@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from vdenet.cli import access, answers, carrying, claims, kinds, memory
-from vdenet.cli.client import Client, connect
+from vdenet.cli.client import ask
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
 from vdenet.errors import BadValue, Refused, SegmentDown, VdenetError
@@ -30,8 +30,8 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
          output: Output) -> None:
     """Put the guest on the segment. Raises what the kind, the tools and the daemon raise."""
     asked = wish.vlan
-    with connect() as daemon, memory.alone(kind):
-        where = answers.segment(daemon.call("List", segment=segment).parameters)
+    with memory.alone(kind):
+        where = answers.segment(ask("List", segment=segment))
         if where.state is State.DOWN:
             raise SegmentDown(what=_("join"), segment=segment)
         if wish.vlan is not None:
@@ -51,14 +51,14 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
                         "vlan": wish.vlan, "vde_port": None if wish.vlan is None else _TO_BE_CHOSEN}
         else:
             reserved = _plugged(where, kind, label, found, wish) if found.plugged else \
-                _reserve(daemon, kind, segment, label, found, wish.vlan)
+                _reserve(kind, segment, label, found, wish.vlan)
         try:
             if wish.vlan is None and not found.plugged and (given := answers.number(reserved, "vlan")) is not None:
                 # The segment's file puts it there, and not every way leads there.
                 wish = replace(wish, vlan=given)
                 other = looked_up.found(wish, answers.where(where))
                 if other != found:
-                    found, reserved = other, _reserve(daemon, kind, segment, label, other, None)
+                    found, reserved = other, _reserve(kind, segment, label, other, None)
             joining = looked_up.join(wish, _placed(where, found, reserved))
             if not dry_run:
                 # What was there before the first join is what leave puts back, however often it was
@@ -69,11 +69,11 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
         except BaseException:
             if not dry_run:
                 with contextlib.suppress(VdenetError):
-                    _give_back(daemon, kind, segment, label, found, earlier)
+                    _give_back(kind, segment, label, found, earlier)
             raise
         if not dry_run and earlier is not None and earlier.name != label \
                 and not claims.is_anothers(where, earlier.name, found.mac):
-            daemon.call("Leave", segment=segment, name=earlier.name, kind=kind)
+            ask("Leave", segment=segment, name=earlier.name, kind=kind)
         if not dry_run and gone is not None:
             memory.forget(kind, segment, gone.id)
     moved = found.joined and earlier is not None and earlier.vlan != asked
@@ -88,12 +88,12 @@ def _require_vlan(where: SegmentReport, vlan: int) -> None:
             _("{segment} has no VLANs").format(segment=where.name))
 
 
-def _reserve(daemon: Client, kind: str, segment: str, name: str, found: Found, vlan: int | None) -> dict[str, Any]:
+def _reserve(kind: str, segment: str, name: str, found: Found, vlan: int | None) -> dict[str, Any]:
     """The guest's name and MAC, and its tap, tunnel or port where it takes one."""
     method = "KeepTap" if found.tap else "KeepTunnel" if found.tunnel else "Reserve"
     by_itself = method == "Reserve"
-    return daemon.call(method, segment=segment, name=name, mac=found.mac, kind=kind, vlan=vlan,
-                       plug=(found.plug and by_itself) or None, handed=(found.handed and by_itself) or None).parameters
+    return ask(method, segment=segment, name=name, mac=found.mac, kind=kind, vlan=vlan,
+               plug=(found.plug and by_itself) or None, handed=(found.handed and by_itself) or None)
 
 
 def _placed(where: SegmentReport, found: Found, reserved: Mapping[str, Any]) -> Place:
@@ -146,14 +146,13 @@ def _carry_out(kind: str, joining: Joining, entry: Entry, earlier: Entry | None)
         raise
 
 
-def _give_back(daemon: Client, kind: str, segment: str, label: str, found: Found,
-               earlier: Entry | None) -> None:
+def _give_back(kind: str, segment: str, label: str, found: Found, earlier: Entry | None) -> None:
     """The name as it was before a join that failed."""
     if earlier is not None and found.joined:
         before = replace(found, tunnel=found.tunnelled, plug=kind in kinds.SWITCHABLE and not found.tunnelled)
-        _reserve(daemon, kind, segment, earlier.name, before, earlier.vlan)
+        _reserve(kind, segment, earlier.name, before, earlier.vlan)
     elif not found.joined:
-        daemon.call("Leave", segment=segment, name=label, kind=kind)
+        ask("Leave", segment=segment, name=label, kind=kind)
 
 
 def _tell(kind: str, guest: str, reserved: dict[str, Any], segment: str, joining: Joining, running: bool,

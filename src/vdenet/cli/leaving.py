@@ -6,7 +6,7 @@ import os
 import time
 
 from vdenet.cli import access, answers, carrying, claims, kinds, memory
-from vdenet.cli.client import connect
+from vdenet.cli.client import ask
 from vdenet.cli.output import Output
 from vdenet.errors import NoGuest, NotPermitted, VdenetError
 from vdenet.i18n import _
@@ -19,8 +19,8 @@ _PATIENCE = 10
 
 def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, output: Output) -> None:
     """Take the guest off the segment and put back what was there before `join`."""
-    with connect() as daemon, memory.alone(kind):
-        where = answers.segment(daemon.call("List", segment=segment).parameters)
+    with memory.alone(kind):
+        where = answers.segment(ask("List", segment=segment))
         try:
             looked_up = kinds.look_up(kind, guest, uri)
         except NoGuest:
@@ -46,8 +46,7 @@ def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, o
             holds_on = leaving.lingers and _is_still_on(kind, guest, uri, where, leaving.live)
             left &= not holds_on
             if name is not None and not holds_on:
-                left |= bool(daemon.call("Leave", segment=segment, name=name, kind=kind
-                                         ).parameters.get("left"))
+                left |= bool(ask("Leave", segment=segment, name=name, kind=kind).get("left"))
             if earlier is not None and not holds_on:
                 memory.forget(kind, segment, earlier.id)
     document = {"segment": segment, "kind": kind, "guest": guest, "name": name,

@@ -68,6 +68,8 @@ class Daemon:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     fds: Sequence[int] = ()
     hang_up: bool = False
+    talking: bool = False
+    """Somebody has a connection."""
 
     def serve(self, listener: socket.socket) -> None:
         while True:
@@ -75,8 +77,10 @@ class Daemon:
                 sock, _address = listener.accept()
             except OSError:
                 return
+            self.talking = True
             with sock:
                 self._talk(Channel(sock))
+            self.talking = False
 
     def _talk(self, channel: Channel) -> None:
         while True:

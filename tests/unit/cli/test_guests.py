@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import pytest
 
 from unit.cli.conftest import GUEST, SEGMENT, Daemon, TarrSteps
 from unit.text.test_virtualbox import HUMAN, READABLE
-from vdenet.cli import carrying, existing, kinds, leaving, tools
+from vdenet.cli import carrying, existing, kinds, leaving, memory, tools
 from vdenet.cli.kinds import virtualbox
 from vdenet.errors import NameTaken, NoGuest, Refused, ToolFailed
 from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, RunTool, Where, Wish
@@ -239,6 +242,37 @@ def test_a_running_guest_may_hold_on_to_its_card(daemon: Daemon, tarr_steps: Tar
     assert ("Leave" in methods(daemon), len(memories(box))) == (False, 1)
     assert "has left" in tarr_steps("leave", "lxc", "box").out
     assert ("Leave" in methods(daemon), len(memories(box))) == (True, 0)
+
+
+def test_no_connection_is_kept_while_others_work(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account has eight, and the daemon closes one that says nothing for a minute."""
+    kept: list[str] = []
+
+    def noted(where: str) -> None:
+        end = time.monotonic() + 5
+        while daemon.talking and time.monotonic() < end:
+            time.sleep(0.01)
+        kept.extend([where] * daemon.talking)
+
+    def look_up(_kind: str, guest: str, _uri: str | None) -> Files:
+        noted("look_up")
+        return Files(guest)
+
+    @contextlib.contextmanager
+    def alone(kind: str) -> Iterator[None]:
+        noted("alone")
+        with real(kind):
+            yield
+
+    real = memory.alone
+    monkeypatch.setattr(memory, "alone", alone)
+    monkeypatch.setattr(kinds, "look_up", look_up)
+    monkeypatch.setattr(carrying, "_do", lambda action: [noted(str(action))] and [])
+    for verb in ("join", "leave"):
+        assert tarr_steps(verb, "lxc", "box").status == 0
+        box.write_text("on\n")
+    assert not kept
 
 
 def test_the_name_asked_for_first_stays(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
