@@ -64,7 +64,8 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
                 # What was there before the first join is what leave puts back, however often it was
                 # joined since.
                 data = earlier.data if earlier and found.joined else joining.memory or None
-                said = _carry_out(kind, joining, Entry(segment, looked_up.id, guest, label, data, asked), earlier)
+                said = _carry_out(kind, joining, Entry(
+                    segment, looked_up.id, guest, label, data, asked, where.bridge, where.switch), earlier)
                 joining = replace(joining, warnings=(*joining.warnings, *said))
         except BaseException:
             if not dry_run:

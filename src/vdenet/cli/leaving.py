@@ -7,43 +7,49 @@ import time
 
 from vdenet.cli import access, answers, carrying, claims, kinds, memory
 from vdenet.cli.client import ask
+from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
-from vdenet.errors import NoGuest, NotPermitted, VdenetError
+from vdenet.errors import NoGuest, NotPermitted, UnknownSegment, VdenetError
 from vdenet.i18n import _
-from vdenet.model.joining import Leaving
+from vdenet.model.joining import Leaving, Where
+from vdenet.model.places import Places
 from vdenet.model.report import SegmentReport
 
 _PATIENCE = 10
 """Seconds for a guest's own system to let go of a card."""
+_NOTHING = Leaving((), live=False)
 
 
 def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, output: Output) -> None:
     """Take the guest off the segment and put back what was there before `join`."""
     with memory.alone(kind):
-        where = answers.segment(ask("List", segment=segment))
+        report, unknown = _report(kind, segment)
         try:
             looked_up = kinds.look_up(kind, guest, uri)
+            earlier = memory.load(kind, segment, looked_up.id)
+            where = _where(report, earlier)
+            leaving = _NOTHING if where is None else looked_up.leave(where, earlier.data if earlier else None)
         except NoGuest:
             # Its hypervisor knows it no more: what is left of it is its name here.
-            earlier = memory.called(kind, segment, guest)
+            earlier, where, leaving = memory.called(kind, segment, guest), None, _NOTHING
             if earlier is None:
                 raise
-            leaving = Leaving((), live=False)
-        else:
-            earlier = memory.load(kind, segment, looked_up.id)
-            leaving = looked_up.leave(answers.where(where), earlier.data if earlier else None)
-        on = next((one for one in where.guests if one.kind == kind and one.joined and one.mac == leaving.mac), None)
+        if earlier is None and unknown is not None:
+            raise unknown
+        guests = () if report is None else report.guests
+        on = next((one for one in guests if one.kind == kind and one.joined and one.mac == leaving.mac), None)
         if on is not None and os.geteuid() != 0 and on.owner not in (None, access.account().name):
             raise NotPermitted(what=_("take {guest} off the segment").format(guest=guest),
                                why=_("it was joined by {owner}").format(owner=on.owner))
         name = earlier.name if earlier else on.name if on else None
-        if name is not None and claims.is_anothers(where, name, leaving.mac):
+        if name is not None and (report is None or claims.is_anothers(report, name, leaving.mac)):
             name = None
         left = bool(leaving.actions)
         holds_on = False
         if not dry_run:
             carrying.perform(leaving.actions)
-            holds_on = leaving.lingers and _is_still_on(kind, guest, uri, where, leaving.live)
+            holds_on = where is not None and leaving.lingers and _is_still_on(
+                kind, guest, uri, where, leaving.live)
             left &= not holds_on
             if name is not None and not holds_on:
                 left |= bool(ask("Leave", segment=segment, name=name, kind=kind).get("left"))
@@ -68,14 +74,37 @@ def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, o
     output.remark(text.format(guest=guest, segment=segment), document)
 
 
-def _is_still_on(kind: str, guest: str, uri: str | None, where: SegmentReport, asked: bool) -> bool:
+def _report(kind: str, segment: str) -> tuple[SegmentReport | None, UnknownSegment | None]:
+    """The segment; or, when it has been deleted since guests of the caller's joined it, why there is none.
+
+    Then the daemon knows nothing of them any more, but they are still as `join` made them. Raises
+    `UnknownSegment` when none is known to have joined.
+    """
+    try:
+        return answers.segment(ask("List", segment=segment)), None
+    except UnknownSegment as error:
+        if not memory.of(kind, segment):
+            raise
+        return None, error
+
+
+def _where(report: SegmentReport | None, earlier: Entry | None) -> Where | None:
+    """The segment's names and paths: as they are, or as they were when the guest joined."""
+    if report is not None:
+        return answers.where(report)
+    return None if earlier is None else Where(
+        earlier.segment, earlier.bridge or earlier.segment,
+        earlier.switch or str(Places().switch(earlier.segment)))
+
+
+def _is_still_on(kind: str, guest: str, uri: str | None, where: Where, asked: bool) -> bool:
     """Whether a running guest still has its card; where it was `asked` to let go, it gets some seconds.
 
     Its port must not be taken from under it: QEMU would end as soon as the machine sets its card up again.
     """
     for _second in range(_PATIENCE if asked else 1):
         try:
-            if not kinds.look_up(kind, guest, uri).leave(answers.where(where), None).actions:
+            if not kinds.look_up(kind, guest, uri).leave(where, None).actions:
                 return False
         except VdenetError:
             return False

@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 
@@ -28,6 +28,9 @@ class Entry:
     data: object
     vlan: int | None = None
     """The one that was asked for."""
+    bridge: str | None = None
+    switch: str | None = None
+    """The segment's, for when that is no more; None in what an older version wrote."""
 
 
 def load(kind: str, segment: str, id: str) -> Entry | None:
@@ -38,17 +41,18 @@ def load(kind: str, segment: str, id: str) -> Entry | None:
 
 def called(kind: str, segment: str, guest: str) -> Entry | None:
     """The guest that the user called so, for when its hypervisor knows it no more."""
-    for path in sorted(_directory(kind).glob("*.json")):
-        entry = _read(path)
-        if entry is not None and (entry.segment, entry.guest) == (segment, guest):
-            return entry
-    return None
+    return next((entry for entry in of(kind, segment) if entry.guest == guest), None)
 
 
 def named(kind: str, segment: str, name: str) -> list[Entry]:
     """The guests that joined under that name."""
+    return [entry for entry in of(kind, segment) if entry.name == name]
+
+
+def of(kind: str, segment: str) -> list[Entry]:
+    """The guests that joined the segment."""
     entries = (_read(path) for path in sorted(_directory(kind).glob("*.json")))
-    return [entry for entry in entries if entry is not None and (entry.segment, entry.name) == (segment, name)]
+    return [entry for entry in entries if entry is not None and entry.segment == segment]
 
 
 def save(kind: str, entry: Entry) -> None:
@@ -57,8 +61,7 @@ def save(kind: str, entry: Entry) -> None:
     fd, temporary = tempfile.mkstemp(dir=path.parent)
     try:
         with os.fdopen(fd, "w") as file:
-            json.dump({"segment": entry.segment, "id": entry.id, "guest": entry.guest, "name": entry.name,
-                       "data": entry.data, "vlan": entry.vlan}, file, indent=1)
+            json.dump(asdict(entry), file, indent=1)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -93,8 +96,9 @@ def _read(path: Path) -> Entry | None:
     if not (isinstance(segment, str) and isinstance(id, str) and isinstance(guest, str)
             and isinstance(name, str)):
         return None
-    vlan = data.get("vlan")
-    return Entry(segment, id, guest, name, data.get("data"), vlan if isinstance(vlan, int) else None)
+    vlan, bridge, switch = (data.get(key) for key in ("vlan", "bridge", "switch"))
+    return Entry(segment, id, guest, name, data.get("data"), vlan if isinstance(vlan, int) else None,
+                 bridge if isinstance(bridge, str) else None, switch if isinstance(switch, str) else None)
 
 
 def _directory(kind: str) -> Path:

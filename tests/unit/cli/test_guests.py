@@ -17,7 +17,7 @@ from unit.cli.conftest import GUEST, SEGMENT, Daemon, TarrSteps
 from unit.text.test_virtualbox import HUMAN, READABLE
 from vdenet.cli import carrying, existing, kinds, leaving, memory, tools
 from vdenet.cli.kinds import virtualbox
-from vdenet.errors import NameTaken, NoGuest, Refused, ToolFailed
+from vdenet.errors import NameTaken, NoGuest, Refused, ToolFailed, UnknownSegment
 from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, RunTool, Where, Wish
 
 RESERVED = {"segment": "vdenet0", "mac": "52:54:00:aa:bb:cc", "name": "box", "fqdn": "box.vdenet.internal",
@@ -328,6 +328,47 @@ def test_a_segment_that_is_down(daemon: Daemon, tarr_steps: TarrSteps, box: Path
     assert "tarr-steps start vdenet0" in tarr_steps("join", "lxc", "box").err
     assert tarr_steps("leave", "lxc", "box").status == 0
     assert box.read_text() == "off, as it was\n"
+
+
+def test_a_segment_that_was_deleted(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    """What join changed in the guest is still there, and keeps it from starting."""
+    seen: list[Where] = []
+
+    def leave(self: Files, where: Where, memory: Any) -> Leaving:
+        seen.append(where)
+        return plain(self, where, memory)
+
+    plain = Files.leave
+    monkeypatch.setattr(Files, "leave", leave)
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "name": "lab", "bridge": "br7", "switch": "/run/lab/switch"}]}
+    daemon.answers["Reserve"] = {**RESERVED, "segment": "lab"}
+    assert tarr_steps("join", "lxc", "box", "--segment", "lab").status == 0
+    (box.parent / "other").write_text("on\n")
+    daemon.answers |= {"List": UnknownSegment(segment="lab"), "Leave": UnknownSegment(segment="lab")}
+    assert tarr_steps("leave", "lxc", "other", "--segment", "lab").status == 2
+    assert tarr_steps("leave", "lxc", "nothing", "--segment", "lab").status == 1
+    assert "-on " in tarr_steps("leave", "lxc", "box", "--segment", "lab", "--dry-run").out
+    done = tarr_steps("leave", "lxc", "box", "--segment", "lab")
+    assert (done.status, done.out, done.err) == (0, "box has left lab\n", "")
+    assert set(seen) == {Where("lab", "br7", "/run/lab/switch")}
+    assert (box.read_text(), memories(box)) == ("off, as it was\n", [])
+    assert tarr_steps("leave", "lxc", "box", "--segment", "lab").status == 2
+    assert ("Leave" in methods(daemon), (box.parent / "other").read_text()) == (False, "on\n")
+
+
+def test_a_deleted_segment_by_the_memory_of_an_older_version(
+        daemon: Daemon, tarr_steps: TarrSteps, box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which noted neither bridge nor switch: they are called as usual."""
+    tarr_steps("join", "lxc", "box")
+    known = json.loads(memories(box)[0].read_text())
+    memories(box)[0].write_text(json.dumps({key: known[key] for key in known if key not in ("bridge", "switch")}))
+    daemon.answers["List"] = UnknownSegment(segment="vdenet0")
+    seen: list[Where] = []
+    monkeypatch.setattr(Files, "leave", lambda _self, where, _memory: seen.append(where) or Leaving((), live=False))
+    assert tarr_steps("leave", "lxc", "box").status == 0
+    assert seen == [Where("vdenet0", "vdenet0", "/run/vdenet/vdenet0/switch")]
+    assert memories(box) == []
 
 
 def test_a_guest_that_is_no_more_gives_back_its_name(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
