@@ -9,7 +9,7 @@ from vdenet.cli import access, answers, carrying, claims, kinds, memory
 from vdenet.cli.client import ask
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
-from vdenet.errors import NoGuest, NotPermitted, UnknownSegment, VdenetError
+from vdenet.errors import NoGuest, NotPermitted, ToolMissing, UnknownSegment, VdenetError
 from vdenet.i18n import _
 from vdenet.model.joining import Leaving, Where
 from vdenet.model.places import Places
@@ -24,16 +24,20 @@ def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, o
     """Take the guest off the segment and put back what was there before `join`."""
     with memory.alone(kind):
         report, unknown = _report(kind, segment)
+        untouched = None
         try:
             looked_up = kinds.look_up(kind, guest, uri)
             earlier = memory.load(kind, segment, looked_up.id)
             where = _where(report, earlier)
             leaving = _NOTHING if where is None else looked_up.leave(where, earlier.data if earlier else None)
-        except NoGuest:
-            # Its hypervisor knows it no more: what is left of it is its name here.
+        except (NoGuest, ToolMissing) as error:
+            # Its hypervisor knows it no more, or is no more: what is left of it is its name here.
             earlier, where, leaving = memory.called(kind, segment, guest), None, _NOTHING
             if earlier is None:
                 raise
+            if isinstance(error, ToolMissing):
+                untouched = _("what joining changed in {guest} stays, since {tool} is not installed").format(
+                    guest=guest, tool=error.data.get("tool"))
         if earlier is None and unknown is not None:
             raise unknown
         guests = () if report is None else report.guests
@@ -58,6 +62,8 @@ def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, o
     document = {"segment": segment, "kind": kind, "guest": guest, "name": name,
                 "left": left and not dry_run, "live": leaving.live,
                 "actions": [str(action) for action in leaving.actions]}
+    if untouched is not None:
+        output.aside(untouched)
     if dry_run:
         output.result(carrying.shown(leaving.actions) if leaving.actions or name is None else
                       _("{name} leaves {segment}").format(name=name, segment=segment), document)

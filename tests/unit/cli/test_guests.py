@@ -17,7 +17,7 @@ from unit.cli.conftest import GUEST, SEGMENT, Daemon, TarrSteps
 from unit.text.test_virtualbox import HUMAN, READABLE
 from vdenet.cli import carrying, existing, kinds, leaving, memory, tools
 from vdenet.cli.kinds import virtualbox
-from vdenet.errors import NameTaken, NoGuest, Refused, ToolFailed, UnknownSegment
+from vdenet.errors import NameTaken, NoGuest, Refused, ToolFailed, ToolMissing, UnknownSegment
 from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, RunTool, Where, Wish
 
 RESERVED = {"segment": "vdenet0", "mac": "52:54:00:aa:bb:cc", "name": "box", "fqdn": "box.vdenet.internal",
@@ -378,6 +378,24 @@ def test_a_guest_that_is_no_more_gives_back_its_name(daemon: Daemon, tarr_steps:
     assert daemon.calls[-1] == ("Leave", {"segment": "vdenet0", "name": "box", "kind": "lxc"})
     assert memories(box) == []
     assert tarr_steps("leave", "lxc", "box").status == 1
+
+
+def test_a_guest_whose_hypervisor_is_installed_no_more(
+        daemon: Daemon, tarr_steps: TarrSteps, box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name is free again; of the guest nobody says that it was changed."""
+    def missing(_kind: str, _guest: str, _uri: str | None) -> Files:
+        raise ToolMissing(tool="lxc-info", package="lxc")
+
+    tarr_steps("join", "lxc", "box")
+    monkeypatch.setattr(kinds, "look_up", missing)
+    assert tarr_steps("leave", "lxc", "other").status == 5
+    for more, out in (["--dry-run"], "box leaves vdenet0\n"), ([], "box has left vdenet0\n"):
+        done = tarr_steps("leave", "lxc", "box", *more)
+        assert (done.status, done.out) == (0, out)
+        assert done.err == "what joining changed in box stays, since lxc-info is not installed\n"
+    assert daemon.calls[-1] == ("Leave", {"segment": "vdenet0", "name": "box", "kind": "lxc"})
+    assert (memories(box), box.read_text()) == ([], "on 52:54:00:aa:bb:cc\n")
+    assert tarr_steps("leave", "lxc", "box").status == 5
 
 
 def test_a_guest_that_another_member_has_joined(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
