@@ -11,23 +11,36 @@ from vdenet.model.report import SegmentReport
 
 
 def predecessor(kind: str, segment: str, label: str, guest: str, id: str, uri: str | None) -> Entry | None:
-    """The guest that was called so before, joined and was deleted since: this one takes its place.
+    """The guest that was called so before, and joined under that name, but is no more: this one takes its place."""
+    return next((entry for entry in memory.named(kind, segment, label) if _is_gone(kind, entry, guest, id, uri)), None)
 
-    An id is one word, or one behind the name of the hypervisor that has the guest. A guest that cannot be looked
-    up by it may be alive.
+
+def predecessors(kind: str, segment: str, guest: str, id: str, uri: str | None) -> list[Entry]:
+    """All that were called so before and joined, but are no more."""
+    return [entry for entry in memory.of(kind, segment) if _is_gone(kind, entry, guest, id, uri)]
+
+
+def _is_gone(kind: str, entry: Entry, guest: str, id: str, uri: str | None) -> bool:
+    """Whether another guest than the one with that id was called so, and has been deleted, or has moved.
+
+    One that cannot be looked up by its id may be alive, and so may one of another hypervisor of the kind.
     """
-    if kind not in kinds.BY_ID:
-        return None
-    for entry in memory.named(kind, segment, label):
-        if entry.guest != guest or entry.id == id or entry.id.rpartition(" ")[0] != id.rpartition(" ")[0]:
-            continue
-        try:
-            kinds.look_up(kind, entry.id.rpartition(" ")[2], uri)  # it may only have another name by now
-        except NoGuest:
-            return entry
-        except VdenetError:
-            continue
-    return None
+    (where, old), (here, _new) = _apart(kind, entry.id), _apart(kind, id)
+    if kind not in kinds.BY_ID or entry.guest != guest or entry.id == id or where != here:
+        return False
+    try:
+        kinds.look_up(kind, old, uri)  # it may only have another name by now
+    except NoGuest:
+        return True
+    except VdenetError:
+        return False
+    return False
+
+
+def _apart(kind: str, id: str) -> tuple[str, str]:
+    """Which hypervisor has the guest, where there may be several, and what it is looked up by."""
+    where, _space, word = id.rpartition(" ") if kind in kinds.CONNECTED else ("", "", id)
+    return where, word
 
 
 def require_free(where: SegmentReport, label: str, found: Found, earlier: Entry | None) -> None:

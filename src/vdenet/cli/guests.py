@@ -63,7 +63,8 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
             if not dry_run:
                 # What was there before the first join is what leave puts back, however often it was
                 # joined since.
-                data = earlier.data if earlier and found.joined else joining.memory or None
+                known = earlier or (gone if kind in kinds.BY_PATH else None)
+                data = known.data if known and found.joined else joining.memory or None
                 said = _carry_out(kind, joining, Entry(
                     segment, looked_up.id, guest, label, data, asked, where.bridge, where.switch), earlier)
                 joining = replace(joining, warnings=(*joining.warnings, *said))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from vdenet.cli import access, answers, carrying, claims, kinds, memory
 from vdenet.cli.client import ask
@@ -13,60 +15,62 @@ from vdenet.errors import NoGuest, NotPermitted, ToolMissing, UnknownSegment, Vd
 from vdenet.i18n import _
 from vdenet.model.joining import Leaving, Where
 from vdenet.model.places import Places
-from vdenet.model.report import SegmentReport
+from vdenet.model.report import GuestReport, SegmentReport
 
 _PATIENCE = 10
 """Seconds for a guest's own system to let go of a card."""
 _NOTHING = Leaving((), live=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How a guest stands: what `join` left of it, and what takes it off."""
+
+    earlier: Entry | None
+    where: Where | None
+    """None when its hypervisor cannot be asked any more."""
+    leaving: Leaving
+    gone: Sequence[Entry] = ()
+    """Guests that were called the same, and are no more."""
+    said: str | None = None
+
+
 def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, output: Output) -> None:
     """Take the guest off the segment and put back what was there before `join`."""
     with memory.alone(kind):
         report, unknown = _report(kind, segment)
-        untouched = None
-        try:
-            looked_up = kinds.look_up(kind, guest, uri)
-            earlier = memory.load(kind, segment, looked_up.id)
-            where = _where(report, earlier)
-            leaving = _NOTHING if where is None else looked_up.leave(where, earlier.data if earlier else None)
-        except (NoGuest, ToolMissing) as error:
-            # Its hypervisor knows it no more, or is no more: what is left of it is its name here.
-            earlier, where, leaving = memory.called(kind, segment, guest), None, _NOTHING
-            if earlier is None:
-                raise
-            if isinstance(error, ToolMissing):
-                untouched = _("what joining changed in {guest} stays, since {tool} is not installed").format(
-                    guest=guest, tool=error.data.get("tool"))
+        stands = _look(kind, guest, uri, segment, report)
+        earlier, leaving = stands.earlier, stands.leaving
         if earlier is None and unknown is not None:
             raise unknown
         guests = () if report is None else report.guests
         on = next((one for one in guests if one.kind == kind and one.joined and one.mac == leaving.mac), None)
-        if on is not None and os.geteuid() != 0 and on.owner not in (None, access.account().name):
-            raise NotPermitted(what=_("take {guest} off the segment").format(guest=guest),
-                               why=_("it was joined by {owner}").format(owner=on.owner))
+        _require_permission(guest, on)
         name = earlier.name if earlier else on.name if on else None
-        if name is not None and (report is None or claims.is_anothers(report, name, leaving.mac)):
-            name = None
+        names = [] if report is None else list(dict.fromkeys(one for one, mac in (
+            (name, leaving.mac), *((old.name, None) for old in stands.gone))
+            if one is not None and not claims.is_anothers(report, one, mac)))
         left = bool(leaving.actions)
         holds_on = False
         if not dry_run:
             carrying.perform(leaving.actions)
-            holds_on = where is not None and leaving.lingers and _is_still_on(
-                kind, guest, uri, where, leaving.live)
+            holds_on = stands.where is not None and leaving.lingers and _is_still_on(
+                kind, guest, uri, stands.where, leaving.live)
             left &= not holds_on
-            if name is not None and not holds_on:
-                left |= bool(ask("Leave", segment=segment, name=name, kind=kind).get("left"))
-            if earlier is not None and not holds_on:
-                memory.forget(kind, segment, earlier.id)
-    document = {"segment": segment, "kind": kind, "guest": guest, "name": name,
+            for each in names if not holds_on else ():
+                left |= bool(ask("Leave", segment=segment, name=each, kind=kind).get("left"))
+            for old in (() if holds_on else (earlier, *stands.gone)):
+                if old is not None:
+                    memory.forget(kind, segment, old.id)
+    document = {"segment": segment, "kind": kind, "guest": guest, "name": name if name in names else None,
                 "left": left and not dry_run, "live": leaving.live,
                 "actions": [str(action) for action in leaving.actions]}
-    if untouched is not None:
-        output.aside(untouched)
+    if stands.said is not None:
+        output.aside(stands.said)
     if dry_run:
-        output.result(carrying.shown(leaving.actions) if leaving.actions or name is None else
-                      _("{name} leaves {segment}").format(name=name, segment=segment), document)
+        output.result(carrying.shown(leaving.actions) if leaving.actions or not names else
+                      "\n".join(_("{name} leaves {segment}").format(name=each, segment=segment) for each in names),
+                      document)
         return
     if holds_on:
         text = _("{guest} is still on {segment}: what runs in it has not let go of the card; leave again when it "
@@ -101,6 +105,34 @@ def _where(report: SegmentReport | None, earlier: Entry | None) -> Where | None:
     return None if earlier is None else Where(
         earlier.segment, earlier.bridge or earlier.segment,
         earlier.switch or str(Places().switch(earlier.segment)))
+
+
+def _look(kind: str, guest: str, uri: str | None, segment: str, report: SegmentReport | None) -> _Standing:
+    """Raises what the kind and its tools raise."""
+    try:
+        looked_up = kinds.look_up(kind, guest, uri)
+        gone = claims.predecessors(kind, segment, guest, looked_up.id, uri)
+        earlier = memory.load(kind, segment, looked_up.id)
+        if earlier is None and gone and kind in kinds.BY_PATH:
+            earlier = gone[0]
+        where = _where(report, earlier)
+        leaving = _NOTHING if where is None else looked_up.leave(where, earlier.data if earlier else None)
+        return _Standing(earlier, where, leaving, gone)
+    except (NoGuest, ToolMissing) as error:
+        # Its hypervisor knows it no more, or is no more: what is left of it is its name here.
+        earlier = memory.called(kind, segment, guest)
+        if earlier is None:
+            raise
+        return _Standing(earlier, None, _NOTHING, said=_(
+            "what joining changed in {guest} stays, since {tool} is not installed").format(
+                guest=guest, tool=error.data.get("tool")) if isinstance(error, ToolMissing) else None)
+
+
+def _require_permission(guest: str, on: GuestReport | None) -> None:
+    """Raises `NotPermitted` where another member has joined the guest."""
+    if on is not None and os.geteuid() != 0 and on.owner not in (None, access.account().name):
+        raise NotPermitted(what=_("take {guest} off the segment").format(guest=guest),
+                           why=_("it was joined by {owner}").format(owner=on.owner))
 
 
 def _is_still_on(kind: str, guest: str, uri: str | None, where: Where, asked: bool) -> bool:

@@ -206,6 +206,51 @@ def test_a_guest_that_was_made_anew_has_its_predecessors_name(
     assert "already" in tarr_steps("join", "vmware", "box").out
 
 
+@pytest.mark.parametrize("verbs", [["leave"], ["join", "leave"]])
+def test_a_guest_that_was_moved(daemon: Daemon, tarr_steps: TarrSteps, box: Path, monkeypatch: pytest.MonkeyPatch,
+                                verbs: list[str]) -> None:
+    """Its owner calls it as before. It is as join left it, and leave puts back what was there before that."""
+    before, after = (box.parent / name / f"{name}.vmx" for name in ("Debian 12", "my Debian 12"))
+    before.parent.mkdir()
+    box.rename(before)
+    place = [before]
+
+    def look_up(_kind: str, guest: str, _uri: str | None) -> Files:
+        return Files(str(place[0]) if guest == "box" else guest)
+
+    monkeypatch.setattr(kinds, "look_up", look_up)
+    assert tarr_steps("join", "vmware", "box").status == 0
+    before.parent.rename(after.parent)
+    (after.parent / before.name).rename(after)
+    place[0] = after
+    for verb in verbs:
+        done = tarr_steps(verb, "vmware", "box")
+        assert (done.status, done.err) == (0, "")
+        assert len(memories(box)) == (verb == "join")
+    assert after.read_text() == "off, as it was\n"
+    assert [given["name"] for method, given in daemon.calls if method == "Leave"] == ["box"]
+
+
+def test_a_guest_that_was_made_anew_and_did_not_join(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    """leave frees the name of the one before; what was remembered of that one says nothing of it."""
+    tarr_steps("join", "virtualbox", "box")
+    box.write_text("on by hand\n")
+
+    def look_up(_kind: str, guest: str, _uri: str | None) -> Files:
+        if guest == str(box):
+            raise NoGuest(kind="virtualbox", guest=guest, why="gone")
+        made = Files(guest)
+        made.id = "another"
+        return made
+
+    monkeypatch.setattr(kinds, "look_up", look_up)
+    monkeypatch.setattr(carrying, "_replace", lambda _path, _before, after: box.write_text(after))
+    assert tarr_steps("leave", "virtualbox", "box").out == "box has left vdenet0\n"
+    assert (box.read_text(), memories(box)) == ("off\n", [])
+    assert daemon.calls[-1] == ("Leave", {"segment": "vdenet0", "name": "box", "kind": "virtualbox"})
+
+
 @pytest.mark.parametrize("kind", ["incus", "lxc"])
 def test_a_guest_that_cannot_be_looked_up_by_its_id_is_alive(
         daemon: Daemon, tarr_steps: TarrSteps, box: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:

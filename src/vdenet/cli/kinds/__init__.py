@@ -59,8 +59,12 @@ SINGLE = frozenset({"podman", "docker", "nspawn"})
 BY_ID = frozenset({"virtualbox", "libvirt", "vmware", "podman", "docker"})
 """Kinds whose guests are also found by their `id`, so that who is not found by it has been deleted."""
 
+BY_PATH = frozenset({"vmware"})
+"""Kinds whose `id` is where the guest lies: who is not found there may have been moved, and is as `join` left it."""
+
 CONNECTED = frozenset({"libvirt"})
-"""Kinds that there may be several of on a host, and so have `--connect`."""
+"""Kinds that there may be several of on a host, and so have `--connect`. Which one it is stands before a guest's own
+word in its `id`, with a space between."""
 
 
 def look_up(kind: str, guest: str, connect: str | None = None) -> Guest:
