@@ -56,6 +56,17 @@ def account() -> Account:
     return Account(name, member, effective=group.gr_gid in (os.getegid(), *os.getgroups()))
 
 
+def exists(name: str) -> bool:
+    """Whether there is such an account still."""
+    import pwd
+
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
 def connect(path: str) -> socket.socket:
     """A connection to the daemon's socket, which did not open for this process itself.
 

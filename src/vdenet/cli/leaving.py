@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vdenet.cli import access, answers, carrying, claims, kinds, memory
 from vdenet.cli.client import ask
+from vdenet.cli.complain import PROGRAM
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
-from vdenet.errors import NoGuest, NotPermitted, ToolMissing, UnknownSegment, VdenetError
+from vdenet.errors import NoGuest, NotPermitted, Refused, ToolMissing, UnknownSegment, VdenetError
 from vdenet.i18n import _
 from vdenet.model.joining import Leaving, Where
+from vdenet.model.names import DEFAULT_SEGMENT
 from vdenet.model.places import Places
 from vdenet.model.report import GuestReport, SegmentReport
 
@@ -45,7 +48,9 @@ def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, o
             raise unknown
         guests = () if report is None else report.guests
         on = next((one for one in guests if one.kind == kind and one.joined and one.mac == leaving.mac), None)
-        _require_permission(guest, on)
+        _require_permission(kind, guest, on, earlier, [
+            *(("--connect", uri) if uri is not None else ()),
+            *(("--segment", segment) if segment != DEFAULT_SEGMENT else ())])
         name = earlier.name if earlier else on.name if on else None
         names = [] if report is None else list(dict.fromkeys(one for one, mac in (
             (name, leaving.mac), *((old.name, None) for old in stands.gone))
@@ -128,11 +133,20 @@ def _look(kind: str, guest: str, uri: str | None, segment: str, report: SegmentR
                 guest=guest, tool=error.data.get("tool")) if isinstance(error, ToolMissing) else None)
 
 
-def _require_permission(guest: str, on: GuestReport | None) -> None:
-    """Raises `NotPermitted` where another member has joined the guest."""
-    if on is not None and os.geteuid() != 0 and on.owner not in (None, access.account().name):
-        raise NotPermitted(what=_("take {guest} off the segment").format(guest=guest),
-                           why=_("it was joined by {owner}").format(owner=on.owner))
+def _require_permission(kind: str, guest: str, on: GuestReport | None, earlier: Entry | None,
+                        options: Sequence[str]) -> None:
+    """Raises `NotPermitted` where another member has joined the guest, and `Refused` for root where only that one's
+    memory says how it was before: without it, a card that was only moved would be taken out."""
+    if on is None or on.owner in (None, access.account().name):
+        return
+    what = _("take {guest} off the segment").format(guest=guest)
+    why = _("it was joined by {owner}").format(owner=on.owner)
+    if os.geteuid() != 0:
+        raise NotPermitted(what=what, why=why)
+    if earlier is None and kind in kinds.REMEMBERED and access.exists(str(on.owner)):
+        words = ["sudo", "-u", str(on.owner), PROGRAM, "leave", kind, guest, *options]
+        raise Refused(what=what, why=_("{joined}, and only that account knows how it was before").format(joined=why),
+                      hint=shlex.join(words))
 
 
 def _is_still_on(kind: str, guest: str, uri: str | None, where: Where, asked: bool) -> bool:

@@ -459,6 +459,25 @@ def test_a_guest_that_another_member_has_joined(daemon: Daemon, tarr_steps: Tarr
     assert daemon.calls[-1][1]["name"] == "box"
 
 
+def test_only_who_joined_knows_how_it_was(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root would take out a card that was only moved; but it may when nobody can be asked any more."""
+    his = {**GUEST, "name": "box", "mac": RESERVED["mac"], "kind": "libvirt", "owner": "daemon"}
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [his]}]}
+    monkeypatch.setattr(Files, "mac", RESERVED["mac"])
+    box.write_text("on\n")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    for more, same in ([], ""), (["--dry-run"], ""), (
+            ["--connect", "qemu:///system", "--segment", "lab"], " --connect qemu:///system --segment lab"):
+        done = tarr_steps("leave", "libvirt", "box", *more)
+        assert (done.status, "only that account knows" in done.err) == (1, True)
+        assert done.err.endswith(f"hint: sudo -u daemon tarr-steps leave libvirt box{same}\n")
+    assert (box.read_text(), set(methods(daemon))) == ("on\n", {"List"})
+    his["owner"] = "nobody-there"
+    assert tarr_steps("leave", "libvirt", "box").status == 0
+    assert box.read_text() == "off\n"
+
+
 def test_a_name_that_is_another_members_by_now(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
     """Nobody takes that one's guest off, not even root."""
     tarr_steps("join", "lxc", "box")

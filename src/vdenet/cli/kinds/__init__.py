@@ -59,6 +59,9 @@ SINGLE = frozenset({"podman", "docker", "nspawn"})
 BY_ID = frozenset({"virtualbox", "libvirt", "vmware", "podman", "docker"})
 """Kinds whose guests are also found by their `id`, so that who is not found by it has been deleted."""
 
+REMEMBERED = frozenset({"virtualbox", "libvirt", "vmware"})
+"""Kinds whose guests do not say themselves how they were before they joined: who joined them has that in memory."""
+
 BY_PATH = frozenset({"vmware"})
 """Kinds whose `id` is where the guest lies: who is not found there may have been moved, and is as `join` left it."""
 
