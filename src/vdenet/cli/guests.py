@@ -71,7 +71,7 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
         except BaseException:
             if not dry_run:
                 with contextlib.suppress(VdenetError):
-                    _give_back(kind, segment, label, found, earlier)
+                    _give_back(kind, where, label, found, earlier)
             raise
         if not dry_run and earlier is not None and earlier.name != label \
                 and not claims.is_anothers(where, earlier.name, found.mac):
@@ -148,13 +148,16 @@ def _carry_out(kind: str, joining: Joining, entry: Entry, earlier: Entry | None)
         raise
 
 
-def _give_back(kind: str, segment: str, label: str, found: Found, earlier: Entry | None) -> None:
+def _give_back(kind: str, where: SegmentReport, label: str, found: Found, earlier: Entry | None) -> None:
     """The name as it was before a join that failed."""
-    if earlier is not None and found.joined:
-        before = replace(found, tunnel=found.tunnelled, plug=kind in kinds.SWITCHABLE and not found.tunnelled)
-        _reserve(kind, segment, earlier.name, before, earlier.vlan)
-    elif not found.joined:
-        ask("Leave", segment=segment, name=label, kind=kind)
+    known = next((one.name for one in where.guests if one.kind == kind and one.joined and one.mac == found.mac), None)
+    before = earlier.name if earlier is not None else known
+    if before is not None and found.joined:
+        as_it_was = replace(found, tunnel=found.tunnelled, plug=kind in kinds.SWITCHABLE and not found.tunnelled)
+        if earlier is not None or before != label:
+            _reserve(kind, where.name, before, as_it_was, earlier.vlan if earlier is not None else None)
+    else:
+        ask("Leave", segment=where.name, name=label, kind=kind)
 
 
 def _tell(kind: str, guest: str, reserved: dict[str, Any], segment: str, joining: Joining, running: bool,

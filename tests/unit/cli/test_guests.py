@@ -145,6 +145,24 @@ def test_a_join_into_another_vlan_that_fails(daemon: Daemon, tarr_steps: TarrSte
     assert [given["vlan"] for method, given in daemon.calls if method == "Reserve"] == [33, 44, 33]
 
 
+@pytest.mark.parametrize(("known", "after"), [
+    (None, [("Leave", "box")]), ("box", []), ("shop", [("Reserve", "shop")])])
+def test_a_guest_on_the_segment_by_hand_whose_join_fails(
+        daemon: Daemon, tarr_steps: TarrSteps, box: Path, monkeypatch: pytest.MonkeyPatch, known: str | None,
+        after: list[tuple[str, str]]) -> None:
+    """It keeps the name only that it had before."""
+    def fail(_self: Files, _wish: Wish, _place: Place) -> Joining:
+        raise Refused(what="join", why="no")
+
+    mine = {**GUEST, "name": known, "mac": RESERVED["mac"], "kind": "lxc"}
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [mine] if known else []}]}
+    found = replace(Files("box").found(Wish(), WHERE), mac=RESERVED["mac"], joined=True)
+    monkeypatch.setattr(Files, "found", lambda *_given: found)
+    monkeypatch.setattr(Files, "join", fail)
+    assert tarr_steps("join", "lxc", "box").status == 1
+    assert [(method, given["name"]) for method, given in daemon.calls if method != "List"][1:] == after
+
+
 def test_a_vlan_that_the_file_gives(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
                                     monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes the way that leads there, which only the daemon's answer says is needed."""
@@ -555,6 +573,7 @@ def running(monkeypatch: pytest.MonkeyPatch) -> virtualbox.VirtualBox:
     return virtualbox.VirtualBox("my web")
 
 
+WHERE = Where("vdenet0", "vdenet0", SEGMENT["switch"])
 PLACE = Place("vdenet0", "vdenet0", SEGMENT["switch"], "box", "52:54:00:aa:bb:cc")
 
 
