@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from vdenet.cli import access, answers, carrying, claims, kinds, memory
+from vdenet.cli import access, answers, carrying, claims, documents, kinds, memory
 from vdenet.cli.client import ask
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
@@ -163,13 +163,11 @@ def _give_back(kind: str, where: SegmentReport, label: str, found: Found, earlie
 def _tell(kind: str, guest: str, reserved: dict[str, Any], segment: str, joining: Joining, running: bool,
           moved: bool, dry_run: bool, output: Output) -> None:
     changed = moved or bool(joining.actions)
-    document = {
-        "segment": segment, "kind": kind, "guest": guest, "name": answers.text(reserved, "name"),
-        "mac": answers.text(reserved, "mac"), "fqdn": answers.text(reserved, "fqdn"),
-        "vlan": answers.number(reserved, "vlan"), "via": joining.via,
-        "nic": joining.nic, "why": joining.why, "changed": changed and not dry_run,
-        "live": joining.live, "running": running, "actions": [str(action) for action in joining.actions],
-        "warnings": list(joining.warnings)}
+    document = documents.joined(
+        kind, guest, {**reserved, "segment": segment}, via=joining.via, nic=joining.nic, why=joining.why,
+        changed=changed and not dry_run, live=joining.live, running=running,
+        actions=[str(action) for action in joining.actions], warnings=joining.warnings,
+        notes=[] if joining.note is None else [joining.note])
     for warning in joining.warnings:
         output.aside(warning)
     if dry_run:

@@ -9,19 +9,22 @@ from typing import Any, NoReturn, Optional
 
 import typer
 
-from vdenet.cli import access, answers, existing, kinds, options, tools
-from vdenet.cli.client import connect
+from vdenet.cli import access, answers, documents, existing, kinds, options, tools
+from vdenet.cli.client import ask, connect
 from vdenet.cli.complain import PROGRAM, WrongUsage
 from vdenet.cli.output import Output
 from vdenet.errors import BadValue, ToolFailed, ToolMissing
 from vdenet.i18n import _
 from vdenet.model.names import derived_mac, guest_name, mac_address, port_name
+from vdenet.model.places import Places
 from vdenet.text import qemu
 from vdenet.wire.channel import close_all
 
 KINDS = ("qemu", "run")
 
 VHOST = "/dev/vhost-net"
+_UNKNOWN, _PORT = "MAC", "PORT"
+"""What stand for the daemon's choice in a dry run."""
 
 NAME = typer.Option(None, "--name", metavar="NAME", show_default=False,
                     help=_("The guest's name on the segment."))
@@ -64,15 +67,25 @@ def join_qemu(
                 "--tap NAME stands alone: no command, no --print, no --name"))
         _keep_tap(where, guest_name(tap), address, vlan, model, dry_run, output)
     elif print_:
-        _print_nic(argv, where, label, address, vlan, model, output)
+        _print_nic(argv, where, label, address, vlan, model, dry_run, output)
     elif not argv:
         raise WrongUsage(command=f"{PROGRAM} join qemu", why=_("the QEMU command is missing"))
     elif dry_run:
-        nic = qemu.tap_nic(where, address or "MAC", 3, None, model)
-        output.result(shlex.join([*argv, *nic]), {
-            "segment": where, "name": label, "mac": address, "command": [*argv, *nic]})
+        wished = _wished(where, label, address, vlan, output)
+        command = [*argv, *qemu.tap_nic(where, wished["mac"] or _UNKNOWN, 3, None, model)]
+        output.result(shlex.join(command), documents.joined(
+            "qemu", label, wished, via="tap", changed=False, live=True, actions=[shlex.join(command)], command=command))
     else:
         _run(argv, where, label, address, vlan, model, output)
+
+
+def _wished(segment: str, label: str | None, mac: str | None, vlan: int | None, output: Output) -> dict[str, Any]:
+    """What the daemon would give a guest, as far as that is known without asking it."""
+    if mac is None and label is None:
+        output.aside(_("the guest has no name: vdenetd chooses one when it joins, and a MAC address for it"))
+    elif mac is None:
+        mac = derived_mac(segment, str(os.getuid()), str(label))
+    return {"segment": segment, "name": label, "mac": mac, "fqdn": None, "vlan": vlan}
 
 
 def _run(argv: list[str], segment: str, label: str | None, mac: str | None, vlan: int | None, model: str,
@@ -85,46 +98,47 @@ def _run(argv: list[str], segment: str, label: str | None, mac: str | None, vlan
         raise ToolFailed(what=_("join the segment"), tool="vdenetd", why=_("it sent no tap"))
     tap, vhost = fds[0], fds[1] if joined.get("vhost") and len(fds) > 1 else None
     close_all(fds[1:] if vhost is None else fds[2:])
+    run = [*argv, *qemu.tap_nic(answers.text(joined, "segment"), answers.text(joined, "mac"), tap, vhost, model)]
     if output.json:
-        output.result("", {**_document(joined), "port": joined.get("port"),
-                           "mtu": joined.get("mtu"), "vhost": vhost is not None})
+        output.result("", documents.joined(
+            "qemu", answers.text(joined, "name"), joined, via="tap", changed=True, live=True,
+            actions=[shlex.join(run)], port=joined.get("port"), mtu=joined.get("mtu"), vhost=vhost is not None))
     output.aside(_("{name} joins {segment} as {fqdn}, {mac}").format_map(_words(joined)))
-    tools.replace([*argv, *qemu.tap_nic(answers.text(joined, "segment"),
-                                        answers.text(joined, "mac"), tap, vhost, model)],
-                  inherit=[tap] if vhost is None else [tap, vhost])
+    tools.replace(run, inherit=[tap] if vhost is None else [tap, vhost])
 
 
 def _keep_tap(segment: str, name: str, mac: str | None, vlan: int | None, model: str, dry_run: bool,
               output: Output) -> None:
     if dry_run:
-        kept = {"segment": segment, "name": name, "mac": mac or derived_mac(segment, str(os.getuid()), name),
-                "fqdn": None, "port": port_name(segment, name)}
+        kept = {**_wished(segment, name, mac, vlan, output), "port": port_name(segment, name)}
     else:
-        with connect() as daemon:
-            kept = daemon.call("KeepTap", segment=segment, name=name, mac=mac, kind="qemu", vlan=vlan).parameters
+        kept = ask("KeepTap", segment=segment, name=name, mac=mac, kind="qemu", vlan=vlan)
         output.aside(_("{name} has the tap {port} on {segment}, as {fqdn}, until: {leave}").format(
             **_words(kept), leave=f"{PROGRAM} leave qemu {name}"))
     port = answers.text(kept, "port")
     nic = qemu.kept_nic(segment, answers.text(kept, "mac"), port, os.access(VHOST, os.R_OK | os.W_OK), model)
-    output.result(shlex.join(nic), {
-        **{key: answers.maybe(kept, key) for key in ("segment", "name", "mac", "fqdn")}, "port": port,
-        "arguments": nic})
+    output.result(shlex.join(nic), documents.joined(
+        "qemu", name, kept, via="tap", changed=not dry_run, live=True, port=port, arguments=nic))
 
 
 def _print_nic(argv: list[str], segment: str, label: str | None, mac: str | None, vlan: int | None, model: str,
-               output: Output) -> None:
+               dry_run: bool, output: Output) -> None:
     _require_vde(argv)
-    with connect() as daemon:
-        reserved = daemon.call("Reserve", segment=segment, name=label, mac=mac,
-                               kind="qemu", vlan=vlan, plug=True).parameters
+    reserved: dict[str, Any]
+    if dry_run:
+        reserved = {**_wished(segment, label, mac, vlan, output), "switch": str(Places().switch(segment))}
+        port: int | str | None = None if vlan is None else _PORT
+    else:
+        reserved = ask("Reserve", segment=segment, name=label, mac=mac, kind="qemu", vlan=vlan, plug=True)
+        port = answers.number(reserved, "vde_port")
     if access.account().late:
         output.aside(_("this login is older than the membership: log out and in again, else the VDE switch "
                        "does not let your QEMU in"))
-    nic = qemu.vde_nic(answers.text(reserved, "segment"), answers.text(reserved, "mac"),
-                       answers.text(reserved, "switch"), model, answers.number(reserved, "vde_port"))
-    output.result(shlex.join(nic), {
-        **_document(reserved), "switch": answers.text(reserved, "switch"),
-        "vde_port": answers.number(reserved, "vde_port"), "arguments": nic})
+    switch = answers.text(reserved, "switch")
+    nic = qemu.vde_nic(segment, reserved["mac"] or _UNKNOWN, switch, model, port)
+    output.result(shlex.join(nic), documents.joined(
+        "qemu", answers.maybe(reserved, "name"), reserved, via="vde", changed=not dry_run, live=True, switch=switch,
+        vde_port=None if dry_run else port, arguments=nic))
 
 
 def _require_vde(argv: list[str]) -> None:
@@ -173,22 +187,21 @@ def leave(kind: str = KIND, guest: str = GUEST, uri: Optional[str] = existing.CO
     if kind not in KINDS:
         raise BadValue(what=_("kind of guest"), value=kind, why=_("expected one of {kinds}").format(
             kinds=", ".join((*KINDS, *kinds.TABLE))))
-    name, where = guest_name(guest), options.chosen(segment)
+    _leave(kind, guest_name(guest), options.chosen(segment), dry_run, Output(json, quiet))
+
+
+def _leave(kind: str, name: str, segment: str, dry_run: bool, output: Output) -> None:
     if dry_run:
-        Output(json, quiet).result(_("{name} leaves {segment}").format(name=name, segment=where), {
-            "segment": where, "name": name, "left": False})
+        seen = any(one.name == name and one.joined for one in answers.segment(ask("List", segment=segment)).guests)
+        text = _("{name} leaves {segment}") if seen else _(
+            "{name} is not to be seen on {segment}: only its name is freed, if it has joined")
+        output.result(text.format(name=name, segment=segment),
+                      documents.left(segment, kind, name, name, left=False, live=seen))
         return
-    with connect() as daemon:
-        done = daemon.call("Leave", segment=where, name=name, kind=kind).parameters
-    left = bool(done.get("left"))
+    left = bool(ask("Leave", segment=segment, name=name, kind=kind).get("left"))
     text = _("{name} has left {segment}") if left else _("{name} is not on {segment}")
-    Output(json, quiet).remark(text.format_map(_words(done)), {
-        "segment": answers.text(done, "segment"), "name": answers.text(done, "name"), "left": left})
-
-
-def _document(joined: dict[str, Any]) -> dict[str, Any]:
-    return {**{key: answers.text(joined, key) for key in ("segment", "name", "mac", "fqdn")},
-            "vlan": answers.number(joined, "vlan")}
+    output.remark(text.format(name=name, segment=segment),
+                  documents.left(segment, kind, name, name, left=left, live=left))
 
 
 def _words(joined: dict[str, Any]) -> dict[str, str]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vdenet.cli import access, answers, carrying, claims, kinds, memory
+from vdenet.cli import access, answers, carrying, claims, documents, kinds, memory
 from vdenet.cli.client import ask
 from vdenet.cli.complain import PROGRAM
 from vdenet.cli.memory import Entry
@@ -67,9 +67,9 @@ def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, o
             for old in (() if holds_on else (earlier, *stands.gone)):
                 if old is not None:
                     memory.forget(kind, segment, old.id)
-    document = {"segment": segment, "kind": kind, "guest": guest, "name": name if name in names else None,
-                "left": left and not dry_run, "live": leaving.live,
-                "actions": [str(action) for action in leaving.actions]}
+    notes = [note for note in (leaving.note if leaving.actions else None, stands.said) if note is not None]
+    document = documents.left(segment, kind, guest, name if name in names else None, left=left and not dry_run,
+                              live=leaving.live, actions=[str(action) for action in leaving.actions], notes=notes)
     if stands.said is not None:
         output.aside(stands.said)
     if dry_run:

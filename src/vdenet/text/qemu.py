@@ -27,7 +27,7 @@ def kept_nic(segment: str, mac: str, port: str, vhost: bool, model: str) -> list
             "-device", _device(segment, mac, model)]
 
 
-def vde_nic(segment: str, mac: str, switch: str, model: str, port: int | None = None) -> list[str]:
+def vde_nic(segment: str, mac: str, switch: str, model: str, port: int | str | None = None) -> list[str]:
     """A NIC on the VDE switch, which QEMU opens by itself. A comma in a value is written twice."""
     sock = switch.replace(",", ",,")
     plug = "" if port is None else f",port={port}"

@@ -6,15 +6,17 @@ import shlex
 import shutil
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from unit.cli.conftest import Daemon, TarrSteps
+from unit.cli.conftest import SEGMENT, Daemon, TarrSteps
 from vdenet.cli import access, joining, joinrun, tools
-from vdenet.errors import NameTaken, SegmentDown, ToolMissing
+from vdenet.errors import NameTaken, SegmentDown, ToolMissing, UnknownSegment
+from vdenet.model.names import derived_mac
 from vdenet.text import qemu
 
-JOINED = {"segment": "vdenet0", "port": "vd0-web", "mac": "52:54:00:aa:bb:cc", "name": "web",
+JOINED: dict[str, Any] = {"segment": "vdenet0", "port": "vd0-web", "mac": "52:54:00:aa:bb:cc", "name": "web",
           "fqdn": "web.vdenet.internal", "mtu": 1500, "vhost": False}
 NIC = "virtio-net-pci,netdev=vdenet0,mac=52:54:00:aa:bb:cc"
 
@@ -227,7 +229,51 @@ def test_leave(daemon: Daemon, tarr_steps: TarrSteps) -> None:
     daemon.answers["Leave"] = {"segment": "vdenet0", "name": "web", "left": False}
     done = tarr_steps("--json", "leave", "run", "web")
     assert done.status == 0
-    assert json.loads(done.out) == {"segment": "vdenet0", "name": "web", "left": False}
+    assert json.loads(done.out) == {
+        "segment": "vdenet0", "kind": "run", "guest": "web", "name": "web", "left": False, "live": False,
+        "actions": [], "notes": []}
+
+
+def test_leave_dry_run(daemon: Daemon, tarr_steps: TarrSteps) -> None:
+    """It looks, and says what it can see."""
+    daemon.answers["List"] = {"segments": [SEGMENT]}
+    assert tarr_steps("leave", "qemu", "web", "--dry-run").out == "web leaves vdenet0\n"
+    done = tarr_steps("leave", "run", "shop", "--dry-run")
+    assert done.out == "shop is not to be seen on vdenet0: only its name is freed, if it has joined\n"
+    shown = json.loads(tarr_steps("leave", "qemu", "web", "--dry-run", "--json").out)
+    assert (shown["kind"], shown["left"], shown["live"]) == ("qemu", False, True)
+    assert {method for method, _given in daemon.calls} == {"List"}
+    daemon.answers["List"] = UnknownSegment(segment="lab")
+    assert tarr_steps("leave", "qemu", "web", "--segment", "lab", "--dry-run").status == 2
+
+
+ALWAYS = {"segment", "kind", "guest", "name", "mac", "fqdn", "vlan", "via", "nic", "why", "changed", "live", "running",
+          "actions", "warnings"}
+
+
+def test_every_way_to_join_has_the_same_keys(daemon: Daemon, tarr_steps: TarrSteps, no_qemu: None) -> None:
+    daemon.answers |= {"Reserve": {**JOINED, "switch": "/s"}, "KeepTap": JOINED}
+    for more in ["--tap", "web"], ["--print"], ["--dry-run", "--", "qemu"], ["--tap", "web", "--dry-run"]:
+        shown = json.loads(tarr_steps("--json", "join", "qemu", *more).out)
+        assert ALWAYS <= shown.keys()
+        assert (shown["kind"], shown["changed"]) == ("qemu", "--dry-run" not in more)
+
+
+def test_a_dry_run_knows_the_mac_of_a_name(daemon: Daemon, tarr_steps: TarrSteps, no_qemu: None) -> None:
+    """What the daemon makes of the name, it makes of it always; without one, it chooses."""
+    mac = derived_mac("vdenet0", str(os.getuid()), "web")
+    for words in ["--name", "web", "--", "qemu"], ["--", "qemu", "-name", "web"], ["--print", "--name", "web"]:
+        assert f",mac={mac}" in tarr_steps("join", "qemu", "--dry-run", *words).out
+    done = tarr_steps("join", "qemu", "--dry-run", "--", "qemu")
+    assert (",mac=MAC" in done.out, "vdenetd chooses one" in done.err) == (True, True)
+    assert not daemon.calls
+
+
+def test_print_dry_run_reserves_nothing(daemon: Daemon, tarr_steps: TarrSteps, no_qemu: None) -> None:
+    done = tarr_steps("join", "qemu", "--print", "--dry-run", "--mac", JOINED["mac"], "--vlan", "33")
+    assert shlex.split(done.out) == [
+        "-netdev", "vde,id=vdenet0,sock=/run/vdenet/vdenet0/switch,port=PORT", "-device", NIC]
+    assert not daemon.calls
 
 
 def test_run_hands_over_to_its_module(daemon: Daemon, tarr_steps: TarrSteps,
