@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from vdenet.cli import access, kinds, memory
 from vdenet.cli.memory import Entry
-from vdenet.errors import NameTaken, NoGuest, VdenetError
+from vdenet.errors import BadValue, NameTaken, NoGuest, VdenetError
 from vdenet.i18n import _
 from vdenet.model.joining import Found
+from vdenet.model.names import guest_name
 from vdenet.model.report import SegmentReport
 
 
@@ -41,6 +42,14 @@ def _apart(kind: str, id: str) -> tuple[str, str]:
     """Which hypervisor has the guest, where there may be several, and what it is looked up by."""
     where, _space, word = id.rpartition(" ") if kind in kinds.CONNECTED else ("", "", id)
     return where, word
+
+
+def require_name(label: str) -> None:
+    """Raises `BadValue` where no guest may be called so, as the daemon does."""
+    try:
+        guest_name(label)
+    except BadValue as error:
+        raise BadValue(**error.data, hint=_("choose another with --name")) from None
 
 
 def require_free(where: SegmentReport, label: str, found: Found, earlier: Entry | None) -> None:

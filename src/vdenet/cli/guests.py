@@ -40,15 +40,13 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
         found = looked_up.found(wish, answers.where(where))
         earlier = memory.load(kind, segment, looked_up.id)
         label = name or (earlier.name if earlier else found.label)
+        claims.require_name(label)
         gone = claims.predecessor(kind, segment, label, guest, looked_up.id, wish.connect)
         if gone is None:
             claims.require_free(where, label, found, earlier)
         claims.require_not_another(kind, segment, label, looked_up.id, gone)
         if dry_run:
-            mac = found.mac or derived_mac(segment, str(os.getuid()), label)
-            reserved = {"name": label, "mac": mac, "fqdn": f"{label}.{where.domain}",
-                        "port": _port(where, label, mac) if found.tap or wish.vlan is not None else None,
-                        "vlan": wish.vlan, "vde_port": None if wish.vlan is None else _TO_BE_CHOSEN}
+            reserved = _imagined(where, label, found, wish.vlan)
         else:
             reserved = _plugged(where, kind, label, found, wish) if found.plugged else \
                 _reserve(kind, segment, label, found, wish.vlan)
@@ -58,7 +56,10 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
                 wish = replace(wish, vlan=given)
                 other = looked_up.found(wish, answers.where(where))
                 if other != found:
-                    found, reserved = other, _reserve(kind, segment, label, other, None)
+                    second = _imagined(where, label, other, None) if dry_run else \
+                        _reserve(kind, segment, label, other, None)
+                    _require_same_vlan(guest, where, given, found, second)
+                    found, reserved = other, second
             joining = looked_up.join(wish, _placed(where, found, reserved))
             if not dry_run:
                 # What was there before the first join is what leave puts back, however often it was
@@ -80,6 +81,30 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
             memory.forget(kind, segment, gone.id)
     moved = found.joined and earlier is not None and earlier.vlan != asked
     _tell(kind, guest, reserved, segment, joining, found.running, moved, dry_run, output)
+
+
+def _imagined(where: SegmentReport, label: str, found: Found, vlan: int | None) -> dict[str, Any]:
+    """What the daemon would give the guest, for a dry run."""
+    mac = found.mac or derived_mac(where.name, str(os.getuid()), label)
+    if vlan is None and where.vlans and not found.plugged:
+        from vdenet.text import config
+
+        text = answers.text(ask("Export", segment=where.name), "text")
+        host = config.parse(text, where.name, f"{where.name}.toml").host_of(mac, label)
+        vlan = None if host is None else host.vlan
+    return {"name": label, "mac": mac, "fqdn": f"{label}.{where.domain}",
+            "port": _port(where, label, mac) if found.tap or vlan is not None else None,
+            "vlan": vlan, "vde_port": None if vlan is None else _TO_BE_CHOSEN}
+
+
+def _require_same_vlan(guest: str, where: SegmentReport, given: int, found: Found, second: Mapping[str, Any]) -> None:
+    """Raises `Refused` where the guest has another MAC address in a VLAN, which the file does not put there."""
+    if answers.number(second, "vlan") != given:
+        mac = answers.text(second, "mac")
+        raise Refused(what=_("join {guest}").format(guest=guest), why=_(
+            "the configuration of {segment} puts the MAC address {mac} into VLAN {vlan}, and there it would have "
+            "another").format(segment=where.name, mac=found.mac, vlan=given), hint=_(
+                "write that into its [[host]]: mac = \"{mac}\"").format(mac=mac))
 
 
 def _require_vlan(where: SegmentReport, vlan: int) -> None:

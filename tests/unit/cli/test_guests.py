@@ -174,6 +174,59 @@ def test_a_vlan_that_the_file_gives(daemon: Daemon, tarr_steps: TarrSteps, box: 
     assert json.loads(memories(box)[0].read_text())["vlan"] is None
 
 
+BY_FILE = """address = "10.9.8.1/24"
+[[vlan]]
+id = 33
+[[host]]
+{host}
+vlan = 33
+"""
+
+
+def test_a_vlan_that_the_file_gives_in_a_dry_run(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Files, "handed", True)
+    for host, vlan, port in ('name = "box"', 33, "+on vd0-box"), ('name = "other"', None, "+on 52:54:"):
+        daemon.answers |= {"List": VLANS, "Export": {"segment": "vdenet0", "text": BY_FILE.format(host=host)}}
+        assert json.loads(tarr_steps("join", "lxc", "box", "--dry-run", "--json").out)["vlan"] == vlan
+        assert port in tarr_steps("join", "lxc", "box", "--dry-run").out
+    assert (set(methods(daemon)), memories(box)) == ({"List", "Export"}, [])
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_a_vlan_that_the_file_gives_a_mac_that_the_guest_has_not_there(
+        daemon: Daemon, tarr_steps: TarrSteps, box: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]) -> None:
+    """As with nspawn, whose veths each have their own: it must not be in the segment's own network unasked."""
+    first, second = "da:fb:5c:16:4a:cc", "da:fb:5c:16:4a:dd"
+    macs = iter([(first, {"vlan": 33}), (second, {"vlan": None})])
+
+    def found(self: Files, wish: Wish, _where: Where) -> Found:
+        mac, given = next(macs)
+        daemon.answers["Reserve"] = {**RESERVED, "mac": mac, **given}
+        return Found("box", mac, running=False, joined=False, handed=wish.vlan is not None)
+
+    monkeypatch.setattr(Files, "found", found)
+    daemon.answers |= {"List": VLANS, "Export": {"segment": "vdenet0", "text": BY_FILE.format(
+        host=f'name = "web"\nmac = "{first}"')}}
+    done = tarr_steps("join", "nspawn", "box", *more)
+    assert (done.status, f"puts the MAC address {first} into VLAN 33" in done.err) == (1, True)
+    assert done.err.endswith(f'hint: write that into its [[host]]: mac = "{second}"\n')
+    assert (box.read_text(), memories(box)) == ("off, as it was\n", [])
+    assert (daemon.calls[-1][0] == "Leave") is not bool(more)
+
+
+@pytest.mark.parametrize("label", ["ns", "host", "gateway", "12h"])
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_a_name_that_no_guest_may_have(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                       monkeypatch: pytest.MonkeyPatch, label: str, more: list[str]) -> None:
+    monkeypatch.setattr(Files, "found", lambda *_given: Found(label, None, running=False, joined=False))
+    done = tarr_steps("join", "lxc", "box", *more)
+    assert (done.status, f"cannot use guest name {label}" in done.err) == (2, True)
+    assert done.err.endswith("hint: choose another with --name\n")
+    assert (methods(daemon), memories(box)) == (["List"], [])
+    assert tarr_steps("join", "lxc", "box", "--name", "shop", *more).status == 0
+
+
 @pytest.mark.parametrize(("kind", "vlans", "why"), [
     ("lxc", [], "vdenet0 has no VLANs"), ("virtualbox", [33, 44], "vdenet0 has the VLANs 33, 44"),
     ("vmware", None, "vdenet0 has no VLANs")])
