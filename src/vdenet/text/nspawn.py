@@ -1,7 +1,7 @@
 """systemd-nspawn's settings of a container (systemd.nspawn(5)), and the MAC address that it gives it.
 
 A block of lines at the end of the file puts the container on a bridge; what comes last counts. Taking it out
-gives back the file byte for byte.
+gives back the file byte for byte; but what somebody has written behind it since stays in the section that it opened.
 """
 
 from __future__ import annotations
@@ -58,8 +58,18 @@ def _with_block(before: str, lines: str) -> str:
 
 
 def without_block(text: str) -> str:
-    """The settings without what was added to them."""
-    return _BLOCK.sub("", text)
+    """The settings without what was added to them.
+
+    The block's section is open behind it: what stands there without a header of its own keeps it.
+    """
+    block = _BLOCK.search(text)
+    if block is None:
+        return text
+    before, after = text[:block.start()], without_block(text[block.end():])
+    behind = next(_lines(after), ("Network",))
+    if behind[0] == "" and _section(before) != "Network":
+        return f"{before}\n[Network]\n{after}" if before else f"[Network]\n{after}"
+    return f"{before}\n{after}" if before and after and not before.endswith("\n") else before + after
 
 
 def left(text: str, bridge: str) -> str:
@@ -120,12 +130,22 @@ def _rounds(v: list[int], count: int) -> None:
         v[2] = rotate(v[2], 32)
 
 
+def _section(text: str) -> str:
+    """The one that is open at the end."""
+    headers = [bare[1:-1] for line in _LINE.finditer(text) if _is_header(bare := line[0].strip())]
+    return headers[-1] if headers else ""
+
+
+def _is_header(bare: str) -> bool:
+    return bare.startswith("[") and bare.endswith("]")
+
+
 def _lines(text: str) -> Iterator[tuple[str, str, str, int, int]]:
     """Section, key and value of each setting, and where its line begins and ends (systemd.syntax(7))."""
     section = ""
     for line in _LINE.finditer(text):
         bare = line[0].strip()
-        if bare.startswith("[") and bare.endswith("]"):
+        if _is_header(bare):
             section = bare[1:-1]
         elif "=" in bare and not bare.startswith(("#", ";")):
             key, _equals, value = bare.partition("=")

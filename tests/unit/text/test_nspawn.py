@@ -57,6 +57,30 @@ def test_leaving_gives_back_every_byte(text: str) -> None:
     assert nspawn.left(joined, "vdenet0") == text
 
 
+@pytest.mark.parametrize("before", ["", "[Exec]\nBoot=yes\n", "[Exec]\nBoot=yes", "[Network]\nPort=80\n", "[Network]"])
+@pytest.mark.parametrize("behind", ["Zone=lab\n", "# more\nZone=lab\n", "[Exec]\nBoot=no\n", "# more\n", "\n"])
+def test_what_was_written_behind_the_block_stays_in_its_section(before: str, behind: str) -> None:
+    """Whoever appends a setting sees [Network] above it."""
+    for joined in nspawn.joined(before, "vdenet0"), nspawn.handed(before, "vd0-web"):
+        after = nspawn.left(joined + behind, "vdenet0")
+        assert nspawn.network(after).get("Zone") == nspawn.network(joined + behind).get("Zone")
+        assert settings(after) == settings(before + "\n") + settings(behind, "Network")
+        if "=" not in behind.partition("[")[0]:
+            assert "[Network]" not in after.removeprefix(before)
+        assert nspawn.left(nspawn.joined(after, "vdenet0"), "vdenet0") == after
+
+
+def settings(text: str, section: str = "") -> list[tuple[str, str, str]]:
+    """The sections, keys and values, of a file that ends or begins in the middle of one."""
+    found = []
+    for line in text.splitlines():
+        if line.startswith("["):
+            section = line[1:-1]
+        elif "=" in line and not line.startswith("#"):
+            found.append((section, *line.split("=")))
+    return found
+
+
 @pytest.mark.parametrize(("name", "good"), [
     ("web", True), ("web-1.lab", True), ("", False), ("..", False), ("a..b", False), ("a/b", False),
     ("-M", False), ("a b", False), ("a" * 65, False), ("a\n", False)])
