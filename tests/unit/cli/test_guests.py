@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from vdenet.cli import carrying, existing, kinds, leaving, memory, tools
 from vdenet.cli.kinds import virtualbox
 from vdenet.errors import NameTaken, NoGuest, Refused, ToolFailed, ToolMissing, UnknownSegment
 from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, RunTool, Where, Wish
+from vdenet.text.virtualbox import Nic
 
 RESERVED = {"segment": "vdenet0", "mac": "52:54:00:aa:bb:cc", "name": "box", "fqdn": "box.vdenet.internal",
             "switch": "/run/vdenet/vdenet0/switch"}
@@ -634,6 +635,16 @@ def test_a_running_machine_takes_an_adapter_that_is_enabled(running: virtualbox.
     joining = running.join(Wish(), PLACE)
     assert [str(action).split(" ", 3)[-1] for action in joining.actions] == ["nic5 bridged vdenet0"]
     assert joining.live
+
+
+@pytest.mark.parametrize(("before", "said"), [
+    (Nic(3, "none"), True), (Nic(3, "null"), False), (Nic(3, "nat"), False), (None, True)])
+def test_a_running_machine_keeps_an_adapter_that_was_disabled(
+        running: virtualbox.VirtualBox, before: Nic | None, said: bool) -> None:
+    """It becomes one that is attached to nothing: what is left to do is said."""
+    leaving = running.leave(Where("lan", "eth0", ""), {"before": asdict(before)} if before else None)
+    assert str(leaving.actions[0]).split(" ", 3)[-1] == ("nic3 nat" if before and before.kind == "nat" else "nic3 null")
+    assert (leaving.note or "").endswith("VBoxManage modifyvm 'my web' --nic3 none") is said
 
 
 def test_a_running_machine_does_not_enable_one(running: virtualbox.VirtualBox) -> None:

@@ -8,6 +8,7 @@ is taken unless the user names one. Into a VLAN lead the last two: bridged guest
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -80,9 +81,14 @@ class VirtualBox:
         before = _nic(memory.get("before")) if isinstance(memory, dict) else None
         if before is None or before.number != on.number or virtualbox.on_segment(before, where.bridge, where.switch):
             before = virtualbox.unplugged(on, "none")
+        note = None
+        if self._vm.running and before.kind == "none":
+            command = shlex.join((TOOL, "modifyvm", self._vm.name, f"--nic{on.number}", "none"))
+            note = _("its adapter {nic} is attached to nothing now; to disable it, when the machine is off: {command}"
+                     ).format(nic=on.number, command=command)
         # The MAC of an adapter that is taken out stays with it: another join finds its name and lease again.
         return Leaving(self._actions(on, replace(before, mac=before.mac or on.mac)),
-                       live=self._vm.running, running=self._vm.running, mac=on.mac)
+                       live=self._vm.running, running=self._vm.running, mac=on.mac, note=note)
 
     def _on(self, bridge: str, switch: str) -> Nic | None:
         return next((nic for number, nic in sorted(self._vm.nics.items())
