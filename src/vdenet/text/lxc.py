@@ -1,7 +1,7 @@
 """A container's configuration (lxc.container.conf(5)): its networks, and a block of lines that adds one.
 
-The block stands at the end, where it outweighs what is above it, and is all that is ever written: taking it
-out gives back the file byte for byte.
+The block stands at the end, where it outweighs what is above it, and is all that `join` writes: taking it out gives
+back the file byte for byte. `leave` also takes out what somebody has put a network on the bridge with by hand.
 """
 
 from __future__ import annotations

@@ -57,12 +57,13 @@ class Machine:
 
 
 _PAIR = re.compile(r'"?([^"=]+?)"?="?(.*?)"?')
-_NIC = re.compile(r"nic([0-9]+)")
+_NIC = re.compile(r"nic([1-9][0-9]*)")
 _TARGETS = {"bridged": "bridgeadapter", "intnet": "intnet", "hostonly": "hostonlyadapter",
             "generic": "generic", "natnetwork": "nat-network", "hostonlynetwork": "hostonly-network"}
 _OPTIONS = {"bridged": "bridgeadapter", "intnet": "intnet", "hostonly": "hostonlyadapter",
             "natnetwork": "nat-network", "hostonlynetwork": "host-only-net"}
-_PROPERTIES = re.compile(r"NIC ([0-9]+):.*?Attachment: Generic '.*?'\s*\{ (.*) \}, Cable")
+_ADAPTER = re.compile(r"NIC ([1-9][0-9]*):(.*)")
+_PROPERTIES = re.compile(r".*?Attachment: Generic '.*?'\s*\{ (.*) \}, Cable")
 _PROPERTY = re.compile(r"([\w.-]+)='(.*?)'(?=,? \w|$)")
 
 
@@ -79,7 +80,7 @@ def machine(machine_readable: str, human: str, settings: str | None) -> Machine:
     """
     values = _values(machine_readable)
     stored = _stored(settings) if settings is not None else {}
-    shown = {int(found[1]): dict(_PROPERTY.findall(found[2])) for found in _PROPERTIES.finditer(human)}
+    shown = _shown(human)
     nics = {}
     for key, value in values.items():
         if not (matched := _NIC.fullmatch(key)):
@@ -200,12 +201,24 @@ def _changed(before: Nic, after: Nic) -> list[str]:
 
 
 def _values(machine_readable: str) -> dict[str, str]:
+    """The first of each name: a description, which came with an appliance and may look like anything, comes last."""
     values: dict[str, str] = {}
     for line in machine_readable.splitlines():
         if matched := _PAIR.fullmatch(line.strip()):
-            # The first counts: a description, which may look like anything, comes last.
+            if matched[1] == "description":
+                break
             values.setdefault(matched[1], matched[2])
     return values
+
+
+def _shown(human: str) -> dict[int, dict[str, str]]:
+    """The properties of generic adapters, by number. Of each adapter the first line counts, here too."""
+    lines: dict[int, str] = {}
+    for line in human.splitlines():
+        if matched := _ADAPTER.match(line):
+            lines.setdefault(int(matched[1]), matched[2])
+    return {number: dict(_PROPERTY.findall(found[1])) for number, line in lines.items()
+            if (found := _PROPERTIES.match(line))}
 
 
 def _stored(settings: str) -> dict[int, Nic]:

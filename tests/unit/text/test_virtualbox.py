@@ -47,6 +47,8 @@ macaddress8="080027B2B5A5"
 nic8="natnetwork"
 description="
 nic4="nat"
+nic9="nat"
+nic04="nat"
 UUID="another"
 "
 '''
@@ -56,6 +58,9 @@ NIC 2:                       MAC: 080027B2B5A0, Attachment: Generic 'VDE' { netw
 connected: on, Trace: off (file: none), Type: 82540EM
 NIC 3:                       MAC: 080027B2B5A1, Attachment: Bridged Interface 'eth0', Cable connected: on
 NIC 4:                       disabled
+Description:
+NIC 2:                       MAC: 080027B2B5A0, Attachment: Generic 'VDE' { network='/run/c' }, Cable connected: on
+NIC 4:                       MAC: 080027B2B5A0, Attachment: Generic 'VDE' { network='/run/c' }, Cable connected: on
 """
 SETTINGS = """<?xml version="1.0"?>
 <VirtualBox xmlns="http://www.virtualbox.org/" version="1.19-linux">
