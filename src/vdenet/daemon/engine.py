@@ -34,6 +34,7 @@ from vdenet.model import tunnel, vlans
 from vdenet.model.change import Change, Plan
 from vdenet.model.neighbours import asked, neighbours
 from vdenet.model.observed import Link, Observed
+from vdenet.model.parts import ports
 from vdenet.model.places import PLUG_ACCOUNT, Places
 from vdenet.model.segment import MTU, Retiring, Segment
 from vdenet.model.tunnel import Tunnel
@@ -141,7 +142,7 @@ class Engine:
             wanted = self.wanted(segment)
             observed = observe(wanted, self.supervisor, self.places)
             self._remember_ports(segment, observed)
-            losing = tuple(self._guest_names(segment, planning.ports(segment.bridge, observed)))
+            losing = tuple(self._guest_names(segment, ports.on(segment.bridge, observed)))
             plan = planning.down(wanted, observed, last=self._is_last(segment), good=not keep_stopped)
             steps = self.carry_out(plan, undo=True)
             if keep_stopped:
@@ -270,7 +271,7 @@ class Engine:
         """
         if segment.bridge in observed.links:
             self._ports[segment.name] = {link.name: link.ifindex
-                                         for link in planning.ports(segment.bridge, observed)}
+                                         for link in ports.on(segment.bridge, observed)}
 
     def let_go(self, segment: Segment, port: str) -> None:
         """Take a port that is not ours off the bridge, for good."""

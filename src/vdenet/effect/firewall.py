@@ -12,7 +12,7 @@ from pathlib import Path
 from vdenet.effect import files, run
 from vdenet.errors import ToolFailed
 from vdenet.model.places import Places
-from vdenet.model.plan import digest
+from vdenet.model.digests import digest
 from vdenet.model.wanted import Firewall
 from vdenet.text import nftables
 

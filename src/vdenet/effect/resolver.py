@@ -54,7 +54,7 @@ def unregister(resolver: Resolver) -> None:
 
 
 def observed(resolver: Resolver) -> str | None:
-    """The mark of what is registered now (`model.plan.resolver_mark`); None for nothing."""
+    """The mark of what is registered now (`model.digests.resolver_mark`); None for nothing."""
     if resolver.kind == resolvers.RESOLVED:
         if links.link(resolver.link) is None:
             return None

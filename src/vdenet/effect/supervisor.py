@@ -25,7 +25,7 @@ from vdenet.errors import StepFailed, ToolFailed
 from vdenet.i18n import _
 from vdenet.model.observed import RunningService, Waiting
 from vdenet.model.places import Places
-from vdenet.model.plan import reload_digest, restart_digest
+from vdenet.model.digests import reload_digest, restart_digest
 from vdenet.model.wanted import Service
 from vdenet.probe import processes
 from vdenet.text import dnsquery, plugs

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from vdenet.model.outside import patch_names
+from vdenet.model.parts.outside import patch_names
 from vdenet.model.places import DNS_ACCOUNT, Places
 from vdenet.model.segment import MTU, Segment
 from vdenet.model.wanted import Address, Bridge, File, Patch, Sysctl, Tap, Wanted

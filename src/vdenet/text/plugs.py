@@ -8,7 +8,7 @@ from pathlib import PurePosixPath as Path
 
 from vdenet.model import plug as urls
 from vdenet.model.places import GROUP, PLUG_ACCOUNT, Places
-from vdenet.model.plan import digest
+from vdenet.model.digests import digest
 from vdenet.model.plug import Plug, Remote, Target, Udp
 from vdenet.model.segment import Segment
 from vdenet.model.wanted import Service

@@ -11,7 +11,7 @@ from typing import Any, assert_never
 from unit.model.vdeswitch import VdeSwitch
 from vdenet.model import steps
 from vdenet.model.observed import Link, Observed, RunningService, stale_settings
-from vdenet.model.plan import digest, reload_digest, resolver_mark, restart_digest
+from vdenet.model.digests import digest, reload_digest, resolver_mark, restart_digest
 from vdenet.model.steps import Step
 from vdenet.model.vlans import Membership, SwitchTable, access
 from vdenet.model.wanted import ALIAS, Address, Directory, Resolver, Service, Wanted
@@ -281,7 +281,7 @@ class Machine:
                 self.held.pop(service.name, None)
             case steps.RegisterResolver(resolver):
                 assert resolver.link in self.links
-                self.resolvers[resolver.kind] = resolver_mark(resolver.kind, resolver.server, resolver.domain)
+                self.resolvers[resolver.kind] = resolver_mark(resolver)
             case steps.UnregisterResolver(resolver):
                 self.resolvers.pop(resolver.kind, None)
             case _:

@@ -1,6 +1,6 @@
-"""The part of a plan that joins a bridged segment to the network outside, and takes it off again.
+"""A bridged segment and the network outside: it is joined to it, and taken off again.
 
-Pure, as all of `vdenet.model.plan`. What the segment is joined to is the host's or another program's: it is
+What the segment is joined to is the host's or another program's: it is
 used, and given back, never made or deleted.
 """
 
