@@ -15,7 +15,9 @@ from vdenet.i18n import N_, _
 from vdenet.model.report import Finding, Severity
 from vdenet.model.segment import Mode, Segment
 from vdenet.text import ruleset
-from vdenet.text.ruleset import DROP, Chain, Packet, Ruleset
+from vdenet.text.matching import Packet
+from vdenet.text.ruleset import DROP, Chain, Ruleset
+from vdenet.text.verdict import verdict
 
 OURS = re.compile(r"vdenet_[a-z0-9]+", re.ASCII)
 """Names of our own tables (`vdenet.text.nftables.table_name`)."""
@@ -48,7 +50,7 @@ def findings(ruleset_json: str, segment: Segment, *, uplink: str | None = None,
         families = ("inet", "ip" if purpose.packet.version == 4 else "ip6")
         for chain in rules.base_chains(purpose.hook):
             if chain.family in families and not OURS.fullmatch(chain.table) \
-                    and rules.verdict(chain, purpose.packet) == DROP:
+                    and verdict(rules, chain, purpose.packet) == DROP:
                 who = _culprit(rules, chain)
                 # firewalld has one cure for both hooks.
                 hook = "" if who == "firewalld" else purpose.hook

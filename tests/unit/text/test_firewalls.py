@@ -15,7 +15,9 @@ from vdenet.errors import BadValue
 from vdenet.model.report import Severity
 from vdenet.model.segment import Mode, Segment, Vlan
 from vdenet.text import firewalls, ruleset
-from vdenet.text.ruleset import ACCEPT, DROP, Packet
+from vdenet.text import verdict as walk
+from vdenet.text.matching import Packet
+from vdenet.text.ruleset import ACCEPT, DROP
 
 NAT = Segment("vdenet0", IPv4Interface("10.83.14.1/24"))
 DUAL = Segment("vdenet0", IPv4Interface("10.83.14.1/24"), IPv6Interface("fd5e:1::1/64"))
@@ -191,7 +193,7 @@ PACKET = Packet("vdenet0", None, IPv4Address("10.83.14.20"), IPv4Address("10.83.
 
 def verdict(*rules: Any, policy: str = "accept", packet: Packet = PACKET, more: tuple[Any, ...] = ()) -> str:
     parsed = ruleset.parse(text(chain("I", "input", policy), *more, *rules))
-    return parsed.verdict(next(parsed.base_chains("input")), packet)
+    return walk.verdict(parsed, next(parsed.base_chains("input")), packet)
 
 
 def dropped_by(*expressions: Any, more: tuple[Any, ...] = ()) -> bool:
@@ -263,7 +265,7 @@ def test_a_blocklist_is_quick_to_judge() -> None:
                          "elem": [str(IPv4Address(0x0B000000 + number)) for number in range(200_000)]}}
     parsed = ruleset.parse(text(chain("I", "input"), strangers, rule("I", payload("ip", "saddr", "@bad"), DROPS)))
     begun = time.process_time()
-    assert parsed.verdict(next(parsed.base_chains("input")), PACKET) == ACCEPT
+    assert walk.verdict(parsed, next(parsed.base_chains("input")), PACKET) == ACCEPT
     assert time.process_time() - begun < 0.1
 
 
