@@ -22,15 +22,16 @@ from vdenet.daemon.guests import GuestBook
 from vdenet.daemon.log import logger
 from vdenet.daemon.members import uid_of
 from vdenet.daemon.observe import observe
+from vdenet.daemon.ports import Ports
 from vdenet.daemon.serving import Servers
-from vdenet.effect import files, switch
+from vdenet.effect import files
 from vdenet.effect.netlink import Netlink
 from vdenet.effect.perform import Hands
 from vdenet.effect.supervisor import Supervisor
 from vdenet.errors import Refused, StepFailed, VdenetError
 from vdenet.i18n import _
 from vdenet.model import plan as planning
-from vdenet.model import tunnel, vlans
+from vdenet.model import tunnel
 from vdenet.model.change import Change, Plan
 from vdenet.model.neighbours import asked, neighbours
 from vdenet.model.observed import Link, Observed
@@ -38,7 +39,7 @@ from vdenet.model.parts import ports
 from vdenet.model.places import PLUG_ACCOUNT, Places
 from vdenet.model.segment import MTU, Retiring, Segment
 from vdenet.model.tunnel import Tunnel
-from vdenet.model.wanted import Tap, Wanted, guest_alias
+from vdenet.model.wanted import Tap, Wanted
 from vdenet.probe import leases, links, processes, resolvers
 from vdenet.text import blueprint, config, dnsmasq
 from vdenet.text.blueprint import Guests
@@ -75,7 +76,7 @@ class Engine:
         self.supervisor = Supervisor(places)
         self.hands = Hands(places, self.netlink, self.supervisor)
         self._books: dict[str, GuestBook] = {}
-        self._ports: dict[str, dict[str, int]] = {}
+        self._ports = Ports()
         self._service_pids: set[int] = set()
         self._departed: dict[str, int] = {}
         self._due: dict[str, float] = {}
@@ -111,7 +112,7 @@ class Engine:
     def make(self, segment: Segment, plan: Plan, observed: Observed, undo: bool) -> tuple[str, ...]:
         """Carry out a plan that brings `segment` up; returns its steps in words. Raises as `bring_up`."""
         self._prepare_state(segment)
-        self._remember_ports(segment, observed)
+        self._ports.remember(segment, observed)
         if not Path(self.places.applied(segment.name)).exists():
             self._note_applied(segment)  # whatever comes of it, there is something to be taken down
         steps = self.carry_out(plan, undo)
@@ -133,7 +134,7 @@ class Engine:
     def forget(self, segment: str) -> None:
         """What is remembered of a segment that is no more."""
         self._books.pop(segment, None)
-        self._ports.pop(segment, None)
+        self._ports.forget(segment)
         self._due.pop(segment, None)
 
     def take_down(self, segment: Segment, keep_stopped: bool = True) -> Outcome:
@@ -141,7 +142,7 @@ class Engine:
         with self.lock:
             wanted = self.wanted(segment)
             observed = observe(wanted, self.supervisor, self.places)
-            self._remember_ports(segment, observed)
+            self._ports.remember(segment, observed)
             losing = tuple(self._guest_names(segment, ports.on(segment.bridge, observed)))
             plan = planning.down(wanted, observed, last=self._is_last(segment), good=not keep_stopped)
             steps = self.carry_out(plan, undo=True)
@@ -192,7 +193,7 @@ class Engine:
             book = self.book(segment.name)
             guests = Guests(
                 joined=book.joined(), pinned=book.claimed(),
-                ports=tuple(sorted(self._own_ports(segment, there) - {segment.tap})),
+                ports=tuple(sorted(self._ports.belonging(segment, there) - {segment.tap})),
                 present=tuple(sorted(on_bridge)),
                 handed=tuple(guest.port for guest in book.all()
                              if guest.handed and guest.port is not None and guest.port in there
@@ -256,49 +257,12 @@ class Engine:
 
     # --- ports -----------------------------------------------------------------------------
 
-    def _own_ports(self, segment: Segment, there: dict[str, Link]) -> set[str]:
-        """Ports that belong on the bridge: guests' of ours, and others that were on it when it went away."""
-        ours = {link.name for link in there.values() if link.alias == guest_alias(segment.name)}
-        known = self._ports.get(segment.name, {})
-        others = {name for name, ifindex in known.items()
-                  if name in there and there[name].ifindex == ifindex and there[name].master is None}
-        return ours | others
-
-    def _remember_ports(self, segment: Segment, observed: Observed) -> None:
-        """Note who is on the bridge, so that a bridge that is deleted behind our back gets them again.
-
-        Ports that another program took off while the bridge stays are forgotten: that was meant.
-        """
-        if segment.bridge in observed.links:
-            self._ports[segment.name] = {link.name: link.ifindex
-                                         for link in ports.on(segment.bridge, observed)}
-
     def let_go(self, segment: Segment, port: str) -> None:
         """Take a port that is not ours off the bridge, for good."""
         link = links.link(port)
         if link is not None and link.master == segment.bridge:
             self.netlink.detach(port)
-        self._ports.get(segment.name, {}).pop(port, None)
-
-    def free_switch_port(self, segment: Segment, name: str) -> int:
-        """A port of the VDE switch for the guest of that name: its own again, else one that nobody is on.
-
-        Raises `Refused`.
-        """
-        held = {guest.vde_port for guest in self.book(segment.name).all()
-                if guest.name != name and guest.vde_port is not None}
-        declared = {one.number for one in segment.ports} | {
-            plug.port for plug in segment.plugs if plug.port is not None}
-        known = self.book(segment.name).find(name)
-        if known is not None and known.vde_port is not None and known.vde_port not in declared | held \
-                and known.vde_port < segment.switch_ports:
-            return known.vde_port
-        active = switch.active_ports(segment.name, self.places)
-        number = vlans.free_switch_port(segment.switch_ports, declared | active, held)
-        if number is None:
-            raise Refused(what=_("join"), why=_("half of the VDE switch's ports are guests' own already; "
-                                                "leave gives one back, [switch] ports adds some"))
-        return number
+        self._ports.forget(segment.name, port)
 
     def _guest_names(self, segment: Segment, ports: list[Link]) -> list[str]:
         book = self.book(segment.name)

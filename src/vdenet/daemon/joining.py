@@ -7,53 +7,32 @@ watch undoes (`vdenet.daemon.reaper`).
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vdenet.daemon import authority, memberships
+from vdenet.daemon import admission, authority, memberships, namespaces
+from vdenet.daemon.admission import Wish
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, Guest, GuestBook
 from vdenet.daemon.members import Caller
-from vdenet.daemon.quota import MAX_TAPS
 from vdenet.effect import tun
-from vdenet.errors import BadValue, NameTaken, NotPermitted, QuotaExceeded, Refused, SegmentDown
+from vdenet.errors import NameTaken, NotPermitted, SegmentDown
 from vdenet.i18n import _
 from vdenet.model import names
-from vdenet.model.observed import Link
 from vdenet.model.segment import MTU, Segment
 from vdenet.model.tunnel import Tunnel, address
 from vdenet.model.vlans import access
 from vdenet.model.wanted import guest_alias
 from vdenet.probe import links
-from vdenet.text import dnsmasq, relay
+from vdenet.text import relay
 
-KINDS = ("qemu", "virtualbox", "vmware", "lxc", "libvirt", "incus", "nspawn", "podman", "docker",
-         "run")
 INNER_NAME = "eth0"
 """What the end of a veth is called in a namespace made for it."""
 FREE_NAME = "vd%d"
 """In a container that may have networks of its own: the kernel takes the first number that is free. Not eth%d:
 Podman and Docker count those themselves, and fail where one is taken (`docker network connect`)."""
-
-# linux/nsfs.h
-_NS_GET_USERNS = 0xB701
-_NS_GET_NSTYPE = 0xB703
-_NS_GET_OWNER_UID = 0xB704
-_CLONE_NEWNET = 0x40000000
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a member asks for; None is for the daemon to choose."""
-
-    name: str | None
-    mac: str | None
-    kind: str | None
-    vlan: int | None = None
-    """None is for the segment's file to say, else its own network."""
 
 
 @dataclass(slots=True)
@@ -87,7 +66,7 @@ def open_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> Op
     Raises `SegmentDown`, `QuotaExceeded`, `NameTaken`, `BadValue`, `ToolFailed`.
     """
     with engine.lock:
-        guest = _admit(engine, segment, caller, wish, "qemu")
+        guest = admission.admit(engine, segment, caller, wish, "qemu")
         assert guest.port is not None
         fd = tun.open_tap(guest.port, caller.uid, vnet_hdr=True)
         try:
@@ -114,18 +93,18 @@ def keep_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish,
         if known is not None and (known.tunnel is None) is not (tunnel is None):
             known = None
         if known is None:
-            guest = replace(_admit(engine, segment, caller, wish, "qemu"), kept=True)
+            guest = replace(admission.admit(engine, segment, caller, wish, "qemu"), kept=True)
             guest = guest if tunnel is None else replace(guest, tunnel=tunnel(guest.mac))
         else:
-            name = known.name if wish.name is None else _name(engine, segment, caller, wish.name)
-            guest = replace(known, name=name, kind=_kind(wish.kind, "qemu"),
-                            vlan=_vlan(segment, known.mac, name, wish.vlan))
+            name = known.name if wish.name is None else admission.name_for(engine, segment, caller, wish.name)
+            guest = replace(known, name=name, kind=admission.kind_of(wish.kind, "qemu"),
+                            vlan=admission.vlan_for(segment, known.mac, name, wish.vlan))
             other = book.find(name)
             if other is not None and other != known and other.port in links.links():
                 raise NameTaken(name=name, why=_("another guest of that name is on the segment already"))
         assert guest.port is not None
         if guest != known:
-            _enter(engine, segment, guest)
+            admission.enter(engine, segment, guest)
         try:
             engine.bring_up(segment)
         except BaseException:
@@ -149,7 +128,7 @@ def _kept(book: GuestBook, caller: Caller, wish: Wish) -> Guest | None:
         known = None if wish.name is None else book.find(names.guest_name(wish.name))
     if known is None or not known.kept or known.uid != caller.uid or known.port is None:
         return None
-    same = known.kind == _kind(wish.kind, "qemu") or (mac is not None and known.kind == "qemu")
+    same = known.kind == admission.kind_of(wish.kind, "qemu") or (mac is not None and known.kind == "qemu")
     return known if same else None
 
 
@@ -159,9 +138,9 @@ def open_veth(engine: Engine, segment: Segment, caller: Caller, wish: Wish, netn
 
     Raises as `open_tap`, and `NotPermitted` when the namespace is not the caller's own.
     """
-    require_own_namespace(netns, caller)
+    namespaces.require_own(netns, caller)
     with engine.lock:
-        guest = _admit(engine, segment, caller, wish, "run")
+        guest = admission.admit(engine, segment, caller, wish, "run")
         assert guest.port is not None
         inner = INNER_NAME if guest.kind == "run" else FREE_NAME
         engine.netlink.make_veth(guest.port, inner, guest.mac, MTU, guest_alias(segment.name), netns)
@@ -183,23 +162,23 @@ def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish, plug: 
     with engine.lock:
         if links.link(segment.sign) is None:
             raise SegmentDown(what=_("join"), segment=segment.name)
-        name = _name(engine, segment, caller, wish.name)
+        name = admission.name_for(engine, segment, caller, wish.name)
         authority.require_room_for_guest(engine, caller, segment.name, name)
-        mac = _mac(segment, caller, name, wish.mac)
-        guest = Guest(name, mac, _kind(wish.kind, "qemu"), caller.uid, by_itself=True,
-                      vlan=_vlan(segment, mac, name, wish.vlan))
+        mac = admission.mac_for(segment, caller, name, wish.mac)
+        guest = Guest(name, mac, admission.kind_of(wish.kind, "qemu"), caller.uid, by_itself=True,
+                      vlan=admission.vlan_for(segment, mac, name, wish.vlan))
         if plug and memberships.of(segment, guest) != access():
-            guest = replace(guest, vde_port=engine.free_switch_port(segment, name))
+            guest = replace(guest, vde_port=admission.free_switch_port(engine, segment, name))
         book, there = engine.book(segment.name), links.links()
         before = book.by_mac(guest.mac)
         if before is not None and (before.uid != caller.uid or (before.tunnel is None and not before.handed)):
             before = None  # it has no port of the daemon's to say
         if handed and memberships.of(segment, guest) != access():
             own = before.port if before is not None and before.handed else None
-            guest = replace(guest, handed=True, port=own or _free_port(segment, book, there, name))
-        _refuse_a_second(book, there, guest, but=None if before is None else before.port)
+            guest = replace(guest, handed=True, port=own or admission.free_port(segment, book, there, name))
+        admission.refuse_a_second(book, there, guest, but=None if before is None else before.port)
         known = [one for one in (book.find(name), book.by_mac(guest.mac)) if one is not None]
-        _enter(engine, segment, guest)
+        admission.enter(engine, segment, guest)
         if before is not None and before.port != guest.port:
             _close(engine, segment, before)  # it comes another way now
         try:
@@ -221,7 +200,9 @@ def leave(engine: Engine, segment: Segment, caller: Caller, name: str, kind: str
     """
     with engine.lock:
         guest = engine.book(segment.name).find(names.guest_name(name))
-        if guest is None or guest.kind == CLAIMED or (kind is not None and guest.kind != _kind(kind, "qemu")):
+        if guest is None or guest.kind == CLAIMED:
+            return False
+        if kind is not None and guest.kind != admission.kind_of(kind, "qemu"):
             return False
         if caller.uid not in (0, guest.uid):
             raise NotPermitted(what=_("remove {name}").format(name=guest.name),
@@ -247,135 +228,9 @@ def _close(engine: Engine, segment: Segment, guest: Guest) -> None:
         engine.netlink.delete(guest.port, 0)
 
 
-def require_own_namespace(netns: int, caller: Caller) -> None:
-    """Raises `NotPermitted` unless the descriptor is a network namespace that the caller made: one that is
-    owned by a user namespace of the caller's (ioctl_ns(2)), and not the host's own."""
-    refusal = NotPermitted(what=_("use that namespace"),
-                           why=_("it is not a network namespace of {name}").format(name=caller.name))
-    try:
-        # Asked first: what else may be behind a descriptor (a device, a file system of the caller's own) is
-        # sent no request, which it might answer in its own time.
-        if not os.readlink(f"/proc/self/fd/{netns}").startswith("net:["):
-            raise refusal
-        if fcntl.ioctl(netns, _NS_GET_NSTYPE) != _CLONE_NEWNET \
-                or os.fstat(netns).st_ino == os.stat("/proc/self/ns/net").st_ino:
-            raise refusal
-        userns = fcntl.ioctl(netns, _NS_GET_USERNS)
-        try:
-            buffer = bytearray(4)
-            fcntl.ioctl(userns, _NS_GET_OWNER_UID, buffer)
-        finally:
-            os.close(userns)
-    except OSError:
-        raise refusal from None
-    if int.from_bytes(buffer, "little") != caller.uid:
-        raise refusal
-
-
-def _admit(engine: Engine, segment: Segment, caller: Caller, wish: Wish, kind: str) -> Guest:
-    """The guest as it will be written down, with a port's name that is free."""
-    if links.link(segment.sign) is None:
-        raise SegmentDown(what=_("join"), segment=segment.name)
-    there = links.links()
-    taken = sum(1 for other in engine.configuration.names() for guest in engine.book(other).all()
-                if guest.uid == caller.uid and guest.port in there)
-    if caller.uid != 0 and taken >= MAX_TAPS:
-        raise QuotaExceeded(what=_("join"), limit=MAX_TAPS, unit=_("ports"))
-    name = _name(engine, segment, caller, wish.name)
-    authority.require_room_for_guest(engine, caller, segment.name, name)
-    mac = _mac(segment, caller, name, wish.mac)
-    guest = Guest(name, mac, _kind(wish.kind, kind), caller.uid, vlan=_vlan(segment, mac, name, wish.vlan))
-    book = engine.book(segment.name)
-    _refuse_a_second(book, there, guest)
-    return replace(guest, port=_free_port(segment, book, there, name))
-
-
-def _free_port(segment: Segment, book: GuestBook, there: Mapping[str, Link], name: str) -> str:
-    """A name for the port of the guest of that name."""
-    kept = {known.port for known in book.all() if known.keeps_port and known.port is not None}
-    return names.port_name(segment.name, name, frozenset({*there, *kept}))
-
-
-def _refuse_a_second(book: GuestBook, there: Mapping[str, Link], guest: Guest, but: str | None = None) -> None:
-    """Raises `NameTaken` when the name or the MAC is that of another port than `but` which is there: the book
-    would forget that one, and its owner could have any number of them."""
-    for known in book.all():
-        if known.port not in there or known.uid != guest.uid or known.port == but:
-            continue  # of another user's guest the book itself says no
-        if known.name == guest.name:
-            raise NameTaken(name=guest.name, why=_("your guest of that name is on the segment already"))
-        if known.mac == guest.mac:
-            raise NameTaken(name=guest.mac, why=_("your guest {name} has this MAC address").format(name=known.name))
-
-
 def _settle(engine: Engine, segment: Segment, guest: Guest) -> None:
     """Write the guest down and put its port, which exists, on the bridge."""
     assert guest.port is not None
     engine.netlink.set(guest.port, alias=guest_alias(segment.name), mtu=MTU)
-    _enter(engine, segment, guest)
+    admission.enter(engine, segment, guest)
     engine.bring_up(segment)
-
-
-def _enter(engine: Engine, segment: Segment, guest: Guest) -> None:
-    given = dnsmasq.owners(segment.hosts, segment.labels)
-    if guest.name in given and given[guest.name] != guest.mac:
-        raise NameTaken(name=guest.name, why=_("the segment's configuration gives it to another guest"))
-    fixed = {host.mac for host in segment.hosts if host.mac is not None}
-    if guest.mac not in fixed and any(names.same_on_host_side(mac, guest.mac) for mac in fixed):
-        raise NameTaken(name=guest.mac, why=_(
-            "the segment's configuration has a host with this MAC address, but for its first octet"))
-    engine.book(segment.name).enter(guest)
-
-
-def _name(engine: Engine, segment: Segment, caller: Caller, asked: str | None) -> str:
-    if asked is not None:
-        name = names.guest_name(asked)
-        if name in engine.labels(segment):
-            raise BadValue(what=_("guest name"), value=asked, why=_("it is the host's own"))
-        return name
-    stem = "".join(c if c.isascii() and (c.isalnum() or c == "-") else "-" for c in caller.name.lower())
-    stem = stem.strip("-")[:40] or "guest"
-    book = engine.book(segment.name)
-    there = links.links()
-    for number in range(1, 10_000):
-        name = f"{stem}-{number}"
-        known = book.find(name)
-        if known is None or (known.uid == caller.uid and known.kind != CLAIMED and not known.by_itself
-                             and known.port not in there):
-            return name
-    raise Refused(what=_("join"), why=_("there is no name left"))
-
-
-def _mac(segment: Segment, caller: Caller, name: str, asked: str | None) -> str:
-    """The same guest of the same member gets the same MAC, and so the same lease, each time."""
-    if asked is None:
-        return names.derived_mac(segment.name, str(caller.uid), name)
-    mac = names.mac_address(asked)
-    link = links.link(segment.bridge)
-    if link is not None and link.mac == mac:
-        raise BadValue(what=_("MAC address"), value=asked, why=_("it is the segment's own"))
-    return mac
-
-
-def _vlan(segment: Segment, mac: str, name: str, asked: int | None) -> int | None:
-    """The VLAN that a guest asked for, where it may have it."""
-    if asked is None:
-        return None
-    if asked not in {vlan.id for vlan in segment.vlans}:
-        there = ", ".join(str(vlan.id) for vlan in segment.vlans)
-        raise BadValue(what=_("VLAN"), value=str(asked), why=_("{segment} has the VLANs {vlans}").format(
-            segment=segment.name, vlans=there) if there else _("{segment} has no VLANs").format(segment=segment.name))
-    host = segment.host_of(mac, name)
-    if host is not None and (host.trunk or host.vlan not in (None, asked)):
-        raise Refused(what=_("join VLAN {vlan}").format(vlan=asked),
-                      why=_("the segment's configuration puts {name} elsewhere").format(name=name))
-    return asked
-
-
-def _kind(text: str | None, default: str) -> str:
-    if text is None:
-        return default
-    if text not in KINDS:
-        raise BadValue(what=_("kind of guest"), value=text,
-                       why=_("expected one of {kinds}").format(kinds=", ".join(KINDS)))
-    return text

@@ -15,6 +15,7 @@ from typing import Any
 
 import vdenet
 from vdenet.daemon import addressing, applying, authority, confirming, joining, reporting, segments, tunnels
+from vdenet.daemon.admission import Wish
 from vdenet.daemon.configuration import MAX_SIZE
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.members import Caller
@@ -214,8 +215,8 @@ def _version(request: Request) -> Answer:
     return Answer({"version": vdenet.__version__})
 
 
-def _wish(request: Request) -> joining.Wish:
-    return joining.Wish(name=request.parameters.text("name"), mac=request.parameters.text("mac"),
+def _wish(request: Request) -> Wish:
+    return Wish(name=request.parameters.text("name"), mac=request.parameters.text("mac"),
                         kind=request.parameters.text("kind"), vlan=request.parameters.number("vlan", FIRST, LAST))
 
 

@@ -6,9 +6,9 @@ import socket
 from typing import Any
 
 from vdenet.daemon import joining, memberships
+from vdenet.daemon.admission import Wish
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import Guest
-from vdenet.daemon.joining import Wish
 from vdenet.daemon.members import Caller
 from vdenet.errors import Refused
 from vdenet.i18n import _

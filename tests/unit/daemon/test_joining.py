@@ -10,10 +10,11 @@ from typing import Any, cast
 import pytest
 
 from unit.samples import PLAIN
-from vdenet.daemon import joining
+from vdenet.daemon import admission, joining
+from vdenet.daemon.admission import Wish
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import GuestBook
-from vdenet.daemon.joining import Opened, Wish
+from vdenet.daemon.joining import Opened
 from vdenet.daemon.members import Caller
 from vdenet.errors import BadValue, NameTaken, QuotaExceeded, Refused
 from vdenet.model.observed import Link
@@ -103,7 +104,7 @@ def test_a_port_that_is_there_is_never_forgotten(machine: Machine) -> None:
 
 
 def test_so_many_ports_and_no_more(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joining, "MAX_TAPS", 3)
+    monkeypatch.setattr(admission, "MAX_TAPS", 3)
     opened = [tap(machine, ANY) for _nth in range(3)]
     assert [one.guest.name for one in opened] == ["alice-1", "alice-2", "alice-3"]
     with pytest.raises(QuotaExceeded):

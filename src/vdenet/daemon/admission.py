@@ -1,0 +1,161 @@
+"""What becomes of a member's wish to have a guest on a segment: its name, MAC, VLAN and port, or why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from vdenet.daemon import authority
+from vdenet.daemon.engine import Engine
+from vdenet.daemon.guests import CLAIMED, Guest, GuestBook
+from vdenet.daemon.members import Caller
+from vdenet.daemon.quota import MAX_TAPS
+from vdenet.effect import switch
+from vdenet.errors import BadValue, NameTaken, QuotaExceeded, Refused, SegmentDown
+from vdenet.i18n import _
+from vdenet.model import names, vlans
+from vdenet.model.observed import Link
+from vdenet.model.segment import Segment
+from vdenet.probe import links
+from vdenet.text import dnsmasq
+
+KINDS = ("qemu", "virtualbox", "vmware", "lxc", "libvirt", "incus", "nspawn", "podman", "docker", "run")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a member asks for; None is for the daemon to choose."""
+
+    name: str | None
+    mac: str | None
+    kind: str | None
+    vlan: int | None = None
+    """None is for the segment's file to say, else its own network."""
+
+
+def admit(engine: Engine, segment: Segment, caller: Caller, wish: Wish, kind: str) -> Guest:
+    """The guest as it will be written down, with a port's name that is free.
+
+    Raises `SegmentDown`, `QuotaExceeded`, `NameTaken`, `BadValue`, `BadPolicy`, `Refused`.
+    """
+    if links.link(segment.sign) is None:
+        raise SegmentDown(what=_("join"), segment=segment.name)
+    there = links.links()
+    taken = sum(1 for other in engine.configuration.names() for guest in engine.book(other).all()
+                if guest.uid == caller.uid and guest.port in there)
+    if caller.uid != 0 and taken >= MAX_TAPS:
+        raise QuotaExceeded(what=_("join"), limit=MAX_TAPS, unit=_("ports"))
+    name = name_for(engine, segment, caller, wish.name)
+    authority.require_room_for_guest(engine, caller, segment.name, name)
+    mac = mac_for(segment, caller, name, wish.mac)
+    guest = Guest(name, mac, kind_of(wish.kind, kind), caller.uid, vlan=vlan_for(segment, mac, name, wish.vlan))
+    book = engine.book(segment.name)
+    refuse_a_second(book, there, guest)
+    return replace(guest, port=free_port(segment, book, there, name))
+
+
+def free_port(segment: Segment, book: GuestBook, there: Mapping[str, Link], name: str) -> str:
+    """A name for the port of the guest of that name."""
+    kept = {known.port for known in book.all() if known.keeps_port and known.port is not None}
+    return names.port_name(segment.name, name, frozenset({*there, *kept}))
+
+
+def free_switch_port(engine: Engine, segment: Segment, name: str) -> int:
+    """A port of the VDE switch for the guest of that name: its own again, else one that nobody is on.
+
+    Raises `Refused`.
+    """
+    held = {guest.vde_port for guest in engine.book(segment.name).all()
+            if guest.name != name and guest.vde_port is not None}
+    declared = {one.number for one in segment.ports} | {
+        plug.port for plug in segment.plugs if plug.port is not None}
+    known = engine.book(segment.name).find(name)
+    if known is not None and known.vde_port is not None and known.vde_port not in declared | held \
+            and known.vde_port < segment.switch_ports:
+        return known.vde_port
+    active = switch.active_ports(segment.name, engine.places)
+    number = vlans.free_switch_port(segment.switch_ports, declared | active, held)
+    if number is None:
+        raise Refused(what=_("join"), why=_("half of the VDE switch's ports are guests' own already; "
+                                            "leave gives one back, [switch] ports adds some"))
+    return number
+
+
+def refuse_a_second(book: GuestBook, there: Mapping[str, Link], guest: Guest, but: str | None = None) -> None:
+    """Raises `NameTaken` when the name or the MAC is that of another port than `but` which is there: the book
+    would forget that one, and its owner could have any number of them."""
+    for known in book.all():
+        if known.port not in there or known.uid != guest.uid or known.port == but:
+            continue  # of another user's guest the book itself says no
+        if known.name == guest.name:
+            raise NameTaken(name=guest.name, why=_("your guest of that name is on the segment already"))
+        if known.mac == guest.mac:
+            raise NameTaken(name=guest.mac, why=_("your guest {name} has this MAC address").format(name=known.name))
+
+
+def enter(engine: Engine, segment: Segment, guest: Guest) -> None:
+    """Write the guest into the book. Raises `NameTaken`."""
+    given = dnsmasq.owners(segment.hosts, segment.labels)
+    if guest.name in given and given[guest.name] != guest.mac:
+        raise NameTaken(name=guest.name, why=_("the segment's configuration gives it to another guest"))
+    fixed = {host.mac for host in segment.hosts if host.mac is not None}
+    if guest.mac not in fixed and any(names.same_on_host_side(mac, guest.mac) for mac in fixed):
+        raise NameTaken(name=guest.mac, why=_(
+            "the segment's configuration has a host with this MAC address, but for its first octet"))
+    engine.book(segment.name).enter(guest)
+
+
+def name_for(engine: Engine, segment: Segment, caller: Caller, asked: str | None) -> str:
+    """The name that was asked for, else one made of the caller's. Raises `BadValue`, `Refused`."""
+    if asked is not None:
+        name = names.guest_name(asked)
+        if name in engine.labels(segment):
+            raise BadValue(what=_("guest name"), value=asked, why=_("it is the host's own"))
+        return name
+    stem = "".join(c if c.isascii() and (c.isalnum() or c == "-") else "-" for c in caller.name.lower())
+    stem = stem.strip("-")[:40] or "guest"
+    book = engine.book(segment.name)
+    there = links.links()
+    for number in range(1, 10_000):
+        name = f"{stem}-{number}"
+        known = book.find(name)
+        if known is None or (known.uid == caller.uid and known.kind != CLAIMED and not known.by_itself
+                             and known.port not in there):
+            return name
+    raise Refused(what=_("join"), why=_("there is no name left"))
+
+
+def mac_for(segment: Segment, caller: Caller, name: str, asked: str | None) -> str:
+    """The same guest of the same member gets the same MAC, and so the same lease, each time. Raises `BadValue`."""
+    if asked is None:
+        return names.derived_mac(segment.name, str(caller.uid), name)
+    mac = names.mac_address(asked)
+    link = links.link(segment.bridge)
+    if link is not None and link.mac == mac:
+        raise BadValue(what=_("MAC address"), value=asked, why=_("it is the segment's own"))
+    return mac
+
+
+def vlan_for(segment: Segment, mac: str, name: str, asked: int | None) -> int | None:
+    """The VLAN that a guest asked for, where it may have it. Raises `BadValue`, `Refused`."""
+    if asked is None:
+        return None
+    if asked not in {vlan.id for vlan in segment.vlans}:
+        there = ", ".join(str(vlan.id) for vlan in segment.vlans)
+        raise BadValue(what=_("VLAN"), value=str(asked), why=_("{segment} has the VLANs {vlans}").format(
+            segment=segment.name, vlans=there) if there else _("{segment} has no VLANs").format(segment=segment.name))
+    host = segment.host_of(mac, name)
+    if host is not None and (host.trunk or host.vlan not in (None, asked)):
+        raise Refused(what=_("join VLAN {vlan}").format(vlan=asked),
+                      why=_("the segment's configuration puts {name} elsewhere").format(name=name))
+    return asked
+
+
+def kind_of(text: str | None, default: str) -> str:
+    """The kind of guest that was asked for. Raises `BadValue`."""
+    if text is None:
+        return default
+    if text not in KINDS:
+        raise BadValue(what=_("kind of guest"), value=text,
+                       why=_("expected one of {kinds}").format(kinds=", ".join(KINDS)))
+    return text
