@@ -262,7 +262,7 @@ class Engine:
         link = links.link(port)
         if link is not None and link.master == segment.bridge:
             self.netlink.detach(port)
-        self._ports.forget(segment.name, port)
+        self._ports.let_go(segment.name, port)
 
     def _guest_names(self, segment: Segment, ports: list[Link]) -> list[str]:
         book = self.book(segment.name)

@@ -290,10 +290,14 @@ def test_a_foreign_interface_with_the_name_of_a_held_tap_is_left_alone() -> None
     assert plan.up(HELD, machine.observe(HELD)) == ()
 
 
-def test_a_guest_port_on_another_bridge_stays_there() -> None:
-    wanted = blueprint.wanted(PLAIN, HOST, Guests(ports=("vnet7",)), PLACES)
+@pytest.mark.parametrize("up_already", [False, True])
+@pytest.mark.parametrize("guests, ours", [
+    (Guests(ports=("vd0-a",)), True), (Guests(ports=("vd0-a",)), False),
+    (Guests(handed=("vd0-a",), memberships={"vd0-a": of_guest(33)}), False)], ids=["ours", "another's", "handed over"])
+def test_a_guest_port_on_another_bridge_stays_there(guests: Guests, ours: bool, up_already: bool) -> None:
+    wanted = blueprint.wanted(VLAN, HOST, guests, PLACES)
     machine = running(wanted)
-    machine.links["vnet7"] = guest("vnet7", 8, False, master="virbr0")
+    machine.links["vd0-a"] = guest("vd0-a", 8, ours, master="virbr0", up=up_already)
     assert up(machine, wanted) == ()
 
 

@@ -37,9 +37,11 @@ def attach(wanted: Wanted, observed: Observed) -> Iterable[Change]:
         link = observed.links.get(name)
         if link is not None and name in held and not link.ours:
             continue  # it only has the name of a guest's tap
-        new, waits = link is None and name in held, False
         # Or it is on the bridge that the segment had in a former mode.
         former = {wanted.segment, observed.adopted, None} - {wanted.bridge.name}
+        if link is not None and link.master not in {wanted.bridge.name, *former}:
+            continue  # who put it on another bridge meant it
+        new, waits = link is None and name in held, False
         if new or (link is not None and link.master in former):
             back: tuple[Step, ...] = (DetachPort(name, wanted.bridge.name),)
             if link is not None and link.master is not None:
