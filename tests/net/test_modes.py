@@ -192,11 +192,12 @@ def test_the_uplink_becomes_a_port_and_the_host_keeps_its_network(machine: Machi
             guest.send_signal(15)
             assert lost(guest.communicate(timeout=20)[0]) == 0
             machine.run(["tarr-steps", "stop", "lan"], user="alice")
-            machine.path("/run/vdenet/state/lan/stopped").unlink()
             assert addresses(machine, "eth0") == host and routes(machine) == before
             assert "lan" not in machine.sh("ip -oneline link").replace("vdenet", "")
         assert gone[0] <= 2, "frames on their way while the interface changed its place"
+        # In this order: the daemon would bring up what is configured and not stopped.
         machine.path("/etc/vdenet/lan.toml").unlink()
+        machine.path("/run/vdenet/state/lan/stopped").unlink()
 
 
 def test_who_deletes_the_bridge_does_not_cut_the_host_off(machine: Machine, daemon: Daemon) -> None:
