@@ -49,7 +49,7 @@ class Ground:
         """`extra`: Debian packages that the machine has besides."""
         self._stack = contextlib.ExitStack()
         self._deb = deb
-        self._suite = suite
+        self.suite = suite
         self._extra = extra
         self.guests: dict[str, Guest] = {}
         self._ports: dict[str, str] = {}
@@ -69,10 +69,10 @@ class Ground:
         self._stack.close()
 
     def _start(self) -> None:
-        base = root(self._suite, "depends", extra=(*TOOLS, RESOLVER[self._suite], *self._extra))
+        base = root(self.suite, "depends", extra=(*TOOLS, RESOLVER[self.suite], *self._extra))
         self.machine = self._stack.enter_context(Machine(base, "lab", cgroup=True))
         self.outside = self._stack.enter_context(Outside(self.machine.pid))
-        self._resolver(RESOLVER[self._suite])
+        self._resolver(RESOLVER[self.suite])
         here = self.machine.path(_HERE)
         here.mkdir()
         (here / "agent").write_text(AGENT)

@@ -2,11 +2,13 @@
 
 It has the address .1 of a network for benchmarks (dnsmasq takes those for documentation for private
 ones, and answers with them for rebinding). It answers DNS (every name under `example` is its own
-address) and HTTP: /whoami says who asks, /file sends a large body, /sum its SHA-256.
+address) and HTTP: /whoami says who asks, /file sends a large body, /sum its SHA-256, and the rest is
+what lies in the directory `www`.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import http.server
 import ipaddress
@@ -14,7 +16,9 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from types import TracebackType
 
 NAME = "mirror.example"
@@ -37,6 +41,8 @@ class Outside:
         self.name = NAME
         self.default = default
         self._children: list[subprocess.Popen[bytes]] = []
+        self._directory = tempfile.TemporaryDirectory(prefix="outside-")
+        self.www = Path(self._directory.name)
 
     @property
     def pid(self) -> int:
@@ -65,6 +71,7 @@ class Outside:
             child.kill()
             child.wait()
         self._children.clear()
+        self._directory.cleanup()
 
     def _start(self) -> None:
         self._children.append(subprocess.Popen(
@@ -89,7 +96,7 @@ class Outside:
                     f"--address=/example/{self.address}", "--local=/example/", "--local=/internal/",
                     "--pid-file=", "--user=root",
                     "--log-facility=-")
-        self._serve(sys.executable, __file__, self.address)
+        self._serve(sys.executable, __file__, self.address, str(self.www))
         for port in (53, 80):
             self._wait(port)
 
@@ -116,21 +123,23 @@ class _Server(http.server.ThreadingHTTPServer):
     address_family = socket.AF_INET
 
 
-class _Answers(http.server.BaseHTTPRequestHandler):
+class _Answers(http.server.SimpleHTTPRequestHandler):
     body = (b"0123456789abcdef" * (SIZE // 16 + 1))[:SIZE]
 
     def do_GET(self) -> None:
         answers = {"/whoami": str(self.client_address[0]).encode(), "/file": self.body,
                    "/sum": hashlib.sha256(self.body).hexdigest().encode()}
         body = answers.get(self.path)
-        self.send_response(200 if body is not None else 404)
-        self.send_header("Content-Length", str(len(body or b"")))
+        if body is None:
+            return super().do_GET()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body or b"")
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         pass
 
 
 if __name__ == "__main__":
-    _Server((sys.argv[1], 80), _Answers).serve_forever()
+    _Server((sys.argv[1], 80), functools.partial(_Answers, directory=sys.argv[2])).serve_forever()
