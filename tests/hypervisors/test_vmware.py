@@ -541,6 +541,6 @@ def test_vmware_comes_later_and_the_package_goes(deb: Path) -> None:
 
 
 def test_into_no_vlan(host: Host, guest: Guest) -> None:
-    assert "has no VLANs" in guest.refused("join", "--vlan", "33", status=2, code="bad-value")
-    with host.vlan():
-        assert "no port there is theirs" in guest.refused("join", "--vlan", "33")
+    for segment in (contextlib.nullcontext(), host.vlan()):
+        with segment:
+            assert "no port there is theirs" in guest.refused("join", "--vlan", "33")

@@ -38,6 +38,9 @@ STATUS = {
 
 
 HINTS = {
+    "bad-value": (N_("declare it in the segment's file by [[vlan]] with id = {undeclared} (man vdenet.toml): "
+                     "tarr-steps export --segment {segment} >FILE, edit it, "
+                     "tarr-steps apply --segment {segment} FILE"),),
     "bad-config": (N_("man vdenet.toml tells what it may hold"),),
     "usage": (N_("{command} --help"),),
     "unknown-segment": (N_("tarr-steps list shows the segments that there are"),),

@@ -16,11 +16,12 @@ from vdenet.cli import access, answers, carrying, claims, documents, kinds, memo
 from vdenet.cli.client import ask
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
-from vdenet.errors import BadValue, Refused, SegmentDown, VdenetError
+from vdenet.errors import Refused, SegmentDown, VdenetError
 from vdenet.i18n import _
 from vdenet.model.joining import Found, Joining, Place, Wish
 from vdenet.model.names import derived_mac, port_name
 from vdenet.model.report import SegmentReport, State
+from vdenet.model.vlans import undeclared
 
 _TO_BE_CHOSEN = "PORT"
 """What stands for a port that the daemon has not chosen yet, in a dry run."""
@@ -34,8 +35,8 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
         where = answers.segment(ask("List", segment=segment))
         if where.state is State.DOWN:
             raise SegmentDown(what=_("join"), segment=segment)
-        if wish.vlan is not None:
-            _require_vlan(where, wish.vlan)
+        if wish.vlan is not None and wish.vlan not in where.vlans and kind not in kinds.IN_NO_VLAN:
+            raise undeclared(segment, wish.vlan, where.vlans)
         looked_up = kinds.look_up(kind, guest, wish.connect)
         found = looked_up.found(wish, answers.where(where))
         earlier = memory.load(kind, segment, looked_up.id)
@@ -105,14 +106,6 @@ def _require_same_vlan(guest: str, where: SegmentReport, given: int, found: Foun
             "the configuration of {segment} puts the MAC address {mac} into VLAN {vlan}, and there it would have "
             "another").format(segment=where.name, mac=found.mac, vlan=given), hint=_(
                 "write that into its [[host]]: mac = \"{mac}\"").format(mac=mac))
-
-
-def _require_vlan(where: SegmentReport, vlan: int) -> None:
-    """Raises `BadValue` where the segment has no such VLAN, before anything is asked of a hypervisor."""
-    if vlan not in where.vlans:
-        raise BadValue(what=_("VLAN"), value=vlan, why=_("{segment} has the VLANs {vlans}").format(
-            segment=where.name, vlans=", ".join(map(str, where.vlans))) if where.vlans else
-            _("{segment} has no VLANs").format(segment=where.name))
 
 
 def _reserve(kind: str, segment: str, name: str, found: Found, vlan: int | None) -> dict[str, Any]:

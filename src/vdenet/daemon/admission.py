@@ -140,10 +140,9 @@ def vlan_for(segment: Segment, mac: str, name: str, asked: int | None) -> int | 
     """The VLAN that a guest asked for, where it may have it. Raises `BadValue`, `Refused`."""
     if asked is None:
         return None
-    if asked not in {vlan.id for vlan in segment.vlans}:
-        there = ", ".join(str(vlan.id) for vlan in segment.vlans)
-        raise BadValue(what=_("VLAN"), value=str(asked), why=_("{segment} has the VLANs {vlans}").format(
-            segment=segment.name, vlans=there) if there else _("{segment} has no VLANs").format(segment=segment.name))
+    there = [vlan.id for vlan in segment.vlans]
+    if asked not in there:
+        raise vlans.undeclared(segment.name, asked, there)
     host = segment.host_of(mac, name)
     if host is not None and (host.trunk or host.vlan not in (None, asked)):
         raise Refused(what=_("join VLAN {vlan}").format(vlan=asked),

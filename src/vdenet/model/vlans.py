@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from vdenet.errors import BadValue
+from vdenet.i18n import _
+
 UNTAGGED = 1
 """The VLAN of the segment's own network."""
 FIRST, LAST = 2, 4093
@@ -49,6 +52,14 @@ def between(vlans: Iterable[int]) -> Membership:
     What comes without one is still taken for the segment's own network: the switch sends so until it has been told.
     """
     return Membership(UNTAGGED, frozenset(), frozenset({UNTAGGED, *vlans}))
+
+
+def undeclared(segment: str, vlan: int, declared: Iterable[int]) -> BadValue:
+    """What is wrong with a VLAN that the segment's configuration does not declare."""
+    there = ", ".join(map(str, declared))
+    why = _("{segment} has the VLANs {vlans}") if there else _("{segment} has no VLANs")
+    return BadValue(what=_("VLAN"), value=str(vlan), why=why.format(segment=segment, vlans=there), segment=segment,
+                    undeclared=vlan if FIRST <= vlan <= LAST else None)
 
 
 @dataclass(frozen=True, slots=True)

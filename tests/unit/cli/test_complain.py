@@ -5,6 +5,7 @@ import pytest
 from vdenet import errors
 from vdenet.cli import access, complain
 from vdenet.errors import VdenetError
+from vdenet.model.vlans import undeclared
 
 
 def family(base: type[VdenetError]) -> set[type[VdenetError]]:
@@ -58,6 +59,9 @@ def test_every_error_has_been_thought_of() -> None:
     (errors.ToolMissing(tool="udhcpc", package="udhcpc"), "sudo apt install udhcpc"),
     (errors.ToolMissing(tool="qemu", package=None), None),
     (errors.Refused(what="x", why="y", hint="do z"), "do z"),
+    (undeclared("lab", 33, []), "declare it in the segment's file by [[vlan]] with id = 33 (man vdenet.toml): "
+     "tarr-steps export --segment lab >FILE, edit it, tarr-steps apply --segment lab FILE"),
+    (undeclared("lab", 1, [33]), None),
     (errors.Refused(what="x", why="y"), None),
     (errors.NotPermitted(what="x", why="y"), None),
 ])

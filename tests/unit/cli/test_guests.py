@@ -230,7 +230,7 @@ def test_a_name_that_no_guest_may_have(daemon: Daemon, tarr_steps: TarrSteps, bo
 
 @pytest.mark.parametrize(("kind", "vlans", "why"), [
     ("lxc", [], "vdenet0 has no VLANs"), ("virtualbox", [33, 44], "vdenet0 has the VLANs 33, 44"),
-    ("vmware", None, "vdenet0 has no VLANs")])
+    ("nspawn", None, "vdenet0 has no VLANs")])
 def test_a_vlan_that_there_is_not(daemon: Daemon, tarr_steps: TarrSteps, box: Path, kind: str, vlans: list[int] | None,
                                   why: str) -> None:
     """An older daemon has none to tell of."""
@@ -238,6 +238,7 @@ def test_a_vlan_that_there_is_not(daemon: Daemon, tarr_steps: TarrSteps, box: Pa
     for more in ([], ["--dry-run"]):
         done = tarr_steps("join", kind, "box", "--vlan", "7", *more)
         assert (done.status, why in done.err) == (2, True)
+        assert "\nhint: declare it in the segment's file by [[vlan]] with id = 7 " in done.err
     assert (methods(daemon), memories(box), box.read_text()) == (["List", "List"], [], "off, as it was\n")
 
 

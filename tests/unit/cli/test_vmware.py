@@ -143,6 +143,15 @@ def test_a_directory_stands_for_the_machine_in_it(file: Path, tmp_path: Path) ->
         VMware(str(tmp_path))
 
 
+@pytest.mark.parametrize("vlans", [[], [33]])
+def test_into_a_vlan_whether_there_is_one_or_not(daemon: Daemon, tarr_steps: TarrSteps, file: Path,
+                                                 vlans: list[int]) -> None:
+    """To declare one would not help."""
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [], "vlans": vlans}]}
+    done = tarr_steps("join", "vmware", str(file), "--vlan", "33")
+    assert (done.status, "VMware bridges its guests" in done.err, "[[vlan]]" in done.err) == (1, True, False), done.err
+
+
 def test_a_path_that_is_no_utf8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, daemon: Daemon,
                                 tarr_steps: TarrSteps) -> None:
     place = os.fsencode(tmp_path) + b"/vmware/caf\xe9"

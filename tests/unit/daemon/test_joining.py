@@ -176,7 +176,7 @@ def test_a_port_that_was_handed_over_is_nobody_elses(machine: Machine) -> None:
 def test_a_vlan_that_the_segment_does_not_have(machine: Machine, vlan: int) -> None:
     with pytest.raises(BadValue, match="vdenet0 has the VLANs 33, 44"):
         hand(machine, Wish("web", None, "lxc", vlan))
-    with pytest.raises(BadValue, match="vdenet0 has no VLANs"):
+    with pytest.raises(BadValue, match=f"cannot use VLAN {vlan}: vdenet0 has no VLANs"):
         joining.reserve(cast(Engine, machine), PLAIN, ALICE, Wish("web", None, "lxc", vlan), handed=True)
     assert machine.book("").all() == []
 

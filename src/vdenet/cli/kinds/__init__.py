@@ -56,6 +56,9 @@ SWITCHABLE = frozenset({"virtualbox"})
 SINGLE = frozenset({"podman", "docker", "nspawn"})
 """Kinds whose guests have no choice of adapters, and so no `--nic`."""
 
+IN_NO_VLAN = frozenset({"vmware"})
+"""Kinds whose guests can be in no VLAN. They say so themselves, also where there is no VLAN: one would not help."""
+
 BY_ID = frozenset({"virtualbox", "libvirt", "vmware", "podman", "docker"})
 """Kinds whose guests are also found by their `id`, so that who is not found by it has been deleted."""
 
