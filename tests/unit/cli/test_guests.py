@@ -648,6 +648,12 @@ def test_a_running_machine_keeps_an_adapter_that_was_disabled(
     assert (leaving.note or "").endswith("VBoxManage modifyvm 'my web' --nic3 none") is said
 
 
+def test_a_second_adapter_is_not_asked_for_an_address_by_itself(running: virtualbox.VirtualBox) -> None:
+    """One that the guest has in use already, it has set up."""
+    assert "told to ask for an address" in (running.join(Wish(), PLACE).note or "")
+    assert running.join(Wish(nic=1), PLACE).note is None
+
+
 def test_a_running_machine_does_not_enable_one(running: virtualbox.VirtualBox) -> None:
     with pytest.raises(Refused, match="disabled"):
         running.join(Wish(nic=4), PLACE)

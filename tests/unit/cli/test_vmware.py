@@ -115,6 +115,12 @@ def test_the_address_is_the_machines_own(file: Path, tmp_path: Path) -> None:
     assert VMware(str(file)).found(Wish(nic=0), WHERE).mac == "00:0c:29:2b:f3:37"
 
 
+def test_a_second_adapter_is_not_asked_for_an_address_by_itself(file: Path) -> None:
+    """One that the machine has already, its guest has set up."""
+    assert "told to ask for an address" in (VMware(str(file)).join(Wish(), PLACE).note or "")
+    assert VMware(str(file)).join(Wish(nic=0), PLACE).note is None
+
+
 def test_a_file_that_somebody_writes_meanwhile(file: Path) -> None:
     joining = VMware(str(file)).join(Wish(), PLACE)
     file.write_bytes(vmx.WORKSTATION_15)

@@ -8,13 +8,14 @@ with the permission that libvirt gives.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from vdenet.cli import virsh
 from vdenet.errors import BadValue, Refused, ToolFailed
 from vdenet.i18n import _
 from vdenet.model.joining import Found, Joining, Leaving, Place, RunTool, Where, Wish
 from vdenet.model.names import port_prefix
-from vdenet.text import libvirt, qemu
+from vdenet.text import inside, libvirt, qemu
 from vdenet.text.libvirt import Domain, Nic
 
 
@@ -157,7 +158,7 @@ class Libvirt:
                                    self._command("detach-device", *flags), card, card))
         return Joining(tuple(actions), _via(place), way, live=bool(live) or "--live" in flags,
                        nic=None if on is None else str(self._number(on)),
-                       memory={"added": place.mac}, note=self._saved_note() if "--config" in flags else None)
+                       memory={"added": place.mac}, note=self._note(place, flags))
 
     def _move(self, nic: Nic, place: Place) -> Joining:
         """A card that the domain has, moved to the segment."""
@@ -200,6 +201,12 @@ class Libvirt:
         return virsh.understood(libvirt.domain, self._virsh.look(verb, self._uuid, *flags))
 
     # --- what stands against it ----------------------------------------------------------------
+
+    def _note(self, place: Place, flags: Sequence[str]) -> str | None:
+        """What there is to say of a card that is added."""
+        others = any(not self._is_on(nic, place) for domain in self._domains() for nic in domain.nics)
+        notes = (inside.another(None) if flags and others else None, self._saved_note() if "--config" in flags else None)
+        return "\n".join(note for note in notes if note is not None) or None
 
     def _saved_note(self) -> str | None:
         if not self._saved:

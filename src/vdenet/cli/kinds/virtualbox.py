@@ -18,13 +18,15 @@ from vdenet.errors import BadValue, NoGuest, Refused, ToolFailed
 from vdenet.i18n import _
 from vdenet.model import tunnel
 from vdenet.model.joining import Action, Found, Joining, Leaving, Place, RunTool, Where, Wish
-from vdenet.text import qemu, virtualbox
+from vdenet.text import inside, qemu, virtualbox
 from vdenet.text.virtualbox import TOOL, Machine, Nic
 
 BRIDGE, SWITCH, TUNNEL = "bridge", "vde", "udp"
 WAYS = (BRIDGE, SWITCH, TUNNEL)
 LIBRARIES = (Path("/usr/lib/virtualbox/VBoxDD.so"), Path("/opt/VirtualBox/VBoxDD.so"))
 FILTER = Path("/sys/module/vboxnetflt")
+_FREE = ("none", "null")
+"""What an adapter is attached to that is not in use."""
 _SECONDS = 60
 
 
@@ -70,8 +72,10 @@ class VirtualBox:
             after = virtualbox.plugged(nic, place.switch, place.vde_port or wish.port, mac)
         if on is not None and _same(on, after):
             return Joining((), via, why, live=True, nic=str(on.number))
+        fresh = nic.kind in _FREE and any(
+            each.number != nic.number and each.kind not in _FREE for each in self._vm.nics.values())
         return Joining(self._actions(nic, after), via, why, live=True, nic=str(nic.number), group=via == SWITCH,
-                       memory={"before": asdict(nic)})
+                       memory={"before": asdict(nic)}, note=inside.another(None) if fresh else None)
 
     def leave(self, where: Where, memory: object) -> Leaving:
         """The adapter as it was before; one that was joined by hand is taken out."""

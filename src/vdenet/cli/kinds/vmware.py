@@ -18,7 +18,7 @@ from vdenet.i18n import _
 from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, Where, Wish
 from vdenet.probe import vmware, vmware_machines
 from vdenet.probe.vmware_machines import SUFFIX
-from vdenet.text import qemu, vmware_file, vmware_machine, vmware_networks
+from vdenet.text import inside, qemu, vmware_file, vmware_machine, vmware_networks
 from vdenet.text.vmware_file import Settings
 from vdenet.text.vmware_machine import ADAPTERS, Nic
 
@@ -84,8 +84,10 @@ class VMware:
         after = vmware_file.edited(self._text, wanted)
         actions = () if after == self._text else (self._edit(self._joining(), after),)
         fresh = vmware_file.without(self._text, nic.prefix) == self._text
+        second = not nic.present and any(each.present for each in self._vm.nics.values())
         return Joining(actions, "vmnet", why, live=False, nic=str(nic.number), memory=asdict(_Memory(
-            nic.number, vmnet, fresh, vmware_file.taken(self._text, wanted))))
+            nic.number, vmnet, fresh, vmware_file.taken(self._text, wanted))),
+            note=inside.another(None) if second else None)
 
     def leave(self, where: Where, memory: object) -> Leaving:
         """The adapter as it was before; one that was joined by hand is taken out. Raises `Refused`."""
