@@ -447,6 +447,9 @@ def test_a_running_machine_of_the_system_moves_its_card_at_once(libvirt: Host, n
         assert libvirt.told("join", "libvirt", "mover", "--nic", "1")["live"]
         assert vm.cards() == vm.cards(live=True) == [on_the_bridge(MINE["address"])]
         assert libvirt.machine.sh(f"ls /sys/class/net/{SEGMENT}/brif | grep vnet")
+        wait_for(lambda: libvirt.listed("mover"), 60, "its boot program heard")
+        said = libvirt.refused(1, "refused", "leave", "libvirt", "mover", user="root")
+        assert "hint: sudo -u alice tarr-steps leave libvirt mover" in said
         vm.leave()
         assert vm.cards(live=True) == [at_lab]
         assert vm.virsh("dumpxml", "--inactive", vm.name) == before

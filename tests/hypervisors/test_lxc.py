@@ -184,6 +184,33 @@ def test_without_lxc(lxc: Host, box: Container) -> None:
     assert "apt install lxc" in said
 
 
+def test_lxc_is_taken_away_meanwhile(lxc: Host, box: Container) -> None:
+    lxc.machine.sh("mkdir -p /tmp/without; ln -sf /usr/bin/* /tmp/without/; rm /tmp/without/lxc-*")
+    box.join()
+    joined = box.file.read_bytes()
+    done = lxc.tarr("leave", "lxc", box.name, user="root", env={"PATH": "/tmp/without"})
+    assert done.stdout == f"{box.name} has left {SEGMENT}\n"
+    assert done.stderr == f"what joining changed in {box.name} stays, since lxc-info is not installed\n"
+    assert box.file.read_bytes() == joined
+    lxc.tarr("join", "run", "--name", box.name, "--", "true", user="bob")  # the name is anybody's
+
+
+def test_the_segment_is_deleted_meanwhile(lxc: Host, box: Container) -> None:
+    """Its bridge is gone, without which the container does not start."""
+    before = box.file.read_bytes()
+    lxc.tarr("segment", "create", "lab", user="root")
+    try:
+        box.join("--segment", "lab")
+    finally:
+        lxc.tarr("segment", "delete", "--force", "lab", user="root")
+    assert lxc.machine.run(["lxc-start", "-n", box.name], check=False).returncode != 0
+    lxc.refused(2, "unknown-segment", "leave", "lxc", box.name, "--segment", "lab2", user="root")
+    assert box.leave("--segment", "lab") == f"{box.name} has left lab\n"
+    assert box.file.read_bytes() == before
+    box.start()
+    lxc.refused(2, "unknown-segment", "leave", "lxc", box.name, "--segment", "lab", user="root")
+
+
 def test_two_joins_at_once(lxc: Host, box: Container) -> None:
     with ThreadPoolExecutor() as pool:
         said = list(pool.map(lambda _number: box.join(), range(3)))

@@ -201,6 +201,18 @@ def test_an_image_that_was_removed_meanwhile(nspawn: Host, box: Container) -> No
     assert not box.file.exists()
 
 
+def test_the_file_gives_the_vlan_to_a_mac_that_it_has_not_there(nspawn: Host, box: Container) -> None:
+    """nspawn gives each of its veths an address of its own."""
+    first = nspawn.told("join", "nspawn", box.name, "--dry-run", user="root")["mac"]
+    with nspawn.vlan():
+        file = nspawn.machine.path(f"/etc/vdenet/{SEGMENT}.toml")
+        file.write_text(f'{file.read_text()}\n[[host]]\nname = "there"\nmac = "{first}"\nvlan = 33\n')
+        said = nspawn.refused(1, "refused", "join", "nspawn", box.name, "--dry-run", user="root")
+        assert f"puts the MAC address {first} into VLAN 33" in said
+        second = nspawn.told("join", "nspawn", box.name, "--vlan", "33", "--dry-run", user="root")["mac"]
+        assert said.endswith(f'mac = "{second}"\n')
+
+
 def test_into_a_vlan_by_a_port_that_the_daemon_puts_there(nspawn: Host, box: Container) -> None:
     """nspawn makes it by its name and leaves it alone, so that no frame of it gets anywhere else."""
     assert "has no VLANs" in nspawn.refused(2, "bad-value", "join", "nspawn", box.name, "--vlan", "33", user="root")

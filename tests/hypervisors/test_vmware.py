@@ -215,6 +215,23 @@ def test_a_machine_by_its_name(host: Host, guest: Guest) -> None:
     shutil.rmtree(twin.file.parent)
 
 
+@pytest.mark.parametrize("again", [True, False])
+def test_a_machine_that_was_moved(host: Host, again: bool) -> None:
+    """It is called as before, and leave puts back what was there before it joined where it lay then."""
+    guest = Guest(host, "Debian 12", vmx.WORKSTATION_12)
+    there = guest.file.parent.with_name("my Debian 12")
+    try:
+        name = host.told("join", "vmware", "Debian 12")["name"]
+        guest.file.parent.rename(there)
+        if again:
+            assert host.told("join", "vmware", "Debian 12")["name"] == name
+        assert host.told("leave", "vmware", "Debian 12")["name"] == name
+        assert (there / guest.file.name).read_bytes() == vmx.WORKSTATION_12
+        host.tarr("join", "run", "--name", name, "--", "true", user="bob")  # the name is anybody's
+    finally:
+        shutil.rmtree(there)
+
+
 def test_a_machine_that_is_not_there(host: Host, guest: Guest) -> None:
     for verb in ("join", "leave"):
         for missing in ("nobody", "/home/alice/nobody.vmx", "nobody.vmx", "/home/alice/.ssh/"):
