@@ -149,6 +149,47 @@ def test_it_ends_with_the_container(podman: Host, pods: Pods) -> None:
     assert "has left" in pod.tarr("leave")
 
 
+def test_a_network_that_outlives_the_container(podman: Host, pods: Pods) -> None:
+    """That of another container, as of a pod: nothing of ours stays in it, and the container can join again."""
+    other = pods()
+    before = other.run("ip", "link")
+    pod = pods("--network", f"container:{other.name}")
+    told = pod.told("join")
+    pod.ask("stop", "--time=0", pod.name)
+    wait_for(lambda: not pod.helpers(), 30, "end of its helper")
+    wait_for(lambda: podman.listed(pod.name) is None, 30, "end of its port")
+    assert other.run("ip", "link").count("mtu") == before.count("mtu")
+    pod.ask("start", pod.name)
+    again = pod.told("join")
+    assert (again["changed"], again["mac"]) == (True, told["mac"])
+    assert (podman.listed(pod.name) or {})["address"] in pod.networks()[0]
+
+
+def helpers(pod: Pod) -> list[str]:
+    """The processes that hold its lease, by their numbers."""
+    return [line.split()[0] for line in pod.helpers().splitlines()]
+
+
+def test_a_helper_that_was_killed(podman: Host, pods: Pods) -> None:
+    """Nobody renews the lease then; when it is over, the container joins again."""
+    pod = pods()
+    told = pod.told("join")
+    podman.machine.run(["kill", "-KILL", *helpers(pod)])
+    assert "already" in pod.tarr("join")
+    inside = [line.split()[1] for line in pod.run("ip", "-4", "-o", "address").splitlines()]
+    pid = pod.ask("inspect", "--format", "{{.State.Pid}}", pod.name).strip()
+    port = next(name for name in inside if name.startswith("vd"))
+    podman.machine.run(["nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-4", "address", "flush", "dev", port])
+    assert "a veth into the network" in pod.tarr("join", "--dry-run")
+    again = pod.told("join")
+    assert (again["changed"], again["name"], again["mac"]) == (True, told["name"], told["mac"])
+    assert (podman.listed(pod.name) or {})["address"] in pod.networks()[0]
+    podman.machine.run(["kill", "-KILL", *helpers(pod)])
+    podman.machine.run(["nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-4", "address", "flush", "dev", port])
+    assert "has left" in pod.tarr("leave")
+    assert podman.listed(pod.name) is None
+
+
 def test_both_are_idempotent(pods: Pods) -> None:
     pod = pods()
     assert "is not on" in pod.tarr("leave")

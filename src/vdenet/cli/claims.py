@@ -56,7 +56,7 @@ def require_free(where: SegmentReport, label: str, found: Found, earlier: Entry 
     """Raises `NameTaken` when another guest of the caller's has the name: the daemon would hand it over."""
     if earlier is not None and earlier.name == label:
         return
-    if any(guest.name == label and guest.joined and guest.mac != found.mac
+    if any(guest.name == label and guest.joined and guest.mac not in (found.mac, found.stale)
            for guest in where.guests):
         raise NameTaken(name=label, why=_("a guest of that name is on the segment already"))
 

@@ -46,6 +46,8 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
         if gone is None:
             claims.require_free(where, label, found, earlier)
         claims.require_not_another(kind, segment, label, looked_up.id, gone)
+        if found.stale is not None and not dry_run:
+            _clear(kind, where, found.stale)
         if dry_run:
             reserved = _imagined(where, label, found, wish.vlan)
         else:
@@ -82,6 +84,13 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
             memory.forget(kind, segment, gone.id)
     moved = found.joined and earlier is not None and earlier.vlan != asked
     _tell(kind, guest, reserved, segment, joining, found.running, moved, dry_run, output)
+
+
+def _clear(kind: str, where: SegmentReport, mac: str) -> None:
+    """Have the daemon take away a port that nobody keeps any more."""
+    for one in where.guests:
+        if one.kind == kind and one.joined and one.mac == mac and one.name is not None:
+            ask("Leave", segment=where.name, name=one.name, kind=kind)
 
 
 def _imagined(where: SegmentReport, label: str, found: Found, vlan: int | None) -> dict[str, Any]:

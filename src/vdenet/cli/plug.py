@@ -71,8 +71,8 @@ def namespaces(pid: int, guest: str) -> Iterator[Namespaces]:
 
 
 def links(spaces: Namespaces) -> list[dict[str, object]]:
-    """The interfaces in there, as `ip -json link` has them. Raises `ToolFailed`."""
-    return _understood(tools.ask([*spaces.enter, tools.find("ip", PATH), "-json", "link", "show"],
+    """The interfaces in there, as `ip -json address` has them. Raises `ToolFailed`."""
+    return _understood(tools.ask([*spaces.enter, tools.find("ip", PATH), "-json", "address", "show"],
                                  inherit=(spaces.net, spaces.user)))
 
 

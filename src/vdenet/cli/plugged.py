@@ -74,10 +74,15 @@ class Plugged:
             pass
 
     def end(self) -> None:
-        """Give the lease back, and the container its own name servers."""
+        """Give the lease back, and the container its own name servers; take the interface away.
+
+        The network may outlive the container: that of a pod, or of another container whose network it shares.
+        """
         self._dhcp.release()
         if self._resolver is not None:
             self._resolver.restore()
+        with contextlib.suppress(VdenetError):  # `leave` has taken it
+            ip("link", "delete", "dev", self._find() or self.interface)
 
     def _wait(self, seconds: float | None) -> bool:
         """Wait for something to happen; false when it was the end."""

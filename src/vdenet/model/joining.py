@@ -91,6 +91,8 @@ class Found:
     """It comes by one now."""
     plugged: bool = False
     """It is on the segment by a port of the daemon's, which has its name and MAC."""
+    stale: str | None = None
+    """The MAC address of a port of the daemon's that it still has, and that nobody keeps any more."""
     plug: bool = False
     """It comes over VDE: in a VLAN, by a port of the switch that the daemon gives it."""
     handed: bool = False

@@ -29,6 +29,8 @@ class End:
     mac: str
     space: int | None = None
     """In which network namespace the other end is, by its number in this one; None where it is in this one."""
+    addressed: bool = False
+    """It has an IPv4 address, as far as `ip address` was asked."""
 
 
 def container(inspected: str) -> Container | None:
@@ -59,13 +61,16 @@ def has_names(resolv_conf: str) -> bool:
 
 
 def ends(links: Sequence[Mapping[str, object]]) -> list[End]:
-    """Those of `ip -json link` that are ends of veths."""
+    """Those of `ip -json link`, or `ip -json address`, that are ends of veths."""
     found = []
     for link in links:
         name, index, far, mac, space = (link.get(key) for key in (
             "ifname", "ifindex", "link_index", "address", "link_netnsid"))
         if isinstance(name, str) and isinstance(index, int) and isinstance(far, int) and isinstance(mac, str):
-            found.append(End(name, index, far, mac, space if isinstance(space, int) else None))
+            given = link.get("addr_info")
+            addressed = isinstance(given, list) and any(
+                isinstance(one, Mapping) and one.get("family") == "inet" for one in given)
+            found.append(End(name, index, far, mac, space if isinstance(space, int) else None, addressed))
     return found
 
 

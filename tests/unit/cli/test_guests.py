@@ -489,6 +489,19 @@ def test_a_deleted_segment_by_the_memory_of_an_older_version(
     assert memories(box) == []
 
 
+def test_a_port_that_nobody_keeps_any_more(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon takes it away, and the guest joins as one that has none."""
+    mine = {**GUEST, "name": "box", "kind": "podman", "mac": RESERVED["mac"]}
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [mine]}]}
+    found = Found("box", None, running=True, joined=False, stale=RESERVED["mac"])
+    monkeypatch.setattr(Files, "found", lambda *_given: found)
+    assert tarr_steps("join", "podman", "box", "--dry-run").status == 0
+    assert methods(daemon) == ["List"]
+    assert tarr_steps("join", "podman", "box").status == 0
+    assert [(method, given["name"]) for method, given in daemon.calls[2:]] == [("Leave", "box"), ("Reserve", "box")]
+
+
 def test_a_guest_that_is_no_more_gives_back_its_name(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
     tarr_steps("join", "lxc", "box")
     box.unlink()

@@ -44,6 +44,14 @@ def test_ends_of_veths() -> None:
     assert container.ends(links) == [End("eth0", 2, 7, "52:54:00:00:00:01")]
 
 
+@pytest.mark.parametrize(("given", "addressed"), [
+    ([], False), (None, False), (["inet"], False), ([{"family": "inet6", "local": "fe80::1"}], False),
+    ([{"family": "inet6"}, {"family": "inet", "local": "192.0.2.1"}], True)])
+def test_an_end_with_an_address(given: object, addressed: bool) -> None:
+    link = {"ifname": "eth0", "ifindex": 2, "link_index": 7, "address": "52:54:00:00:00:01", "addr_info": given}
+    assert [end.addressed for end in container.ends([link])] == [addressed]
+
+
 def test_a_pair_is_of_one_namespace() -> None:
     """Those of rootless bridge networks have the same small indexes as those of the host."""
     inside = [End("lo", 1, 1, "00:00:00:00:00:00"), End("eth0", 2, 7, "52:54:00:00:00:01", 0)]

@@ -39,6 +39,7 @@ class Podman:
         self._container = self._inspect()
         self._end: End | None = None
         self._port = ""
+        self._stale: str | None = None
 
     @property
     def id(self) -> str:
@@ -50,7 +51,7 @@ class Podman:
         on = self._on(where.bridge)
         return Found(qemu.label(self._container.name) or self.tool, on.mac if on else None,
                      self._container.pid is not None, joined=on is not None,
-                     plugged=on is not None and self._ours())
+                     plugged=on is not None and self._ours(), stale=self._stale)
 
     def join(self, wish: Wish, place: Place) -> Joining:
         """A port of the daemon's. Raises `Refused` for a container that does not run."""
@@ -79,7 +80,7 @@ class Podman:
 
     def leave(self, where: Where, memory: object) -> Leaving:
         """Nothing to be done but to take the port. Raises `Refused` where it is not the daemon's."""
-        on = self._on(where.bridge)
+        on = self._end_of(where.bridge)
         if on is None:
             return Leaving((), live=False)
         if not self._ours():
@@ -89,7 +90,16 @@ class Podman:
         return Leaving((), live=True, running=True, mac=on.mac)
 
     def _on(self, bridge: str) -> End | None:
-        """Its end of a veth whose other end is a port of the bridge."""
+        """Its end of a veth whose other end is a port of the bridge.
+
+        One of the daemon's without an address is what a keeper left that was killed, in a network that outlives the
+        container: that does not count, and gives way to another.
+        """
+        on = self._end_of(bridge)
+        self._stale = on.mac if on is not None and not on.addressed and self._ours() else None
+        return None if self._stale is not None else on
+
+    def _end_of(self, bridge: str) -> End | None:
         pid = self._container.pid
         if pid is None:
             return None

@@ -205,7 +205,8 @@ class Libvirt:
     def _note(self, place: Place, flags: Sequence[str]) -> str | None:
         """What there is to say of a card that is added."""
         others = any(not self._is_on(nic, place) for domain in self._domains() for nic in domain.nics)
-        notes = (inside.another(None) if flags and others else None, self._saved_note() if "--config" in flags else None)
+        notes = (inside.another(None) if flags and others else None,
+                 self._saved_note() if "--config" in flags else None)
         return "\n".join(note for note in notes if note is not None) or None
 
     def _saved_note(self) -> str | None:
