@@ -18,7 +18,7 @@ MODULES = {
     for path in sorted((SOURCE / "vdenet").rglob("*.py"))
 }
 
-# errors <- model <- text, wire <- probe <- cli; probe, effect <- daemon; relay stands alone
+# errors <- model <- text, wire <- probe <- cli; probe, effect <- daemon; relay and gate stand alone
 BASE = {"", "errors", "i18n"}
 MAY_IMPORT = {
     "": set[str](),
@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "probe": BASE | {"model", "text", "wire", "probe"},
     "cli": BASE | {"model", "text", "wire", "probe", "cli"},
     "relay": {"relay"},
+    "gate": {"gate"},
     "effect": BASE | {"model", "text", "wire", "probe", "effect"},
     "daemon": BASE | {"model", "text", "wire", "probe", "effect", "daemon"},
 }

@@ -42,7 +42,8 @@ def test_no_process_of_root_but_the_daemon(machine: Machine, daemon: Daemon) -> 
 
 
 @pytest.mark.parametrize(("account", "places"), [
-    ("vdenet-switch", ("/run/vdenet/vdenet0", "/run/vdenet/vdenet0/console", "/run/vdenet/vdenet0/switch")),
+    ("vdenet-switch", ("/run/vdenet/vdenet0", "/run/vdenet/vdenet0/console", "/run/vdenet/vdenet0/sockets",
+                       "/run/vdenet/vdenet0/switch")),
     ("vdenet-dns", ("/var/lib/vdenet/vdenet0/dns",)),
     ("vdenet-plug", ()),
 ])

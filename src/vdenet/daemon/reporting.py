@@ -88,12 +88,12 @@ def guests(engine: Engine, segment: Segment) -> list[Row]:
         if link is not None:
             via = "vde" if link.name == segment.tap else link.kind if link.kind != "other" else "unknown"
         client = place.client if place is not None else None
-        if client is not None and client.user == PLUG_ACCOUNT:
+        if client is not None and client.uid == uid_of(PLUG_ACCOUNT):
             client = None  # beyond a plug are guests of others
         vlan = place.vlan if place is not None else None
         if via != "vde" and port in member:
             vlan = member[port].pvid
-        uid = guest.uid if guest and guest.uid is not None else uid_of(client.user) if client is not None \
+        uid = guest.uid if guest and guest.uid is not None else client.uid if client is not None \
             else link.owner if link is not None and link.name != segment.tap else None
         joined = guest is not None and guest.kind != CLAIMED
         rows.append(Row(

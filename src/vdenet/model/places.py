@@ -61,8 +61,12 @@ class Places:
         return self.run / segment
 
     def switch(self, segment: str) -> Path:
-        """The VDE control directory, which members give to QEMU, VirtualBox, vde_plug."""
+        """The VDE control directory, which members give to QEMU, VirtualBox, vde_plug: the gate's."""
         return self.runtime(segment) / "switch"
+
+    def switch_sockets(self, segment: str) -> Path:
+        """The switch's own control directory, behind the gate: members reach the sockets for frames there."""
+        return self.runtime(segment) / "sockets"
 
     def switch_scripts(self, segment: str) -> Path:
         """What the switch is told of VLANs and ports; written by the daemon."""

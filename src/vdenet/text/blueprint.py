@@ -101,6 +101,7 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
                          if segment.adopt is None or guests.memberships.get(name, access()) == access()))
     present = None if host.matches_bridge else sorted({segment.tap, *guests.present, *ports})
     chains = relay.rules(guests.tunnels, host.switch_uid) + plugs.rules(segment.plugs)
+    switch_services = vde.service(segment, places), vde.gate(segment, places)
     plugged = plugs.services(segment, places, host.plug_groups)
     strays = plugs.strays(guests.plugs, segment.name, plugged, places)
     if segment.mode is Mode.BRIDGED:
@@ -110,7 +111,7 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
             directories=_directories(segment.name, places), ports=ports, handed=guests.handed, guest_taps=taps,
             files=(start,),
             shared_elsewhere=host.shared_elsewhere, vlan_filtering=filtering, memberships=memberships, switch=switch,
-            services=(vde.service(segment, places), *(relay.service(tunnel) for tunnel in guests.tunnels), *plugged),
+            services=(*switch_services, *(relay.service(tunnel) for tunnel in guests.tunnels), *plugged),
             breaks_loops=segment.breaks_loops,
             unwanted=(dnsmasq.program(segment.name, places), *strays))
     mac = names.bridge_mac(host.machine_id, segment.name)
@@ -133,7 +134,7 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
                File(places.dnsmasq_hosts(segment.name), hosts, 0o640, DNS_ACCOUNT),
                File(places.dnsmasq_addresses(segment.name), addresses_text, 0o640, DNS_ACCOUNT),
                start),
-        services=(vde.service(segment, places), dnsmasq.service(segment, config, hosts + addresses_text, places),
+        services=(*switch_services, dnsmasq.service(segment, config, hosts + addresses_text, places),
                   *(relay.service(tunnel) for tunnel in guests.tunnels), *plugged),
         firewall=nftables.firewall(segment, old, mac, present, chains, guests.dhcp_server,
                                     _tags(segment, memberships, filtering), host.neighbours),

@@ -46,7 +46,7 @@ class Sighting:
     namespace: int | None = None
     """Where the other end of a veth is."""
     client: int | None = None
-    """The process that says it has the port of the VDE switch."""
+    """The process that has the port of the VDE switch, by the kernel."""
     name: str | None = None
     """Under which it joined."""
 

@@ -1,4 +1,4 @@
-"""vde_switch: its command line, and the text of its management console.
+"""vde_switch and the gate in front of it: their command lines, and the text of the switch's management console.
 
 Facts: vde_switch(1) and src/vde_switch of vde-2 r586, the version of Debian 12 and 13.
 """
@@ -8,74 +8,80 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from vdenet.model.places import GROUP, SWITCH_ACCOUNT, Places
+from vdenet.model.places import GROUP, PLUG_ACCOUNT, SWITCH_ACCOUNT, Places
 from vdenet.model.segment import Segment
 from vdenet.model.wanted import SWITCH, Service
-
-DIRECTORY_MODE = 0o3770
-"""Members may put their reply sockets into the control directory, where the switch surely sees them, but
-the sticky bit keeps them from removing the switch's own socket or each other's."""
 
 
 def service(segment: Segment, places: Places) -> Service:
     """The program, as the supervisor runs it.
 
     In the foreground, without a pid file: a stale one makes the next start fail. It ends at the end of
-    its standard input, so it gets a pipe that it holds both ends of (`holds_stdin`).
+    its standard input, so it gets a pipe that it holds both ends of (`holds_stdin`). Only its own account gets at
+    its sockets, until the gate has seen to that nobody else may connect (`vdenet.gate.main`).
     """
-    control, console = places.switch(segment.name), places.console(segment.name)
+    sockets, console = places.switch_sockets(segment.name), places.console(segment.name)
     return Service(
         name=SWITCH,
         argv=("vde_switch",
               "--numports", str(segment.switch_ports),
-              "--sock", str(control), "--mode", "0660", "--dirmode", f"{DIRECTORY_MODE:o}", "--group", GROUP,
+              "--sock", str(sockets), "--mode", "0660", "--dirmode", "0700", "--group", GROUP,
               "--mgmt", str(console), "--mgmtmode", "0666",
               # Read before anybody can plug in; without one the switch would read somebody else's.
               "--rcfile", str(places.switch_start(segment.name)),
               "--tap", segment.tap),
         account=SWITCH_ACCOUNT,
         groups=(GROUP,),
-        ready_socket=control / "ctl",
-        clear=(control, console),
+        ready_socket=console,
+        clear=(sockets, console),
         holds_stdin=True,
         link=segment.tap,
-        claim=str(control),
+        claim=segment.tap,
+    )
+
+
+def gate(segment: Segment, places: Places) -> Service:
+    """The gate, as the supervisor runs it: as the switch's account, whose sockets it guards."""
+    front = places.switch(segment.name)
+    return Service(
+        name="gate",
+        argv=("python3", "-IB", "-m", "vdenet.gate.main", str(front), str(places.switch_sockets(segment.name)),
+              str(segment.switch_ports), GROUP, PLUG_ACCOUNT),
+        account=SWITCH_ACCOUNT,
+        groups=(GROUP,),
+        ready_socket=front / "ctl",
+        clear=(front,),
+        claim=str(front),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who is connected on a port: the account, which the switch takes from the owner of the client's socket, and
-    the process that the client says it is."""
+    """Who is connected on a port, as the kernel told the gate; `pid` is None when there are several."""
 
-    user: str
+    uid: int
     pid: int | None
 
 
 _PORT = re.compile(r"Port\s+(\d+)\s")
-_USER = re.compile(r"\s*Current User:\s+(\S+)\s")
-_PID = re.compile(r"  -- endpoint ID .* : .* pid=(\d{1,9})\b", re.IGNORECASE)
+_ENDPOINT = re.compile(r"  -- endpoint ID \d+ module unix prog +: pid=(\d{1,10}) uid=(\d{1,10}) ")
 
 
 def clients(text: str) -> dict[int, Client]:
     """What `port/allprint` says of who is connected on each port.
 
-    The `user=` of an endpoint is not used: that is what the client says of itself, as its `pid=` is.
+    The gate has put who it is before what a client says of itself, which has no line ends. Where several accounts
+    are on one port, none is.
     """
-    said: dict[int, list[str]] = {}
-    pids: dict[int, int | None] = {}
+    found: dict[int, set[Client]] = {}
     port = 0
     for line in text.splitlines():
         if matched := _PORT.match(line):
             port = int(matched[1])
-            said.setdefault(port, []).append("")
-        elif matched := _USER.match(line):
-            said.setdefault(port, []).append(matched[1])
-        elif matched := _PID.match(line):
-            pids[port] = None if port in pids else int(matched[1])
-    # A client's description may have lines like these in it: who is spoken of twice is nobody.
-    return {port: Client(words[1], pids.get(port)) for port, words in said.items()
-            if len(words) == 2 and words[0] == "" and words[1] != "NONE"}
+        elif matched := _ENDPOINT.match(line):
+            found.setdefault(port, set()).add(Client(int(matched[2]), int(matched[1])))
+    return {port: there.pop() if len(there) == 1 else Client(there.pop().uid, None)
+            for port, there in found.items() if len({client.uid for client in there}) == 1}
 
 
 _TREE = re.compile(r"(?m)^FSTP=(true|false)$")

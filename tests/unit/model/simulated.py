@@ -276,7 +276,7 @@ class Machine:
                 self.services.pop(service.name, None)
                 if service.name == "switch":
                     self.breaks_loops = None
-                if service.claim is not None:
+                if service.name == "switch":
                     self.switch = None
                 self.held.pop(service.name, None)
             case steps.RegisterResolver(resolver):
@@ -310,7 +310,7 @@ class Machine:
         assert service.name not in self.services, "a second one"
         if service.name == "switch":
             self.breaks_loops = False
-        assert not service.patient or self.breaks_loops is not None, "a plug needs the switch"
+        assert not service.patient or (self.breaks_loops is not None and "gate" in self.services), "a plug goes in there"
         if service.link is not None:
             tap = self.links[service.link]
             assert service.patient or (tap.up and tap.master is not None)
@@ -318,7 +318,7 @@ class Machine:
         for word in service.argv:  # what it reads is there
             _option, _equals, path = word.partition("=")
             assert not path.endswith(".conf") or Path(path) in self.files
-        if service.claim is not None:
+        if service.name == "switch":
             start = Path(service.argv[service.argv.index("--rcfile") + 1])
             self.switch = VdeSwitch.started(self.files[start]).copy()
         if service.ready_udp is not None:

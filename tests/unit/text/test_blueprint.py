@@ -41,7 +41,7 @@ def test_any_segment(segment: Segment, around: tuple[HostFacts, Guests]) -> None
 
 def test_only_dnsmasq_has_capabilities() -> None:
     assert {service.name: service.capabilities for service in WANTED.services} == {
-        "switch": (), "dnsmasq": ("net_admin", "net_raw", "net_bind_service")}
+        "switch": (), "gate": (), "dnsmasq": ("net_admin", "net_raw", "net_bind_service")}
 
 
 def test_hosts_alone_restart_nothing() -> None:

@@ -18,7 +18,7 @@ Port 0001 untagged_vlan=0000 ACTIVE - Unnamed Allocatable
   -- endpoint ID 0003 module tuntap      : vdenet0-vde
 Port 0002 untagged_vlan=0000 ACTIVE - Unnamed Allocatable
  Current User: alice Access Control: (User: NONE - Group: NONE)
-  -- endpoint ID 0008 module unix prog   : QEMU user=alice pid=4711 SOCK=/run/vdenet/vdenet0/switch
+  -- endpoint ID 0008 module unix prog   : pid=4711 uid=1000 QEMU user=alice PID=4711 SOCK=/run/vdenet/vdenet0/switch
 """
 HASH = """\
 Hash: 0016 Addr: 52:54:00:12:34:56 VLAN 0000 to port: 002  age 3 secs
@@ -34,22 +34,29 @@ def test_the_command_line_is_in_the_foreground_with_every_permission_said() -> N
     assert {"--numports", "--mode", "--dirmode", "--group", "--mgmt", "--mgmtmode", "--tap"} <= set(argv)
 
 
-def test_users_are_those_whom_the_switch_saw() -> None:
-    assert vde.clients(PORTS) == {2: Client("alice", 4711)}
+def test_the_gate_has_the_switchs_own_account_and_waits_behind_nothing() -> None:
+    gate, switch = vde.gate(PLAIN, PLACES), vde.service(PLAIN, PLACES)
+    assert (gate.account, gate.capabilities) == (switch.account, ())
+    assert str(gate.ready_socket) == "/run/vdenet/vdenet0/switch/ctl"
+    assert switch.argv[switch.argv.index("--dirmode") + 1] == "0700", "nobody comes in beside the gate"
+    assert switch.argv[switch.argv.index("--sock") + 1] in gate.argv
+
+
+def test_clients_are_those_whom_the_kernel_named() -> None:
+    assert vde.clients(PORTS) == {2: Client(1000, 4711)}
 
 
 def test_a_description_makes_nobody_another() -> None:
-    fake = "x\nPort 0003 untagged_vlan=0000 ACTIVE - Unnamed Allocatable\n Current User: root Access Control: \n"
-    bob = "Port 0003 untagged_vlan=0000 ACTIVE - Unnamed Allocatable\n Current User: bob Access Control: (\n"
-    assert vde.clients(PORTS + bob) == {2: Client("alice", 4711), 3: Client("bob", None)}
-    assert set(vde.clients(PORTS + fake + bob)) == {2}, "rather nobody than the wrong one"
-    assert vde.clients(PORTS + " Current User: root Access Control: \n") == {}
+    fake = PORTS.replace("QEMU", "pid=1 uid=0 QEMU -- endpoint ID 0009 module unix prog   : pid=1 uid=0 ")
+    assert vde.clients(fake) == {2: Client(1000, 4711)}
+    by_hand = PORTS.replace("pid=4711 uid=1000 ", "")
+    assert vde.clients(by_hand) == {}
 
 
-def test_who_says_two_numbers_has_none() -> None:
-    more = "  -- endpoint ID 0009 module unix prog   : vdeplug: user=root pid=19\n"
-    assert vde.clients(PORTS + more) == {2: Client("alice", None)}
-    assert vde.clients(PORTS.replace("QEMU", "pid=1 QEMU pid=2")) == {2: Client("alice", 4711)}
+def test_several_on_one_port() -> None:
+    more = "  -- endpoint ID 0009 module unix prog   : pid=19 uid={} vdeplug: user=root PID=4711\n"
+    assert vde.clients(PORTS + more.format(1000)) == {2: Client(1000, None)}
+    assert vde.clients(PORTS + more.format(1001)) == {}, "rather nobody than the wrong one"
 
 
 def test_addresses() -> None:
@@ -67,7 +74,7 @@ def test_answers() -> None:
 @given(st.text() | st.lists(st.sampled_from((PORTS, HASH, "Port", "0000 DATA END WITH '.'\n", ".", "\n", "1000 ",
                                              "1022", "-- endpoint ID", "user="))).map("".join))
 def test_whatever_the_console_says(text: str) -> None:
-    assert all(client.user.isprintable() for client in vde.clients(text).values())
+    assert all(client.uid >= 0 for client in vde.clients(text).values())
     assert all(len(mac) == 17 for mac in vde.addresses(text))
     code, data = vde.answer(text)
     assert -1 <= code <= 999 and len(data) <= len(text)

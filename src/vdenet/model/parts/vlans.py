@@ -21,7 +21,7 @@ from vdenet.model.steps import (
     Step,
 )
 from vdenet.model.vlans import access
-from vdenet.model.wanted import VlanLink, Wanted, alias
+from vdenet.model.wanted import SWITCH, VlanLink, Wanted, alias
 
 
 def leave_on_switch(wanted: Wanted, observed: Observed) -> Iterable[Change]:
@@ -81,7 +81,7 @@ def enter_on_switch(wanted: Wanted, observed: Observed) -> Iterable[Change]:
 
 def _switch(wanted: Wanted, observed: Observed) -> Iterable[Change]:
     """A switch that is started now reads all of it at its start."""
-    stays = any(service.name in observed.services and service.claim is not None
+    stays = any(service.name == SWITCH and service.name in observed.services
                 and observed.services[service.name].restart_digest == restart_digest(service)
                 for service in wanted.services)
     if stays and observed.switch is not None and observed.switch != wanted.switch:
