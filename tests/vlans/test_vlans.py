@@ -163,8 +163,9 @@ def test_a_port_of_its_own_is_for_its_owner(lab: Lab, guests: dict[str, str]) ->
     assert f"Port {own:04} untagged_vlan=0033 INACTIVE " in said, said
     lab.plug("mine33", own)
     assert f"Port {own:04} untagged_vlan=0033 ACTIVE " in lab.ask_switch(f"port/allprint {own}")
-    lab.end("mine33")
     assert lab.tarr("leave", "qemu", "mine33")["left"]
+    assert f"Port {own:04} untagged_vlan=0001 INACTIVE " in lab.ask_switch(f"port/allprint {own}"), "unplugged first"
+    lab.end("mine33")
 
 
 def test_a_vlan_that_is_not_declared_is_refused(lab: Lab, guests: dict[str, str]) -> None:

@@ -67,6 +67,17 @@ def active_ports(segment: str, places: Places) -> set[int]:
                          why=error.strerror or str(error)) from None
 
 
+def unplug(segment: str, number: int, places: Places) -> None:
+    """Close a port to those who are plugged in. Raises `ToolFailed` when the switch does not answer."""
+    try:
+        with Console(Path(places.console(segment))) as console:
+            for endpoint in vdeports.endpoints(console.ask(f"port/allprint {number}")):
+                console.ask_text(f"port/epclose {number} {endpoint}")
+    except OSError as error:
+        raise ToolFailed(what=_("close a port of the VDE switch"), tool="vde_switch",
+                         why=error.strerror or str(error)) from None
+
+
 def _uid(number: int, user: str | None) -> int | None:
     """Who may plug in; None for everybody, and for the switch itself on the bridge's port."""
     if user is None:

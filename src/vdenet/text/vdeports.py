@@ -119,6 +119,14 @@ def active(text: str) -> set[int]:
     return {int(number) for number in _ACTIVE.findall(text)}
 
 
+_ENDPOINT = re.compile(r"(?m)^  -- endpoint ID (\d+) module ")
+
+
+def endpoints(text: str) -> list[int]:
+    """What `port/allprint N` says: by which number the switch knows each of those that are plugged in there."""
+    return [int(number) for number in _ENDPOINT.findall(text)]
+
+
 def access(text: str) -> tuple[bool, str | None] | None:
     """What `port/allprint N` says: whether the port is reserved, and for whom; None when there is no such port.
 
