@@ -68,7 +68,7 @@ class Emulated(Guest):
              "-m", str(memory), "-nodefaults", "-no-reboot", "-display", "none",
              "-kernel", str(next(root.glob("boot/vmlinuz-*"))),
              "-initrd", str(next(root.glob("boot/initrd.img-*"))),
-             "-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off panic=-1 "
+             "-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off panic=-1 no_timer_check "
                         f"{' '.join(f'systemd.mask={unit}' for unit in _UNNEEDED)} {command_line}",
              "-drive", f"file={disk},if=virtio,format=raw,snapshot=on",
              "-drive", f"file={parcel},if=virtio,format=raw,readonly=on",
