@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vlans.conftest import Lab
+from lab.bare import Lab
 
 _SERVER = """import socket
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)

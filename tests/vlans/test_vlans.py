@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from vlans.conftest import SWITCH, Lab
+from lab.bare import SWITCH, Lab
 
 VLANS = """
 [[vlan]]

@@ -1,8 +1,8 @@
 """Runs in the emulated machine: guests that hold a tap or a VDE port, and ears in every network.
 
-    station.py tap PORT MAC            hold the tap PORT as a hypervisor does, for an eth0 in a network of its own
-    station.py vde URL USER [MAC]      the same with vde_plug, as USER
-    station.py hear STATION=PID …      a word from each station to all, and who has heard what, as JSON
+    bare_station.py tap PORT MAC            hold the tap PORT as a hypervisor does, for an eth0 in a network of its own
+    bare_station.py vde URL USER [MAC]      the same with vde_plug, as USER
+    bare_station.py hear STATION=PID …      a word from each station to all, and who has heard what, as JSON
 """
 
 from __future__ import annotations
