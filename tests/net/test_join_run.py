@@ -261,6 +261,26 @@ def test_a_name_is_given_once(machine: Machine) -> None:
     assert done.stderr.startswith("tarr-steps: cannot use the name one: ")
 
 
+@pytest.mark.parametrize("way", ["--print", "--tap"])
+def test_a_name_of_a_guest_of_another_kind(machine: Machine, way: str) -> None:
+    """Which may be off, and then nobody sees it; who takes its name is told whose it is."""
+    join = ["tarr-steps", "join", "qemu", "--json", *(["--print", "--name"] if way == "--print" else ["--tap"]), "box"]
+    told = json.loads(machine.run(join, user=USER).stdout)
+    try:
+        for words, what, why in ((["--name", "box"], "box", "your qemu guest of that name has it"),
+                                 (["--mac", told["mac"]], told["mac"], "your qemu guest box has this MAC address")):
+            done = run(machine, "true", *words, check=False)
+            assert (done.returncode, done.stderr.splitlines()) == (1, [
+                f"tarr-steps: cannot use the name {what}: {why}", "hint: tarr-steps leave qemu box frees it"])
+        assert json.loads(machine.run(join, user=USER).stdout)["mac"] == told["mac"], "it is as it was"
+    finally:
+        assert "has left" in machine.run(["tarr-steps", "leave", "qemu", "box"], user=USER).stdout
+    # Of a command that has ended the name is free at once.
+    run(machine, "true", "--name", "box")
+    assert json.loads(machine.run(join, user=USER).stdout)["mac"] == told["mac"]
+    machine.run(["tarr-steps", "leave", "qemu", "box"], user=USER)
+
+
 def test_a_stranger_is_told_how_to_get_in(machine: Machine) -> None:
     done = run(machine, "true", check=False, user="nora")
     assert done.returncode == 4

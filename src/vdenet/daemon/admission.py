@@ -50,7 +50,7 @@ def admit(engine: Engine, segment: Segment, caller: Caller, wish: Wish, kind: st
     mac = mac_for(segment, caller, name, wish.mac)
     guest = Guest(name, mac, kind_of(wish.kind, kind), caller.uid, vlan=vlan_for(segment, mac, name, wish.vlan))
     book = engine.book(segment.name)
-    refuse_a_second(book, there, guest)
+    refuse_a_second(segment, book, there, guest)
     return replace(guest, port=free_port(segment, book, there, name))
 
 
@@ -81,16 +81,35 @@ def free_switch_port(engine: Engine, segment: Segment, name: str) -> int:
     return number
 
 
-def refuse_a_second(book: GuestBook, there: Mapping[str, Link], guest: Guest, but: str | None = None) -> None:
-    """Raises `NameTaken` when the name or the MAC is that of another port than `but` which is there: the book
-    would forget that one, and its owner could have any number of them."""
+def refuse_a_second(segment: Segment, book: GuestBook, there: Mapping[str, Link], guest: Guest,
+                    but: Guest | None = None) -> None:
+    """Raises `NameTaken` when the name or the MAC is that of another guest of the same user's than `but`, which
+    has a port that is there, or is of another kind and keeps its name while it is off.
+
+    The book would forget that one: its owner could have any number of ports, or two cards with one MAC address.
+    """
     for known in book.all():
-        if known.port not in there or known.uid != guest.uid or known.port == but:
+        if known == but or known.uid != guest.uid or not _holds(known, there) \
+                or guest.name != known.name and guest.mac != known.mac:
             continue  # of another user's guest the book itself says no
+        if known.kind != guest.kind:
+            named = known.name == guest.name
+            raise NameTaken(
+                name=guest.name if named else guest.mac,
+                why=(_("your {kind} guest of that name has it") if named else
+                     _("your {kind} guest {name} has this MAC address")).format(kind=known.kind, name=known.name),
+                kind=known.kind, guest=known.name,
+                segment=None if segment.name == names.DEFAULT_SEGMENT else segment.name)
+        if known.port not in there:
+            continue  # the same guest, or the successor of one that its hypervisor has no more
         if known.name == guest.name:
             raise NameTaken(name=guest.name, why=_("your guest of that name is on the segment already"))
-        if known.mac == guest.mac:
-            raise NameTaken(name=guest.mac, why=_("your guest {name} has this MAC address").format(name=known.name))
+        raise NameTaken(name=guest.mac, why=_("your guest {name} has this MAC address").format(name=known.name))
+
+
+def _holds(guest: Guest, there: Mapping[str, Link]) -> bool:
+    """Whether its name and MAC are its own now: the book may not know yet that its port is gone."""
+    return guest.keeps_port or guest.by_itself or guest.port in there
 
 
 def enter(engine: Engine, segment: Segment, guest: Guest) -> None:
@@ -119,8 +138,7 @@ def name_for(engine: Engine, segment: Segment, caller: Caller, asked: str | None
     for number in range(1, 10_000):
         name = f"{stem}-{number}"
         known = book.find(name)
-        if known is None or (known.uid == caller.uid and known.kind != CLAIMED and not known.by_itself
-                             and known.port not in there):
+        if known is None or (known.uid == caller.uid and known.kind != CLAIMED and not _holds(known, there)):
             return name
     raise Refused(what=_("join"), why=_("there is no name left"))
 

@@ -100,9 +100,7 @@ def keep_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish,
             name = known.name if wish.name is None else admission.name_for(engine, segment, caller, wish.name)
             guest = replace(known, name=name, kind=admission.kind_of(wish.kind, "qemu"),
                             vlan=admission.vlan_for(segment, known.mac, name, wish.vlan))
-            other = book.find(name)
-            if other is not None and other != known and other.port in links.links():
-                raise NameTaken(name=name, why=_("another guest of that name is on the segment already"))
+            admission.refuse_a_second(segment, book, links.links(), guest, but=known)
         assert guest.port is not None
         if guest != known:
             admission.enter(engine, segment, guest)
@@ -172,12 +170,13 @@ def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish, plug: 
             guest = replace(guest, vde_port=admission.free_switch_port(engine, segment, name))
         book, there = engine.book(segment.name), links.links()
         before = book.by_mac(guest.mac)
-        if before is not None and (before.uid != caller.uid or (before.tunnel is None and not before.handed)):
-            before = None  # it has no port of the daemon's to say
+        if before is not None and ((before.uid, before.kind) != (caller.uid, guest.kind)
+                                   or (before.tunnel is None and not before.handed)):
+            before = None  # another guest, or one without a port of the daemon's to say
         if handed and memberships.of(segment, guest) != access():
             own = before.port if before is not None and before.handed else None
             guest = replace(guest, handed=True, port=own or admission.free_port(segment, book, there, name))
-        admission.refuse_a_second(book, there, guest, but=None if before is None else before.port)
+        admission.refuse_a_second(segment, book, there, guest, but=before)
         known = [one for one in (book.find(name), book.by_mac(guest.mac)) if one is not None]
         admission.enter(engine, segment, guest)
         if before is not None and before.port != guest.port:

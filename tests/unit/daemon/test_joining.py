@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -101,6 +102,41 @@ def test_a_port_that_is_there_is_never_forgotten(machine: Machine) -> None:
     assert machine.book("").all() == [first.guest]
     del machine.links[first.port]
     assert tap(machine, Wish("web", None, None)).guest == first.guest
+
+
+@pytest.mark.parametrize("way", [reserve, tap, lambda machine, wish: keep(machine, wish)], ids=["reserve", "tap", "keep"])
+def test_a_guest_of_another_kind_holds_its_name_and_its_mac(machine: Machine, way: Callable[..., object]) -> None:
+    """Also while it is off, or where it has no port that could be seen: two cards would have one MAC."""
+    for kind, join in (("virtualbox", reserve), ("libvirt", keep), ("lxc", hand)):
+        mac = f"52:54:00:00:00:{len(kind):02x}"
+        join(machine, Wish(kind, mac, kind, 33 if join is hand else None))
+        machine.links.pop(f"vd0-{kind}", None)
+        before = machine.book("").all()
+        for wish, why in ((Wish(kind, None, "run"), "of that name has it"), (Wish("new", mac, "run"), "has this MAC")):
+            with pytest.raises(NameTaken, match=why) as caught:
+                way(machine, wish)
+            assert (caught.value.data["kind"], caught.value.data["guest"], caught.value.data["segment"]) == (kind, kind, None)
+        assert machine.book("").all() == before
+
+
+def test_a_guest_of_another_kind_whose_program_has_ended_holds_nothing(machine: Machine) -> None:
+    """Although the book has not been told yet that its port is gone."""
+    first = tap(machine, Wish("web", None, "run"))
+    del machine.links[first.port]
+    assert machine.book("").all() == [first.guest]
+    assert tap(machine, Wish("web", None, "qemu")).guest == replace(first.guest, kind="qemu")
+    del machine.links[first.port]
+    reserve(machine, Wish("web", None, "virtualbox"))
+    assert [guest.kind for guest in machine.book("").all()] == ["virtualbox"]
+    assert reserve(machine, Wish("web", "52:54:00:00:00:01", "virtualbox"))["name"] == "web", "its successor"
+
+
+def test_a_name_that_is_chosen_is_none_that_is_held(machine: Machine) -> None:
+    keep(machine, ANY)
+    hand(machine, Wish(None, None, "lxc", 33))
+    machine.links.clear()
+    machine.links[PLAIN.bridge] = Link(PLAIN.bridge, 1, "02:00:00:00:00:01", 1500, True, True, "bridge")
+    assert tap(machine, ANY).guest.name == "alice-3"
 
 
 def test_so_many_ports_and_no_more(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +246,7 @@ def test_a_tap_that_is_kept_goes_by_another_name(machine: Machine) -> None:
     assert (again.port, machine.book("").all()) == (first.port, [replace(first.guest, name="shop")])
     web = keep(machine, Wish("web", "52:54:00:00:00:01", "libvirt"))
     assert web.port == "vd0-web-2"
-    with pytest.raises(NameTaken, match="another guest of that name"):
+    with pytest.raises(NameTaken, match="your guest of that name is on the segment already"):
         keep(machine, Wish("web", first.guest.mac, "libvirt"))
     with pytest.raises(BadValue):
         keep(machine, Wish("a b", first.guest.mac, "libvirt"))
@@ -233,7 +269,7 @@ def test_a_tap_that_cannot_change_its_name_keeps_it(machine: Machine, monkeypatc
 
 def test_a_tap_made_by_hand_becomes_that_of_the_guest_that_has_its_mac(machine: Machine) -> None:
     first = keep(machine, Wish("web", None, None))
-    with pytest.raises(NameTaken, match="your guest of that name"):
+    with pytest.raises(NameTaken, match="your qemu guest of that name has it"):
         keep(machine, Wish("web", None, "libvirt"))
     assert keep(machine, Wish("web", first.guest.mac, "libvirt")).guest == replace(first.guest, kind="libvirt")
     with pytest.raises(NameTaken):
