@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from lab.daemon import Daemon
 from lab.machine import Machine, wait_for
+from lab.peer import Peer
 
 BRIDGE, PORT = "vdenet0", "vd0-web"
 
@@ -44,13 +45,13 @@ def entry(machine: Machine) -> dict[str, Any]:
 
 
 @pytest.fixture
-def handed(machine: Machine) -> Iterator[Daemon]:
-    """A daemon by whose book alice's guest web has a port handed over."""
+def handed(machine: Machine, request: pytest.FixtureRequest) -> Iterator[Daemon]:
+    """A daemon by whose book alice's guest web, of the kind asked for, has a port handed over."""
     with Daemon(machine):
         assert tarr(machine, "join", "qemu", "--name", "web", "--print")["name"] == "web"
     known = book(machine)
     for guest in known["guests"]:
-        guest |= {"handed": True, "port": PORT}
+        guest |= {"handed": True, "port": PORT, "kind": getattr(request, "param", "qemu")}
     machine.path("/var/lib/vdenet/vdenet0/guests.json").write_text(json.dumps(known))
     with Daemon(machine) as running:
         yield running
@@ -88,3 +89,20 @@ def test_when_it_leaves_it_is_taken_off_and_left_to_its_hypervisor(machine: Mach
         now = port(machine)
         assert now and "master" not in now
         tarr(machine, "reload")
+
+
+@pytest.mark.parametrize("handed", ["nspawn"], indirect=True)
+def test_a_container_of_nspawns_that_runs_goes_back_by_its_other_mac(machine: Machine, handed: Daemon) -> None:
+    """As `join nspawn web` does without --vlan: host0 has a MAC of its own."""
+    make(machine, up=True)
+    wait_for(lambda: on_the_bridge(machine), 30, f"{PORT} on the bridge")
+    with Peer(machine, "alice") as alice:
+        said = alice.call("Reserve", name="web", mac="52:54:00:00:00:99", kind="nspawn", handed=True)
+        assert (said["mac"], said["port"]) == ("52:54:00:00:00:99", None)
+        assert [(one["name"], one["mac"], one["handed"]) for one in book(machine)["guests"]] \
+            == [("web", "52:54:00:00:00:99", False)]
+        for _again in range(2):
+            now = port(machine)
+            assert now and "master" not in now
+            alice.call("Reload")
+        assert alice.call("Leave", name="web", kind="nspawn")["left"]

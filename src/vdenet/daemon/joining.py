@@ -19,7 +19,7 @@ from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, Guest, GuestBook
 from vdenet.daemon.members import Caller
 from vdenet.effect import switch, tun
-from vdenet.errors import NameTaken, NotPermitted, SegmentDown, ToolFailed
+from vdenet.errors import NotPermitted, SegmentDown, ToolFailed
 from vdenet.i18n import _
 from vdenet.model import names
 from vdenet.model.segment import MTU, Segment
@@ -29,6 +29,9 @@ from vdenet.model.wanted import guest_alias
 from vdenet.probe import links
 from vdenet.text import relay
 
+TWO_MACS = frozenset({"nspawn"})
+"""Kinds whose guests have another MAC on a port that is handed over than on one of their own: that it is the same
+guest, the name says."""
 INNER_NAME = "eth0"
 """What the end of a veth is called in a namespace made for it."""
 FREE_NAME = "vd%d"
@@ -170,6 +173,8 @@ def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish, plug: 
             guest = replace(guest, vde_port=admission.free_switch_port(engine, segment, name))
         book, there = engine.book(segment.name), links.links()
         before = book.by_mac(guest.mac)
+        if before is None and guest.kind in TWO_MACS:
+            before = book.find(name)
         if before is not None and ((before.uid, before.kind) != (caller.uid, guest.kind)
                                    or (before.tunnel is None and not before.handed)):
             before = None  # another guest, or one without a port of the daemon's to say

@@ -195,6 +195,27 @@ def test_a_port_is_handed_over_only_for_a_vlan(machine: Machine) -> None:
     assert machine.let_go_of == ["vd0-web"]
 
 
+def test_a_container_that_has_another_mac_on_its_own_port_goes_back(machine: Machine) -> None:
+    """nspawn's: one for host0, and one for the veth that was made for its VLAN and is there while it runs."""
+    extra, host0 = "52:54:00:00:00:01", "52:54:00:00:00:02"
+    for _again in range(2):
+        assert hand(machine, Wish("web", extra, "nspawn", 33))["port"] == "vd0-web"
+        machine.links["vd0-web"] = Link("vd0-web", 9, "fe:00:00:00:00:01", 1500, True, True, "veth")
+        said = hand(machine, Wish("web", host0, "nspawn"))
+        assert (said["mac"], said["port"], said["vlan"]) == (host0, None, None)
+        assert [(guest.name, guest.mac) for guest in machine.book("").all()] == [("web", host0)]
+        assert machine.let_go_of == ["vd0-web"]
+        machine.let_go_of.clear()
+        del machine.links["vd0-web"]  # started anew
+    hand(machine, Wish("web", extra, "nspawn", 33))
+    with pytest.raises(NameTaken, match="your nspawn guest of that name"):
+        hand(machine, Wish("web", host0, "lxc"))
+    hand(machine, Wish("shop", "52:54:00:00:00:03", "lxc", 33))
+    machine.links["vd0-shop"] = Link("vd0-shop", 10, "fe:00:00:00:00:01", 1500, True, True, "veth")
+    with pytest.raises(NameTaken, match="your guest of that name is on the segment already"):
+        hand(machine, Wish("shop", "52:54:00:00:00:04", "lxc"))
+
+
 def test_a_port_that_was_handed_over_is_nobody_elses(machine: Machine) -> None:
     hand(machine, Wish("web", None, "lxc", 33))
     assert GuestBook(PLAIN.name, machine.places).all() == machine.book("").all()
