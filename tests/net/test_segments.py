@@ -150,6 +150,25 @@ def test_a_segment_with_guests_is_not_deleted_unasked(machine: Machine, daemon: 
         assert not [name for name in os.listdir(machine.path("/sys/class/net")) if "lab" in name or "bobs" in name]
 
 
+def test_a_segment_that_guests_have_joined_is_not_deleted_unasked(machine: Machine, daemon: Daemon) -> None:
+    """Of those that are off, or whose port is their hypervisor's: their owners could not let them leave any more."""
+    tarr(machine, "segment", "create", "lab")
+    with Peer(machine, "bob") as bob:
+        bob.call("Reserve", segment="lab", name="box", kind="virtualbox")
+        assert refused(machine, "segment", "delete", "lab", status=1).splitlines() == [
+            "tarr-steps: cannot delete lab: guests have joined it that are off or silent: box",
+            "hint: tarr-steps segment delete --force lab takes it from them"]
+        bob.call("OpenTap", segment="lab", name="bobs")
+        said = refused(machine, "segment", "delete", "lab", status=1)
+        assert "guests are on it: bobs; guests have joined it that are off or silent: box" in said
+        bob.call("Leave", segment="lab", name="bobs")
+        bob.call("Leave", segment="lab", name="box")
+        assert tarr(machine, "segment", "delete", "lab") == "lab is deleted\n"
+        tarr(machine, "segment", "create", "lab")
+        bob.call("Reserve", segment="lab", name="box", kind="virtualbox")
+        assert "guests that lost it: box" in tarr(machine, "segment", "delete", "lab", "--force")
+
+
 @pytest.mark.parametrize("harm", ("gone", "broken"))
 def test_a_segment_whose_file_is_gone_or_broken_can_be_stopped(machine: Machine, daemon: Daemon, harm: str) -> None:
     tarr(machine, "segment", "create", "lab")

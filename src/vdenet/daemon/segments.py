@@ -28,7 +28,7 @@ from vdenet.text.networks import choose_network, choose_ula
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """What was taken away, in words, and the guests that were on it."""
+    """What was taken away, in words, and the guests that were on it or had joined it."""
 
     segment: str
     steps: tuple[str, ...]
@@ -58,20 +58,23 @@ def create(engine: Engine, caller: Caller, name: str, text: str | None, address:
 def delete(engine: Engine, caller: Caller, name: str, force: bool) -> Deleted:
     """Take the segment down and forget it: file, leases, guests.
 
-    Raises `NotPermitted` for another's, `Refused` while guests are on it (unless `force`) or a change waits.
+    Raises `NotPermitted` for another's, `Refused` while guests are on it or have joined it (unless `force`) or a
+    change waits.
     """
     with engine.lock:
         segment = _deletable(engine, caller, name)
         if not force:
             confirming.refuse_pending(engine, name)
-        guests = _guests(engine, segment)
-        if guests and not force:
+        here, away = _guests(engine, segment)
+        if (here or away) and not force:
+            told = ((_("guests are on it: {names}"), here),
+                    (_("guests have joined it that are off or silent: {names}"), away))
             raise Refused(what=_("delete {segment}").format(segment=name),
-                          why=_("guests are on it: {names}").format(names=", ".join(guests)),
+                          why="; ".join(text.format(names=", ".join(who)) for text, who in told if who),
                           hint=_("tarr-steps segment delete --force {segment} takes it from them").format(segment=name))
         Path(engine.places.state(name)).mkdir(parents=True, exist_ok=True)
         files.write(engine.places.deleting(name), "", 0o600, "root")
-        return Deleted(name, _delete(engine, segment), tuple(guests))
+        return Deleted(name, _delete(engine, segment), tuple(sorted({*here, *away})))
 
 
 def finish_deletions(engine: Engine) -> None:
@@ -198,9 +201,11 @@ def _deletable(engine: Engine, caller: Caller, name: str) -> Segment:
     return segment
 
 
-def _guests(engine: Engine, segment: Segment) -> list[str]:
-    """Who would lose the segment: guests with a port, and taps that somebody holds by name."""
-    here = [guest.name or guest.mac for row in reporting.guests(engine, segment)
-            if (guest := row.report).port is not None]
-    kept = [guest.name for guest in engine.book(segment.name).all() if guest.kept]
-    return sorted({*here, *kept})
+def _guests(engine: Engine, segment: Segment) -> tuple[list[str], list[str]]:
+    """Who would lose the segment: guests with a port and taps that somebody holds by name; and those that joined and
+    come by themselves, when they are on."""
+    book = engine.book(segment.name).all()
+    here = {guest.name or guest.mac for row in reporting.guests(engine, segment)
+            if (guest := row.report).port is not None}
+    here |= {guest.name for guest in book if guest.kept}
+    return sorted(here), sorted({guest.name for guest in book if guest.by_itself} - here)
