@@ -17,6 +17,7 @@ from tools import TOP
 
 from vdenet import __version__
 from vdenet.cli import app, complain, kinds, spelling
+from vdenet.daemon import guests, quota, server
 from vdenet.model.policy import DEFAULT
 from vdenet.model.report import Finding, GuestReport, SegmentReport, Severity, State
 from vdenet.model.segment import Mode
@@ -179,6 +180,14 @@ def code(text: Path) -> list[str]:
     """What stands in code spans and, line by line, in indented blocks."""
     return [span or line for span, line in
             re.findall(r"`([^`\n]+)`|^    (.*)$", text.read_text(), re.MULTILINE)]
+
+
+def test_the_limits_of_a_member_are_in_the_manual() -> None:
+    words = " ".join(sections("vdenetd.8")["ACCOUNTS AND PRIVILEGES"])
+    for limit in (f"{quota.MAX_TAPS} ports", f"{quota.MAX_CONNECTIONS} connections", f"{quota.MAX_OPERATIONS} operations",
+                  f"{quota.MAX_ALL_CONNECTIONS} connections", f"{server.IDLE_SECONDS:.0f} seconds",
+                  f"{guests.MAX_GUESTS_PER_USER} names"):
+        assert re.search(rf"\b{limit}\b", words), limit
 
 
 @each_text
