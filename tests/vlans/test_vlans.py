@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from lab.bare import SWITCH, Lab
+from lab.bare import LONG, SWITCH, Lab
 
 VLANS = """
 [[vlan]]
@@ -173,8 +173,7 @@ def test_a_vlan_that_is_not_declared_is_refused(lab: Lab, guests: dict[str, str]
     assert said.code == 2 and "vdenet0 has the VLANs 33, 44, 55" in said.output
 
 
-def test_the_port_of_another_hypervisors_is_moved_by_its_guest_alone(
-        lab: Lab, guests: dict[str, str], plain: str) -> None:
+def test_the_port_of_another_hypervisors_is_moved_by_its_guest_alone(lab: Lab, plain: str) -> None:
     """A tap that stands for libvirt's, whose MAC is the guest's but for the first octet."""
     host = '\n[[host]]\nname = "domain"\nvlan = 33\n'
     lab.run("ip tuntap add vnet0 mode tap && ip link set vnet0 address fe:54:00:aa:bb:cc master vdenet0 up")
@@ -183,11 +182,12 @@ def test_the_port_of_another_hypervisors_is_moved_by_its_guest_alone(
         assert lab.tarr(*join, "domain", "--mac", "52:54:00:aa:bb:cc")["vlan"] is None
         lab.apply(plain + VLANS + host)
         assert lab.vlans_of("vnet0") == {33}
-        for mac in ("52:54:00:aa:bb:cc", "56:54:00:aa:bb:cc"):
-            said = lab.tarr(*join, "thief", "--mac", mac, "--vlan", "44", user="bob")
-            assert said["error"]["code"] == "name-taken", said
-            lab.write("/tmp/stolen.toml", f'{plain}{VLANS}{host}\n[[host]]\nmac = "{mac}"\nvlan = 44\n')
-            assert lab.tarr("apply", "/tmp/stolen.toml", user="bob")["error"]["code"] == "not-permitted"
+        near = "56:54:00:aa:bb:cc"
+        lab.write("/tmp/stolen.toml", f'{plain}{VLANS}{host}\n[[host]]\nmac = "{near}"\nvlan = 44\n')
+        for words, code in ((f"join qemu --print --name thief --mac {near} --vlan 44", "name-taken"),
+                            ("apply /tmp/stolen.toml", "not-permitted")):
+            said = lab.machine.try_(f"runuser -u bob -- tarr-steps --json {words}", timeout=LONG)
+            assert said.code != 0 and f'"{code}"' in said.output, said
         assert lab.tarr("reload")["segment"] == "vdenet0"
         assert lab.vlans_of("vnet0") == {33}
     finally:
