@@ -301,6 +301,15 @@ def test_a_gate_that_is_killed_comes_back(machine: Machine, same_pids: dict[str,
         wait_for(lambda: set(endpoints(machine)) == {1}, 20, "the port free that the old one had given")
 
 
+def test_a_directory_that_is_removed_comes_back(machine: Machine) -> None:
+    """And who is plugged in stays so."""
+    with client(machine, "mine") as one:
+        machine.run(["rm", "-r", SWITCH])
+        wait_for(lambda: machine.path(f"{SWITCH}/ctl").is_socket() and _let_in(machine), 20, "let in again")
+        assert one.port in endpoints(machine)
+        assert machine.path(f"{SWITCH}/7").is_file()
+
+
 def _kill(machine: Machine, pids_before: dict[str, str], name: str) -> None:
     old = pids_before[name]
     machine.run(["kill", "-KILL", old])

@@ -38,6 +38,8 @@ from vdenet.gate.request import BadRequest, Request
 PATIENCE_SECONDS = 5.0
 """How long a client may take to say what it wants, and the switch to answer."""
 START_SECONDS = 8.0
+LOOK_SECONDS = 2.0
+"""How often it looks whether its socket is still there."""
 MAX_WAITING = 64
 """Connections of one account that have no port yet: many machines may be started at once."""
 BRIDGE_PORT = 1
@@ -88,8 +90,7 @@ class Gate:
     def run(self) -> None:
         """Let clients in for as long as the program runs."""
         while True:
-            waiting = any(not client.joined for client in self._clients)
-            for key, _events in self._selector.select(1.0 if waiting else None):
+            for key, _events in self._selector.select(LOOK_SECONDS):
                 if key.data is None:
                     self._accept()
                 elif key.data in self._clients:
@@ -97,14 +98,21 @@ class Gate:
             late = time.monotonic() - PATIENCE_SECONDS
             for client in [one for one in self._clients if not one.joined and one.since < late]:
                 self._end(client)
+            if not (self._front / "ctl").exists():
+                # Somebody has removed it. Who is plugged in stays so.
+                with contextlib.suppress(OSError):
+                    removed, self._listener = self._listener, self._listen()
+                    self._selector.unregister(removed)
+                    removed.close()
 
     def _listen(self) -> socket.socket:
         front = self._front
-        front.mkdir(mode=0o700)
+        front.mkdir(mode=0o700, exist_ok=True)
         os.chown(front, -1, self._gid)
         # A program that is asked for port N looks first for a socket of that name: nobody shall put one there.
         for port in range(self._most):
-            (front / str(port)).touch(0o600)
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(front / str(port), os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         listener.bind(str(front / "ctl"))
         os.chown(front / "ctl", -1, self._gid)
