@@ -38,6 +38,8 @@ from vdenet.gate.request import BadRequest, Request
 PATIENCE_SECONDS = 5.0
 """How long a client may take to say what it wants, and the switch to answer."""
 START_SECONDS = 8.0
+MAX_LINES = 1000
+"""That it says of clients who are not let in."""
 LOOK_SECONDS = 2.0
 """How often it looks whether its socket is still there."""
 MAX_WAITING = 64
@@ -84,6 +86,7 @@ class Gate:
         self._ours = {0, os.getuid(), pwd.getpwnam(plugs).pw_uid}
         self._clients: set[Client] = set()
         self._said = 0.0
+        self._left = MAX_LINES
         self._selector = selectors.DefaultSelector()
         self._listener = self._listen()
 
@@ -126,9 +129,10 @@ class Gate:
         try:
             here, _address = self._listener.accept()
         except OSError:
+            time.sleep(0.1)  # no descriptor is free: it would be asked again at once
             return
         here.setblocking(False)
-        pid, uid, _gid = struct.unpack("3i", here.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        pid, uid, _gid = struct.unpack("iII", here.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         client = Client(here, pid, uid, time.monotonic())
         try:
             self._require_room(uid)
@@ -252,9 +256,13 @@ class Gate:
             client.file = None
 
     def _say(self, client: Client, why: object) -> None:
-        """For who looks for the reason: a line, but no more than one each second, whoever asks how often."""
-        if time.monotonic() - self._said > 1:
-            self._said = time.monotonic()
+        """For who looks for the reason: a line, but no more than one each second, whoever asks how often, and no more
+        in all than a small file holds."""
+        if time.monotonic() - self._said < 1 or self._left == 0:
+            return
+        self._said = time.monotonic()
+        self._left -= 1
+        with contextlib.suppress(OSError):  # a full file system ends nobody's connection
             print(f"account {client.uid}, process {client.pid}: not plugged in: {why}", flush=True)
 
 
