@@ -130,7 +130,9 @@ def test_upgrade_crash_and_new_address_lose_nothing(host: Host, deb: Path, tmp_p
         assert version.endswith("+next")
         scenario.steps(machine, "check", user=FRESH)
         machine.run(["pkill", "-KILL", "--exact", "vdenetd"])
-        if not machine.systemd:  # nobody but the admin starts it again
+        if not machine.systemd:  # nobody but the admin starts it again, once it has ended
+            machine.wait_for(lambda: machine.run(["pgrep", "--exact", "vdenetd"], check=False).returncode == 1, 20,
+                             "end of the daemon")
             machine.run(["service", "vdenetd", "start"])
         machine.wait_for(lambda: _checks(machine), 10, "daemon after kill -9")
         assert _plan(machine) == [], "a start after a crash changes nothing"
