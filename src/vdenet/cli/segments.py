@@ -19,7 +19,7 @@ ADDRESS = typer.Option(None, "--address", metavar="ADDR/LEN", show_default=False
     "The host's address on it; chosen when not given."))
 MODE = typer.Option(None, "--mode", metavar="MODE", show_default=False, help=_(
     "How it meets the world outside; nat when not given."))
-FORCE = typer.Option(False, "--force", help=_("Also while guests are on it."))
+FORCE = typer.Option(False, "--force", help=_("Also while guests are on it or have joined it."))
 
 
 def create(name: str = NAME, file: Optional[str] = planning.FILE, address: Optional[str] = ADDRESS,
