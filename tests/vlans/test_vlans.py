@@ -163,6 +163,11 @@ def test_a_port_of_its_own_is_for_its_owner(lab: Lab, guests: dict[str, str]) ->
     assert f"Port {own:04} untagged_vlan=0033 INACTIVE " in said, said
     lab.plug("mine33", own)
     assert f"Port {own:04} untagged_vlan=0033 ACTIVE " in lab.ask_switch(f"port/allprint {own}")
+    assert lab.tarr("join", "qemu", "--print", "--name", "mine33")["vlan"] is None
+    assert f"Port {own:04} untagged_vlan=0001 INACTIVE " in lab.ask_switch(f"port/allprint {own}"), "unplugged first"
+    lab.end("mine33")
+    own = lab.tarr("join", "qemu", "--print", "--name", "mine33", "--vlan", "33")["vde_port"]
+    lab.plug("mine33", own)
     assert lab.tarr("leave", "qemu", "mine33")["left"]
     assert f"Port {own:04} untagged_vlan=0001 INACTIVE " in lab.ask_switch(f"port/allprint {own}"), "unplugged first"
     lab.end("mine33")

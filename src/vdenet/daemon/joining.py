@@ -7,7 +7,6 @@ watch undoes (`vdenet.daemon.reaper`).
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -18,8 +17,8 @@ from vdenet.daemon.admission import Wish
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, Guest, GuestBook
 from vdenet.daemon.members import Caller
-from vdenet.effect import switch, tun
-from vdenet.errors import NotPermitted, SegmentDown, ToolFailed
+from vdenet.effect import tun
+from vdenet.errors import NotPermitted, SegmentDown
 from vdenet.i18n import _
 from vdenet.model import names
 from vdenet.model.segment import MTU, Segment
@@ -212,10 +211,6 @@ def leave(engine: Engine, segment: Segment, caller: Caller, name: str, kind: str
         if caller.uid not in (0, guest.uid):
             raise NotPermitted(what=_("remove {name}").format(name=guest.name),
                                why=_("it belongs to another user"))
-        if guest.vde_port is not None:
-            # Before the port goes back to the segment's own network, or who is on it would be there, too.
-            with contextlib.suppress(ToolFailed):
-                switch.unplug(segment.name, guest.vde_port, engine.places)
         engine.book(segment.name).strike(guest.name)
         engine.departed(segment, guest.mac)
         _close(engine, segment, guest)

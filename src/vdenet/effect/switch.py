@@ -15,12 +15,18 @@ from vdenet.text import vde, vdeports
 
 
 def tell(segment: str, before: SwitchTable, after: SwitchTable, places: Places) -> None:
-    """Have the switch carry out the difference, as one script. Raises `ToolFailed`."""
+    """Have the switch carry out the difference, as one script. Raises `ToolFailed`.
+
+    Who is on a port that a guest gives back is unplugged before: he would be wherever the port is next.
+    """
     now = told(segment, {*before.ports, *after.ports}, places)
     if now == after:
         return
+    now = before if now is None else now
+    for number in vdeports.given_back(now, after):
+        _unplug(segment, number, places)
     script = places.switch_change(segment)
-    files.write(script, vdeports.change(before if now is None else now, after), 0o640, SWITCH_ACCOUNT)
+    files.write(script, vdeports.change(now, after), 0o640, SWITCH_ACCOUNT)
     try:
         with Console(Path(places.console(segment))) as console:
             said = console.ask_text(f"load {script}")
@@ -67,12 +73,12 @@ def active_ports(segment: str, places: Places) -> set[int]:
                          why=error.strerror or str(error)) from None
 
 
-def unplug(segment: str, number: int, places: Places) -> None:
+def _unplug(segment: str, number: int, places: Places) -> None:
     """Close a port to those who are plugged in. Raises `ToolFailed` when the switch does not answer."""
     try:
         with Console(Path(places.console(segment))) as console:
             for endpoint in vdeports.endpoints(console.ask(f"port/allprint {number}")):
-                console.ask_text(f"port/epclose {number} {endpoint}")
+                console.ask_text(f"port/epclose {number} {endpoint}")  # one that has gone by itself is an error there
     except OSError as error:
         raise ToolFailed(what=_("close a port of the VDE switch"), tool="vde_switch",
                          why=error.strerror or str(error)) from None

@@ -69,6 +69,12 @@ def change(before: SwitchTable, after: SwitchTable) -> str:
     return "\n".join([*lines, ""])
 
 
+def given_back(before: SwitchTable, after: SwitchTable) -> list[int]:
+    """The ports that an account had for itself and has no more."""
+    return [number for number, port in sorted(before.ports.items()) if number != BRIDGE_PORT
+            and port.user is not None and port.user != after.ports.get(number, SwitchPort(number)).user]
+
+
 def _port(new: SwitchPort, old: SwitchPort) -> list[str]:
     """Out of what it must not have before into what it gets: never in both at once."""
     number = new.number

@@ -121,3 +121,13 @@ def test_what_a_script_came_to() -> None:
     assert vde.refused(good.replace("1000 Success", "1017 File exists", 1)) == "vlan/create 33: File exists"
     assert vde.refused("1002 No such file or directory\n\nvde$ ") == "load: No such file or directory"
     assert vde.refused("") == "no answer"
+
+
+def test_ports_that_are_given_back() -> None:
+    """Those that an account had for itself: not one that every member may have, and not the bridge's."""
+    mine = SwitchPort(9, 33, user=1000)
+    before = SwitchTable(frozenset({33}), {1: SwitchPort(1, None, frozenset({33}), user=-1), 5: SwitchPort(5, 33), 9: mine})
+    assert vdeports.given_back(before, SwitchTable()) == [9]
+    assert vdeports.given_back(before, SwitchTable(frozenset(), {9: SwitchPort(9, 44, user=1000)})) == []
+    assert vdeports.given_back(before, SwitchTable(frozenset(), {9: SwitchPort(9, 33, user=1001)})) == [9]
+    assert vdeports.given_back(before, SwitchTable(frozenset(), {9: SwitchPort(9, 33)})) == [9]
