@@ -96,6 +96,12 @@ def ask(method: str, **parameters: Any) -> dict[str, Any]:
     return reply.parameters
 
 
+def require_access() -> None:
+    """Raises as `connect`: for who may not use the segments nothing is looked up, and nothing of his is touched."""
+    with connect():
+        pass
+
+
 def _connected(where: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.settimeout(CONNECT_SECONDS)

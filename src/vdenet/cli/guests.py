@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from vdenet.cli import access, answers, carrying, claims, documents, kinds, memory
-from vdenet.cli.client import ask
+from vdenet.cli.client import ask, require_access
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
 from vdenet.errors import Refused, SegmentDown, VdenetError
@@ -31,6 +31,7 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
          output: Output) -> None:
     """Put the guest on the segment. Raises what the kind, the tools and the daemon raise."""
     asked = wish.vlan
+    require_access()
     with memory.alone(kind):
         where = answers.segment(ask("List", segment=segment))
         if where.state is State.DOWN:

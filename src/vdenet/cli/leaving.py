@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vdenet.cli import access, answers, carrying, claims, documents, kinds, memory
-from vdenet.cli.client import ask
+from vdenet.cli.client import ask, require_access
 from vdenet.cli.complain import PROGRAM
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
@@ -40,6 +40,7 @@ class _Standing:
 
 def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, output: Output) -> None:
     """Take the guest off the segment and put back what was there before `join`."""
+    require_access()
     with memory.alone(kind):
         report, unknown = _report(kind, segment)
         stands = _look(kind, guest, uri, segment, report)

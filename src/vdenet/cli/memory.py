@@ -16,6 +16,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from vdenet.errors import Refused
+from vdenet.i18n import _
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -77,10 +80,19 @@ def forget(kind: str, segment: str, id: str) -> None:
 
 @contextlib.contextmanager
 def alone(kind: str) -> Iterator[None]:
-    """Only one `join` or `leave` of a kind at a time; a second one waits. Raises OSError."""
+    """Only one `join` or `leave` of a kind at a time; a second one waits.
+
+    Raises `Refused` where nothing can be remembered.
+    """
     directory = _directory(kind)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(directory / "lock", "w") as file:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = open(directory / "lock", "w")
+    except OSError as error:
+        raise Refused(what=_("remember how guests were before they joined"),
+                      why=f"{error.filename}: {error.strerror}",
+                      hint=_("set XDG_STATE_HOME to a directory of yours")) from None
+    with lock as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -19,6 +19,7 @@ from vdenet.cli import carrying, existing, kinds, leaving, memory, tools
 from vdenet.cli.kinds import virtualbox
 from vdenet.errors import NameTaken, NoGuest, Refused, ToolFailed, ToolMissing, UnknownSegment
 from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, RunTool, Where, Wish
+from vdenet.model.places import Places
 from vdenet.text.virtualbox import Nic
 
 RESERVED = {"segment": "vdenet0", "mac": "52:54:00:aa:bb:cc", "name": "box", "fqdn": "box.vdenet.internal",
@@ -509,6 +510,26 @@ def test_a_guest_that_is_no_more_gives_back_its_name(daemon: Daemon, tarr_steps:
     assert daemon.calls[-1] == ("Leave", {"segment": "vdenet0", "name": "box", "kind": "lxc"})
     assert memories(box) == []
     assert tarr_steps("leave", "lxc", "box").status == 1
+
+
+@pytest.mark.parametrize("verb", ["join", "leave"])
+def test_where_nothing_can_be_remembered(daemon: Daemon, tarr_steps: TarrSteps, box: Path, tmp_path: Path,
+                                         monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    done = tarr_steps(verb, "lxc", "box")
+    assert done.status == 1
+    assert done.err.startswith("tarr-steps: cannot remember how guests were before they joined: ")
+    assert done.err.endswith("Not a directory\nhint: set XDG_STATE_HOME to a directory of yours\n")
+    assert daemon.calls == []
+
+
+@pytest.mark.parametrize("verb", ["join", "leave"])
+def test_who_cannot_reach_the_daemon_hears_that_first(tarr_steps: TarrSteps, places: Places, tmp_path: Path,
+                                                      monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    assert tarr_steps(verb, "lxc", "box").status == 3
 
 
 def test_a_guest_whose_hypervisor_is_installed_no_more(
