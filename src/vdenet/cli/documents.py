@@ -10,7 +10,7 @@ from vdenet.cli import answers
 
 def joined(kind: str, guest: str | None, given: Mapping[str, Any], *, via: str, changed: bool, live: bool,
            running: bool = False, nic: str | None = None, why: str | None = None, actions: Sequence[str] = (),
-           warnings: Sequence[str] = (), **more: Any) -> dict[str, Any]:
+           warnings: Sequence[str] = (), notes: Sequence[str] = (), **more: Any) -> dict[str, Any]:
     """`given` is what the daemon gave it, as far as that is known; `more` is what this way of joining adds.
 
     Raises `ProtocolError`.
@@ -18,7 +18,8 @@ def joined(kind: str, guest: str | None, given: Mapping[str, Any], *, via: str, 
     return {"segment": answers.text(given, "segment"), "kind": kind, "guest": guest,
             **{key: answers.maybe(given, key) for key in ("name", "mac", "fqdn")},
             "vlan": answers.number(given, "vlan"), "via": via, "nic": nic, "why": why, "changed": changed,
-            "live": live, "running": running, "actions": list(actions), "warnings": list(warnings), **more}
+            "live": live, "running": running, "actions": list(actions), "warnings": list(warnings),
+            "notes": list(notes), **more}
 
 
 def left(segment: str, kind: str, guest: str, name: str | None, *, left: bool, live: bool,

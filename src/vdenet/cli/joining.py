@@ -192,7 +192,8 @@ def leave(kind: str = KIND, guest: str = GUEST, uri: Optional[str] = existing.CO
 
 def _leave(kind: str, name: str, segment: str, dry_run: bool, output: Output) -> None:
     if dry_run:
-        seen = any(one.name == name and one.joined for one in answers.segment(ask("List", segment=segment)).guests)
+        guests = answers.segment(ask("List", segment=segment)).guests
+        seen = any((one.name, one.kind) == (name, kind) and one.joined for one in guests)
         text = _("{name} leaves {segment}") if seen else _(
             "{name} is not to be seen on {segment}: only its name is freed, if it has joined")
         output.result(text.format(name=name, segment=segment),
