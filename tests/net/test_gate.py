@@ -273,9 +273,10 @@ sys.stdin.read()
         idle.kill()
     with machine.popen(["sh", "-c", f"for n in $(seq 70); do vde_plug vde://{SWITCH} 'cmd://sleep 120' & done; wait"],
                        user="alice", stdin=subprocess.PIPE) as greedy:
-        wait_for(lambda: len(endpoints(machine)) > 45, 90, "many ports of alice's")
+        wait_for(lambda: len(endpoints(machine)) == 1 + 48, 90, "three quarters of the ports alice's")
         with client(machine, "bobs", user="bob") as one:
             assert one.port is not None
+            assert len(endpoints(machine)) == 1 + 48 + 1, "no more than that"
         greedy.kill()
         machine.run(["pkill", "-u", "alice", "-x", "vde_plug"])
 

@@ -22,9 +22,9 @@ from vdenet.daemon.members import Caller
 from vdenet.effect import files
 from vdenet.errors import BadConfig, NotPermitted, Refused, VdenetError
 from vdenet.i18n import _
-from vdenet.model.places import Places
-from vdenet.model.names import same_domain
 from vdenet.model.digests import digest
+from vdenet.model.names import same_domain
+from vdenet.model.places import Places
 from vdenet.model.segment import Segment
 from vdenet.text import config
 

@@ -217,7 +217,7 @@ def _version(request: Request) -> Answer:
 
 def _wish(request: Request) -> Wish:
     return Wish(name=request.parameters.text("name"), mac=request.parameters.text("mac"),
-                        kind=request.parameters.text("kind"), vlan=request.parameters.number("vlan", FIRST, LAST))
+                kind=request.parameters.text("kind"), vlan=request.parameters.number("vlan", FIRST, LAST))
 
 
 TABLE: Mapping[str, Operation] = {operation.name: operation for operation in (

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from vdenet.effect import files, run
 from vdenet.errors import ToolFailed
-from vdenet.model.places import Places
 from vdenet.model.digests import digest
+from vdenet.model.places import Places
 from vdenet.model.wanted import Firewall
 from vdenet.text import nftables
 

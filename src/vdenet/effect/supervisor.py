@@ -23,9 +23,9 @@ from pathlib import Path
 from vdenet.effect import files, run
 from vdenet.errors import StepFailed, ToolFailed
 from vdenet.i18n import _
+from vdenet.model.digests import reload_digest, restart_digest
 from vdenet.model.observed import RunningService, Waiting
 from vdenet.model.places import Places
-from vdenet.model.digests import reload_digest, restart_digest
 from vdenet.model.wanted import Service
 from vdenet.probe import processes
 from vdenet.text import dnsquery, plugs
