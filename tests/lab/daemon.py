@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 
 from lab.machine import Machine, MachineError
@@ -77,8 +78,20 @@ class Daemon:
         self.wait()
 
     def fds(self) -> int:
-        """How many descriptors it has open."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        """How many descriptors it has open, but for `pidfds`."""
+        return sum(1 for what in self._open() if "pidfd" not in what)
+
+    def pidfds(self) -> int:
+        """How many pidfds it has open: the watch has one of each service, closed and opened with each look."""
+        return sum(1 for what in self._open() if "pidfd" in what)
+
+    def _open(self) -> list[str]:
+        found = []
+        for path in Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed in between
+                # "anon_inode:[pidfd]", and "pidfd:[1234]" since Linux 6.9.
+                found.append(os.readlink(path))
+        return found
 
     def memory(self) -> int:
         """Resident, in bytes."""

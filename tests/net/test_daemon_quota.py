@@ -21,7 +21,8 @@ from vdenet.wire.channel import Channel, Closed, close_all
 PATIENCE = 2.0
 """Seconds in which somebody else has to be served on a machine that does other things too."""
 
-PIDFDS = 2
+SERVICES = 3
+"""The switch, the gate before it, and dnsmasq."""
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +31,8 @@ def unharmed(machine: Machine, daemon: Daemon) -> Iterator[None]:
     before, lines = daemon.fds(), len(daemon.lines)
     yield
     assert daemon.alive
-    # The watch opens a pidfd of each service for each of its looks.
-    wait_for(lambda: daemon.fds() <= before + PIDFDS, 15, "end of the descriptors")
+    wait_for(lambda: daemon.fds() <= before, 15, "end of the descriptors")
+    assert daemon.pidfds() <= SERVICES
     assert not [line for line in daemon.lines[lines:] if "Traceback" in line]
 
 
