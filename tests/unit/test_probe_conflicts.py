@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 
 import pytest
 
 from vdenet.model.names import segment_address
-from vdenet.model.segment import Segment
+from vdenet.model.segment import Mode, Segment
 from vdenet.probe import conflicts, resolvers
 
 SEGMENT = Segment("vdenet0", IPv4Interface("10.83.14.1/24"))
@@ -75,6 +76,15 @@ def test_each_conflict(tmp_path: Path, name: str, text: str, code: str) -> None:
     found = conflicts.conflicts(SEGMENT, tmp_path)
     assert [finding.code for finding in found] == [code]
     assert found[0].segment == "vdenet0" and found[0].message
+
+
+def test_an_adopted_bridge_is_its_program_s_to_manage(tmp_path: Path) -> None:
+    host(tmp_path)
+    put(tmp_path, "run/systemd/netif/links/7", "ADMIN_STATE=configured\n")
+    put(tmp_path, "sys/class/net/br0/ifindex", "7\n")
+    assert "networkd-manages" in codes(tmp_path)
+    adopted = replace(SEGMENT, name="lan", mode=Mode.BRIDGED, adopt="br0", address=None)
+    assert "networkd-manages" not in [finding.code for finding in conflicts.conflicts(adopted, tmp_path)]
 
 
 def test_only_the_filter_table_of_iptables_matters(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from vdenet.effect import tun
 from vdenet.errors import ToolFailed
 from vdenet.model.names import tap_mac
 from vdenet.model.vlans import Membership
-from vdenet.model.wanted import ALIAS, Address, Bridge, Patch, Tap, VlanLink
+from vdenet.model.wanted import ALIAS, GROUP, Address, Bridge, Patch, Tap, VlanLink
 from vdenet.probe import ethtool, links, vlans
 
 _ETHTOOL_STXCSUM = 0x00000017
@@ -36,7 +36,8 @@ class Netlink:
     def create_bridge(self, bridge: Bridge, alias: str) -> None:
         """A bridge with a MAC of its own, without spanning tree, down and without an address."""
         with explained(f"make the bridge {bridge.name}"):
-            self._route.link("add", ifname=bridge.name, kind="bridge", mtu=bridge.mtu, address=bridge.mac)
+            self._route.link("add", ifname=bridge.name, kind="bridge", mtu=bridge.mtu, address=bridge.mac,
+                             group=GROUP)
             self._route.link("set", index=index(bridge.name), ifalias=alias)
 
     def create_tap(self, tap: Tap, alias: str) -> None:
@@ -53,7 +54,8 @@ class Netlink:
     def create_vlan_link(self, link: VlanLink, alias: str) -> None:
         """The host's interface in a VLAN of a bridge; down and without an address."""
         with explained(f"make the interface {link.name}"):
-            self._route.link("add", ifname=link.name, kind="vlan", link=index(link.bridge), vlan_id=link.vlan)
+            self._route.link("add", ifname=link.name, kind="vlan", link=index(link.bridge), vlan_id=link.vlan,
+                             group=GROUP)
             self._route.link("set", index=index(link.name), ifalias=alias)
 
     def set_vlan_filtering(self, bridge: str, on: bool) -> None:
@@ -113,8 +115,8 @@ class Netlink:
         """A pair of interfaces, both marked and up. Half of one from a crash is made anew."""
         self.delete(patch.inner, 0)
         with explained(f"make the patch {patch.inner}"):
-            self._route.link("add", ifname=patch.inner, kind="veth", mtu=patch.mtu,
-                             peer={"ifname": patch.outer, "mtu": patch.mtu})
+            self._route.link("add", ifname=patch.inner, kind="veth", mtu=patch.mtu, group=GROUP,
+                             peer={"ifname": patch.outer, "mtu": patch.mtu, "group": GROUP})
             for name in (patch.inner, patch.outer):
                 self._route.link("set", index=index(name), ifalias=alias, state="up")
 

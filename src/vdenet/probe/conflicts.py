@@ -44,7 +44,8 @@ def conflicts(segment: Segment, root: Path = Path("/"),
     # Only for root to read.
     if legacy := firewalls.legacy_iptables(segment, _read(root, "proc/net/ip_tables_names")):
         found.append(legacy)
-    found += [text.managed(segment, program) for program in _managers(segment, root)]
+    if not segment.adopt:  # another program's bridge is its own to manage
+        found += [text.managed(segment, program) for program in _managers(segment, root)]
     found += text.sysctl_findings(segment, {f"/{path.relative_to(root)}": text.sysctls(_read(root, path))
                                             for path in _sysctl_files(root)})
     if resolver(root) == resolvers.NONE:

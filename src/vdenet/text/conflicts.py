@@ -121,8 +121,10 @@ def br_netfilter(segment: Segment) -> Finding:
 def managed(segment: Segment, program: str) -> Finding:
     """A network manager has the bridge under its control; `program` is networkd or NetworkManager."""
     if program == "networkd":
-        hint = ("sudo install -m 644 -D /usr/lib/systemd/network/*-vdenet.network -t /etc/systemd/network"
-                " && sudo networkctl reload")
+        # The first file that matches counts, by its name, wherever it lies (systemd.network(5)): "0-" is before "00".
+        names = f"{segment.bridge} {segment.bridge}.* {segment.tap}"
+        hint = (f"printf '[Match]\\nName={names}\\n[Link]\\nUnmanaged=yes\\n' | "
+                f"sudo tee /etc/systemd/network/0-{segment.bridge}.network && sudo networkctl reload")
     else:
         hint = f"sudo nmcli device set {segment.bridge} managed no"
     return Finding(f"{program.lower()}-manages", Severity.WARNING, segment.name,
