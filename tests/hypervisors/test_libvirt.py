@@ -526,6 +526,18 @@ def test_a_machine_that_was_deleted_leaves_its_name(libvirt: Host, mine: Vm) -> 
     libvirt.refused(1, "no-guest", "leave", "libvirt", mine.name)
 
 
+def test_a_machine_that_was_renamed_leaves_by_its_old_name_too(libvirt: Host, mine: Vm) -> None:
+    before = mine.cards()
+    mine.join("--name", "web")
+    mine.virsh("domrename", mine.name, "another")
+    try:
+        assert "has left" in mine.leave()
+    finally:
+        mine.virsh("domrename", "another", mine.name)
+    assert mine.cards() == before
+    libvirt.tarr("join", "run", "--name", "web", "--", "true", user="bob")
+
+
 def test_a_machine_that_was_made_anew_takes_its_predecessors_place(libvirt: Host, vm: Vm) -> None:
     mac = libvirt.told("join", "libvirt", vm.name)["mac"]
     vm.virsh("undefine", vm.name)

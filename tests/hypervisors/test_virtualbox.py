@@ -272,6 +272,17 @@ def test_a_machine_that_was_deleted_leaves_its_name(virtualbox: Host, vm: Vm) ->
     virtualbox.refused(1, "no-guest", "leave", "virtualbox", vm.name)
 
 
+def test_a_machine_that_was_renamed_leaves_by_either_name(virtualbox: Host, vm: Vm) -> None:
+    before = vm.nics()
+    for word in (vm.name, "another"):
+        vm.join("--name", "web")
+        vm.modify("--name", "another")
+        assert "has left" in virtualbox.tarr("leave", "virtualbox", word).stdout
+        vm.manage("modifyvm", "another", "--name", vm.name)
+        assert vm.nics() == before
+        virtualbox.tarr("join", "run", "--name", "web", "--", "true", user="bob")
+
+
 def test_list_tells_kind_name_and_owner(virtualbox: Host, vm: Vm) -> None:
     """What VirtualBox would send, from a card with the adapter's MAC address in the same switch."""
     mac = virtualbox.told("join", "virtualbox", vm.name, "--name", "box")["mac"]

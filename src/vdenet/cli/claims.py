@@ -26,7 +26,7 @@ def _is_gone(kind: str, entry: Entry, guest: str, id: str, uri: str | None) -> b
 
     One that cannot be looked up by its id may be alive, and so may one of another hypervisor of the kind.
     """
-    (where, old), (here, _new) = _apart(kind, entry.id), _apart(kind, id)
+    (where, old), (here, _new) = apart(kind, entry.id), apart(kind, id)
     if kind not in kinds.BY_ID or entry.guest != guest or entry.id == id or where != here:
         return False
     try:
@@ -38,7 +38,7 @@ def _is_gone(kind: str, entry: Entry, guest: str, id: str, uri: str | None) -> b
     return False
 
 
-def _apart(kind: str, id: str) -> tuple[str, str]:
+def apart(kind: str, id: str) -> tuple[str, str]:
     """Which hypervisor has the guest, where there may be several, and what it is looked up by."""
     where, _space, word = id.rpartition(" ") if kind in kinds.CONNECTED else ("", "", id)
     return where, word

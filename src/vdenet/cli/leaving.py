@@ -116,7 +116,7 @@ def _where(report: SegmentReport | None, earlier: Entry | None) -> Where | None:
 def _look(kind: str, guest: str, uri: str | None, segment: str, report: SegmentReport | None) -> _Standing:
     """Raises what the kind and its tools raise."""
     try:
-        looked_up = kinds.look_up(kind, guest, uri)
+        looked_up = _look_up(kind, guest, uri, segment)
         gone = claims.predecessors(kind, segment, guest, looked_up.id, uri)
         earlier = memory.load(kind, segment, looked_up.id)
         if earlier is None and gone and kind in kinds.BY_PATH:
@@ -132,6 +132,17 @@ def _look(kind: str, guest: str, uri: str | None, segment: str, report: SegmentR
         return _Standing(earlier, None, _NOTHING, said=_(
             "what joining changed in {guest} stays, since {tool} is not installed").format(
                 guest=guest, tool=error.data.get("tool")) if isinstance(error, ToolMissing) else None)
+
+
+def _look_up(kind: str, guest: str, uri: str | None, segment: str) -> kinds.Guest:
+    """The guest; one that was called so when it joined, and was renamed since, is found by its id."""
+    try:
+        return kinds.look_up(kind, guest, uri)
+    except NoGuest:
+        entry = memory.called(kind, segment, guest)
+        if entry is None or kind not in kinds.BY_ID:
+            raise
+        return kinds.look_up(kind, claims.apart(kind, entry.id)[1], uri)
 
 
 def _require_permission(kind: str, guest: str, on: GuestReport | None, earlier: Entry | None,
@@ -157,7 +168,7 @@ def _is_still_on(kind: str, guest: str, uri: str | None, where: Where, asked: bo
     """
     for _second in range(_PATIENCE if asked else 1):
         try:
-            if not kinds.look_up(kind, guest, uri).leave(where, None).actions:
+            if not _look_up(kind, guest, uri, where.segment).leave(where, None).actions:
                 return False
         except VdenetError:
             return False
