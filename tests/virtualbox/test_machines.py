@@ -15,6 +15,12 @@ from lab.virtualbox import PATIENCE, Host
 DOMAIN = "vdenet.internal"
 BOXES = ("box1", "box2")
 GUESTS = (*BOXES, "third")
+VLAN = """
+[[vlan]]
+id = 33
+name = "lab"
+address = "10.33.0.1/24"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +32,14 @@ def host(deb: Path) -> Iterator[Host]:
         made.close()
 
 
-def all_talk(host: Host, guests: tuple[str, ...] = GUESTS) -> None:
-    """Each guest reaches each other one and the host by name and by address, and the host each of them."""
+def all_talk(host: Host, guests: tuple[str, ...] = GUESTS, gateway: str = "gateway") -> None:
+    """Each guest reaches each other one and the host by name and by address, and the host each of them.
+
+    `gateway` is what the host is called where they are.
+    """
     addresses = {name: guest["address"] for name, guest in host.listed().items() if name in guests}
     assert set(addresses) == set(guests) and all(addresses.values()), f"not all of them have an address: {addresses}"
-    addresses["gateway"] = host.told("ip")["address"].partition("/")[0]
+    addresses[gateway] = host.run(f"getent ahostsv4 {gateway}.{DOMAIN}", PATIENCE).split()[0]
     for one in guests:
         others = " ".join(target for name, address in addresses.items() if name != one
                           for target in (f"{name}.{DOMAIN}", address))
@@ -90,6 +99,37 @@ def test_both_by_one_way(host: Host, way: str) -> None:
         assert all(" controlvm " in action for action in moved["actions"])
     all_talk(host)
     assert {name: guest["address"] for name, guest in host.listed().items()} == addresses
+
+
+def apply(host: Host, text: str) -> None:
+    host.run(f"cat >/srv/wished.toml <<'END'\n{text}END\n", PATIENCE)
+    host.alice("tarr-steps", "apply", "/srv/wished.toml")
+
+
+def new_lease(host: Host, box: str, network: str) -> None:
+    """As systems do when a cable is plugged in; this one does not look."""
+    host.ask(box, "kill -USR2 $(cat /run/udhcpc.pid); sleep 2; kill -USR1 $(cat /run/udhcpc.pid)")
+    wait_for(lambda: str(host.listed()[box]["address"]).startswith(network), PATIENCE, f"{box}'s address in {network}")
+
+
+def test_in_a_vlan(host: Host) -> None:
+    """Moved there while they run, by either way that leads there, and back."""
+    plain = host.run("cat /etc/vdenet/vdenet0.toml", PATIENCE)
+    own = host.told("ip")["address"].rpartition(".")[0] + "."
+    apply(host, plain + VLAN)
+    for box, way in zip(BOXES, ("vde", "udp"), strict=True):
+        moved = host.told("join", "virtualbox", box, "--vlan", "33", "--via", way)
+        assert (moved["via"], moved["live"], moved["vlan"]) == (way, True, 33)
+        new_lease(host, box, "10.33.0.")
+    all_talk(host, BOXES, gateway="lab")
+    third = host.listed()["third"]["address"]
+    for one, other in (("box1", third), ("box2", third), ("third", host.listed()["box1"]["address"])):
+        host.ask(one, f"! ping -c 2 -W 3 {other}")
+    for box in BOXES:
+        assert host.told("join", "virtualbox", box, "--via", "bridge")["vlan"] is None
+        new_lease(host, box, own)
+    apply(host, plain)
+    all_talk(host)
 
 
 def test_leave_takes_one_off_while_it_runs(host: Host) -> None:
