@@ -56,7 +56,9 @@ class Lab:
 
     def tarr(self, *argv: str, user: str = "alice") -> Any:
         """What `tarr-steps --json` of a member says, whatever it comes to."""
-        said = self.machine.try_(shlex.join(["runuser", "-u", user, "--", "tarr-steps", "--json", *argv]), LONG).output
+        # Who logs in has a home, and there tarr-steps remembers how a guest was.
+        command = f"HOME=~{user} {shlex.join(['runuser', '-u', user, '--', 'tarr-steps', '--json', *argv])}"
+        said = self.machine.try_(command, LONG).output
         try:
             return json.loads(said)
         except ValueError:
@@ -176,11 +178,11 @@ class Lab:
 
 
 @contextmanager
-def booted(deb: Path, *extra: str) -> Iterator[Lab]:
-    """The machine with the package `deb` and those of Debian that are `extra`; its daemon runs."""
+def booted(deb: Path, *extra: str, memory: int = 1024) -> Iterator[Lab]:
+    """The machine with the package `deb` and those of Debian that are `extra`; its daemon runs. `memory`: MiB."""
     root = roots.root("trixie", "installed", deb=deb, extra=("vdeplug", "busybox", *extra, *KERNEL))
     station = Path(__file__).with_name("bare_station.py")
-    with Emulated(root, files=[station], memory=1024, command_line=BARE, clock=CLOCK) as machine:
+    with Emulated(root, files=[station], memory=memory, command_line=BARE, clock=CLOCK) as machine:
         machine.run("useradd -m alice && useradd -m bob && usermod -aG vdenet alice && usermod -aG vdenet bob", timeout=LONG)
         found = Lab(machine)
         found.write("/etc/vdenet/vdenet0.toml", f'address = "{ADDRESS}/24"\n')
