@@ -1,7 +1,7 @@
-"""Guests that hypervisors put into a VLAN at once: containers of Podman, which get an address there, and libvirt's
-domains, whose firmware asks for one.
+"""Guests that hypervisors put into a VLAN at once: containers of Podman, which get an address there, libvirt's
+domains, whose firmware asks for one, and instances of Incus.
 
-Podman and libvirtd run in the emulated machine, beside vdenetd.
+Podman, libvirtd and incusd run in the emulated machine, beside vdenetd.
 """
 
 from __future__ import annotations
@@ -32,6 +32,15 @@ mkdir -p /run/dbus; dbus-uuidgen --ensure; dbus-daemon --system --fork
 setsid /usr/lib/polkit-1/polkitd --no-debug </dev/null >/tmp/polkitd.log 2>&1 &
 setsid virtlogd --daemon </dev/null >/tmp/virtlogd.log 2>&1
 setsid libvirtd --daemon </dev/null >/tmp/libvirtd.log 2>&1
+"""
+_INCUS = f"""
+mkdir -p /srv/image && cd /srv/image && cp -a {ROOT} rootfs
+printf '#!/bin/sh\\nexec sleep 100000\\n' >rootfs/sbin/init && chmod 755 rootfs/sbin/init
+printf 'architecture: x86_64\\ncreation_date: 1700000000\\nproperties: {{os: busybox}}\\n' >metadata.yaml
+tar -czf /srv/image.tgz metadata.yaml rootfs
+setsid /usr/libexec/incus/incusd --group incus-admin --logfile /tmp/incusd.log </dev/null >/dev/null 2>&1 &
+/usr/libexec/incus/incusd waitready --timeout=600
+incus storage create default dir && incus image import /srv/image.tgz --alias box
 """
 # No system: its firmware asks for an address, and for one anew when it is reset.
 _DOMAIN = """<domain type='qemu'>
@@ -163,3 +172,33 @@ def require_asks(lab: Lab, name: str, mac: str, vlan: int) -> None:
     """Its firmware asks for an address and gets one of that VLAN."""
     lab.until(f"grep -q '{mac} 10.{vlan}.0.' /var/lib/vdenet/vdenet0/dns/leases")
     require_in(lab, name, f"vd0-{name}", vlan, kind="libvirt", via="tap", owner="alice")
+
+
+# --- Incus -------------------------------------------------------------------------------------------
+
+def test_an_instance(lab: Lab) -> None:
+    """By a veth that is put into its VLAN when Incus has made it: at the start, and while the instance runs."""
+    lab.run(_INCUS)
+    lab.run("incus init box inst --no-profiles --storage=default --quiet")
+    try:
+        before = lab.run("incus config device show inst")
+        told = lab.tarr("join", "incus", "inst", "--vlan", "33", user="root")
+        assert (told["vlan"], told["changed"]) == (33, True), told
+        lab.run("incus start inst && incus list inst --columns=p --format=csv >/run/lab/inst.pid")
+        up = "ip link show up master vdenet0 | grep -q vd0-inst"
+        lab.until(up)
+        lab.inside("inst", "ip link set eth0 up")
+        require_in(lab, "inst", "vd0-inst", 33, kind="incus", via="veth", owner="root")
+        require_apart(lab, ["run33", "inst"])
+        moved = lab.tarr("join", "incus", "inst", "--vlan", "44", user="root")
+        assert (moved["vlan"], moved["live"], moved["mac"]) == (44, True, told["mac"]), moved
+        require_in(lab, "inst", "vd0-inst", 44)
+        require_apart(lab, ["run33"], ["inst"])
+        assert lab.tarr("leave", "incus", "inst", user="root")["left"]
+        assert lab.run("incus config device show inst") == before
+        require_gone(lab, "inst", "vd0-inst")
+        assert lab.tarr("join", "incus", "inst", "--vlan", "33", user="root")["live"]
+        lab.until(up)
+        require_in(lab, "inst", "vd0-inst", 33)
+    finally:
+        lab.run("incus delete --force inst")
