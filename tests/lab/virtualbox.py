@@ -123,7 +123,11 @@ class Host(Emulated):
 
     def ask(self, guest: str, command: str, seconds: int = 600) -> str:
         """What a shell command in a guest says within so many emulated seconds; an error unless it ends with 0."""
-        return self.run(f"python3 /srv/line /home/alice/{guest}.agent {seconds} {shlex.quote(command)}", PATIENCE)
+        try:
+            return self.run(f"python3 /srv/line /home/alice/{guest}.agent {seconds} {shlex.quote(command)}", PATIENCE)
+        except BaseException as error:
+            error.add_note(self._state(guest))
+            raise
 
     def up(self, guest: str, timeout: float = PATIENCE) -> None:
         """Wait until a guest's system has said that it is up."""
@@ -134,10 +138,16 @@ class Host(Emulated):
             self.run(f"setsid python3 /srv/line {line} >{line}.log 2>&1 & for second in $(seq 100); do "
                      f"test -S {line}.held && exit; sleep 1; done; cat {line}.log; exit 1", PATIENCE)
         except BaseException as error:
-            error.add_note(self.run(
-                f"cd /home/alice; tail -n 30 {guest}.log {guest}.console 'VirtualBox VMs/{guest}/Logs/VBox.log' 2>&1; "
-                "tarr-steps list; tarr-steps check; true", PATIENCE))
+            error.add_note(self._state(guest))
             raise
+
+    def _state(self, guest: str) -> str:
+        """What can be seen of the segment and of a guest."""
+        return self.run(
+            f"cd /home/alice; tail -n 30 {guest}.log {guest}.console 'VirtualBox VMs/{guest}/Logs/VBox.log' 2>&1; "
+            "tarr-steps list; tarr-steps check; ip neigh show; bridge fdb show br vdenet0; uptime; "
+            "for address in $(tarr-steps list --json | grep -o '\"address\": \"[0-9.]*\"' | cut -d'\"' -f4); do "
+            "ping -c 3 -W 5 $address; done; top -bn1 | head -n 15; true", PATIENCE)
 
     def _create(self, guests: Sequence[str]) -> None:
         """Make the machines in one go, so that VirtualBox' server starts once."""
