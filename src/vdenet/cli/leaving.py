@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import time
@@ -139,10 +140,11 @@ def _look_up(kind: str, guest: str, uri: str | None, segment: str) -> kinds.Gues
     try:
         return kinds.look_up(kind, guest, uri)
     except NoGuest:
-        entry = memory.called(kind, segment, guest)
-        if entry is None or kind not in kinds.BY_ID:
-            raise
-        return kinds.look_up(kind, claims.apart(kind, entry.id)[1], uri)
+        for entry in memory.of(kind, segment) if kind in kinds.BY_ID else ():
+            if entry.guest == guest:
+                with contextlib.suppress(NoGuest):
+                    return kinds.look_up(kind, claims.apart(kind, entry.id)[1], uri)
+        raise
 
 
 def _require_permission(kind: str, guest: str, on: GuestReport | None, earlier: Entry | None,
