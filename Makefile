@@ -65,7 +65,7 @@ test-hypervisors: deb ## the real tools of VirtualBox and others join their gues
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py hypervisors
 test-vlans: deb ## VLANs and Open vSwitch on Debian's own kernel, in an emulated machine
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py vlans
-test-emulated: deb ## slow: Debian's own kernel, emulated: a whole machine; guests of five hypervisors in VLANs
+test-emulated: deb ## slow: Debian's own kernel, emulated: a whole machine; guests of six hypervisors in VLANs
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py emulated
 test-virtualbox: deb ## slow: VirtualBox machines that run, in an emulated machine with its kernel modules
 	@VDENET_DEB=$(abspath $(DEB)) VDENET_TEST_LIMIT=21600 /usr/bin/python3 tests/suites.py virtualbox

@@ -1,7 +1,7 @@
-"""Guests that hypervisors put into a VLAN at once: containers of Podman, which get an address there, libvirt's
-domains, whose firmware asks for one, and instances of Incus.
+"""Guests that hypervisors put into a VLAN at once: containers of Podman and Docker, which get an address there,
+libvirt's domains, whose firmware asks for one, and instances of Incus.
 
-Podman, libvirtd and incusd run in the emulated machine, beside vdenetd.
+Podman, libvirtd, incusd and dockerd run in the emulated machine, beside vdenetd.
 """
 
 from __future__ import annotations
@@ -25,6 +25,11 @@ _PODMAN = f"""
 mkdir -p /etc/containers/containers.conf.d
 printf '[engine]\\ncgroup_manager = "cgroupfs"\\nevents_logger = "file"\\n' >/etc/containers/containers.conf.d/lab.conf
 tar -C {ROOT} -c . | podman import - box
+"""
+_DOCKER = f"""
+setsid dockerd --exec-opt native.cgroupdriver=cgroupfs </dev/null >/tmp/dockerd.log 2>&1 &
+until docker info >/dev/null 2>&1; do sleep 1; kill -0 $! || {{ cat /tmp/dockerd.log; exit 1; }}; done
+tar -C {ROOT} -c . | docker import - box
 """
 _LIBVIRT = """
 usermod -aG libvirt alice
@@ -202,3 +207,10 @@ def test_an_instance(lab: Lab) -> None:
         require_in(lab, "inst", "vd0-inst", 33)
     finally:
         lab.run("incus delete --force inst")
+
+
+# --- Docker: last, since its servers are most of what the machine does ---------------------------------
+
+def test_docker(lab: Lab) -> None:
+    lab.run(_DOCKER)
+    container(lab, "docker")
