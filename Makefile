@@ -66,7 +66,7 @@ test-hypervisors: deb ## the real tools of VirtualBox and others join their gues
 test-vlans: deb ## VLANs and Open vSwitch on Debian's own kernel, in an emulated machine
 	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py vlans
 test-emulated: deb ## slow: Debian's own kernel, emulated: a whole machine; guests of six hypervisors in VLANs
-	@VDENET_DEB=$(abspath $(DEB)) /usr/bin/python3 tests/suites.py emulated
+	@VDENET_DEB=$(abspath $(DEB)) VDENET_TEST_LIMIT=10800 /usr/bin/python3 tests/suites.py emulated
 test-virtualbox: deb ## slow: VirtualBox machines that run, in an emulated machine with its kernel modules
 	@VDENET_DEB=$(abspath $(DEB)) VDENET_TEST_LIMIT=21600 /usr/bin/python3 tests/suites.py virtualbox
 test-system: deb ## install, use, upgrade, remove, purge, with systemd and without
