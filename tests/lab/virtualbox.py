@@ -147,7 +147,7 @@ class Host(Emulated):
             f"cd /home/alice; tail -n 30 {guest}.log {guest}.console 'VirtualBox VMs/{guest}/Logs/VBox.log' 2>&1; "
             "tarr-steps list; tarr-steps check; ip neigh show; bridge fdb show br vdenet0; uptime; "
             "for address in $(tarr-steps list --json | grep -o '\"address\": \"[0-9.]*\"' | cut -d'\"' -f4); do "
-            "ping -c 3 -W 5 $address; done; top -bn1 | head -n 15; true", PATIENCE)
+            "ping -c 3 -W 5 $address; done; top -bn1 | head -n 15; dmesg | tail -n 15; true", PATIENCE)
 
     def _create(self, guests: Sequence[str]) -> None:
         """Make the machines in one go, so that VirtualBox' server starts once."""
