@@ -326,7 +326,7 @@ def test_reserved_names_are_nobodys(ground: Ground, name: str) -> None:
 def test_a_free_name_is_the_claimers(ground: Ground) -> None:
     with claimer(ground, "fresh") as guest:
         address = str(guest.wait_address())
-        wait_for(lambda: ground.lookup("fresh") == address, 20, "the name")
+        wait_for(lambda: ground.lookup("fresh") == address, 5, "the name")
         assert ground.listed()["fresh"]["address"] == address
 
 

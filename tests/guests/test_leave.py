@@ -1,4 +1,4 @@
-"""A guest that ends or leaves is soon off the segment, with its port; its name is free."""
+"""A guest that ends or leaves is off the segment within 5 s, with its port; its name is free."""
 
 from __future__ import annotations
 
@@ -10,24 +10,21 @@ from lab.ground import SEGMENT, Ground
 from lab.guest import Guest
 from lab.machine import wait_for
 
-SOON = 15.0
-"""Seconds on a machine that does ten other things; five when it does not."""
-
 
 def ports(ground: Ground) -> set[str]:
     return {name for name, link in ground.links().items() if link.get("master") == SEGMENT}
 
 
 def gone(ground: Ground, name: str, before: set[str], since: float) -> None:
-    wait_for(lambda: name not in ground.listed(), SOON, f"list without {name}")
-    wait_for(lambda: ports(ground) == before, SOON, f"{name}'s port off the bridge")
-    assert time.monotonic() - since < SOON + 5
+    wait_for(lambda: name not in ground.listed(), 5, f"list without {name}")
+    wait_for(lambda: ports(ground) == before, 5, f"{name}'s port off the bridge")
+    assert time.monotonic() - since < 6
 
 
 def free(ground: Ground, name: str, user: str) -> None:
     """A user gets a name within 5 s: the kernel takes a dead guest's port away when it likes."""
     wait_for(lambda: ground.tarr("join", "run", "--name", name, "--", "true", user=user,
-                                 check=False).returncode == 0, SOON, f"{name} free for {user}")
+                                 check=False).returncode == 0, 5, f"{name} free for {user}")
 
 
 def by_its_end(ground: Ground, guest: Guest) -> None:
@@ -50,7 +47,7 @@ def by_leave(kind: str) -> Callable[[Ground, Guest], None]:
 def test_run_is_gone(ground: Ground, end: Callable[[Ground, Guest], None]) -> None:
     before = ports(ground)
     guest = ground.run("rz")
-    wait_for(lambda: "rz" in ground.listed(), SOON, "rz listed")
+    wait_for(lambda: "rz" in ground.listed(), 5, "rz listed")
     assert len(ports(ground)) == len(before) + 1
     since = time.monotonic()
     end(ground, guest)
@@ -62,7 +59,7 @@ def test_run_is_gone(ground: Ground, end: Callable[[Ground, Guest], None]) -> No
     # Whoever comes next may have the name: another, and then its first owner again.
     free(ground, "rz", "bob")
     free(ground, "rz", "alice")
-    wait_for(lambda: ports(ground) == before, SOON, "no port")
+    wait_for(lambda: ports(ground) == before, 5, "no port")
 
 
 @pytest.mark.parametrize("end", [by_its_end, by_kill, by_leave("qemu")])
@@ -71,7 +68,7 @@ def test_qemu_on_a_tap_is_gone(ground: Ground, end: Callable[[Ground, Guest], No
     before = ports(ground)
     guest = ground.qemu_tap("qz")
     wait_for(lambda: "qz" in ground.listed(), 10, "qz listed")
-    wait_for(lambda: len(ports(ground)) == len(before) + 1, SOON, "its port")
+    wait_for(lambda: len(ports(ground)) == len(before) + 1, 5, "its port")
     since = time.monotonic()
     end(ground, guest)
     gone(ground, "qz", before, since)
@@ -106,7 +103,7 @@ def test_a_lease_that_ended_is_no_port(ground: Ground) -> None:
     wait_for(lambda: "qy" in ground.listed(), 10, "qy listed")
     port = ground.listed()["qy"]["port"]
     ground.tarr("leave", "qemu", "qy")
-    wait_for(lambda: port not in ports(ground), SOON, f"{port} off the bridge")
+    wait_for(lambda: port not in ports(ground), 5, f"{port} off the bridge")
     guest.close()
 
 

@@ -77,7 +77,7 @@ def test_a_tap_with_the_mac_of_a_guest_ends(machine: Machine, alice: Peer) -> No
         victim = bob.call("Reserve", name="prey")["mac"]
         request = struct.pack("16sH6s8x", port.encode(), 1, bytes.fromhex(victim.replace(":", "")))
         fcntl.ioctl(fds[0], SIOCSIFHWADDR, request)
-        wait_for(lambda: not machine.path(f"/sys/class/net/{port}").exists(), 20, "end of the port")
+        wait_for(lambda: not machine.path(f"/sys/class/net/{port}").exists(), 5, "end of the port")
         bob.call("Leave", name="prey")
     for fd in fds:
         os.close(fd)

@@ -18,7 +18,7 @@ from vdenet.daemon.quota import MAX_CONNECTIONS, MAX_OPERATIONS, MAX_TAPS
 from vdenet.errors import ProtocolError, QuotaExceeded, VdenetError
 from vdenet.wire.channel import Channel, Closed, close_all
 
-PATIENCE = 15.0
+PATIENCE = 2.0
 """Seconds in which somebody else has to be served on a machine that does other things too."""
 
 SERVICES = 3

@@ -70,7 +70,7 @@ def test_who_talks_for_ever_is_not_listened_to(serve: Serve, monkeypatch: pytest
     begun = time.monotonic()
     with pytest.raises(TimeoutError):
         Console(serve(drip))
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 2
 
 
 def test_who_talks_too_much_is_not_listened_to(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

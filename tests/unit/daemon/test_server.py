@@ -252,7 +252,7 @@ def test_four_hundred_idle_connections(door: Door, monkeypatch: pytest.MonkeyPat
     begun = time.monotonic()
     door.caller = Caller(0, "root")
     assert "version" in door.call("Version")
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 1
     for sock in idle[:MAX_CONNECTIONS]:
         sock.close()
     assert settled(before) <= before
