@@ -30,7 +30,7 @@ from vdenet.model.wanted import Service
 from vdenet.probe import processes
 from vdenet.text import dnsquery, plugs
 
-READY_SECONDS = 20.0
+READY_SECONDS = 10.0
 STOP_SECONDS = 5.0
 PATIENT_SECONDS = 0.7
 """How long it is waited for a plug to fail; so much later than one plug the next is plugged in."""

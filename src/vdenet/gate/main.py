@@ -37,7 +37,7 @@ from vdenet.gate.request import BadRequest, Request
 
 PATIENCE_SECONDS = 5.0
 """How long a client may take to say what it wants, and the switch to answer."""
-START_SECONDS = 16.0
+START_SECONDS = 8.0
 MAX_LINES = 1000
 """That it says of clients who are not let in."""
 LOOK_SECONDS = 2.0
