@@ -27,6 +27,12 @@ QUIET = {
 }
 
 
+@pytest.fixture(autouse=True)
+def accounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the made-up host: the segment's dnsmasq has the account 112."""
+    monkeypatch.setattr(conflicts, "_account", lambda uid: "vdenet-dns" if uid == 112 else str(uid))
+
+
 def host(root: Path, **changes: str) -> Path:
     for name, text in {**QUIET, **{name.replace("__", "/"): text for name, text in changes.items()}}.items():
         path = root / name
@@ -61,6 +67,7 @@ def test_a_host_of_which_nothing_is_known(tmp_path: Path) -> None:
     ("proc/net/tcp", "  sl\n   0: 00000000:0035 00000000:0000 0A 0:0 00:0 0   4294967294        0 1\n",
      "dns-wildcard"),
     ("proc/net/tcp6", f"  sl\n   0: {'0' * 32}:0035 {'0' * 32}:0000 0A 0:0 00:0 0   0        0 1\n", "dns-wildcard"),
+    ("proc/net/tcp", "  sl\n   0: 010E530A:0035 00000000:0000 0A 0:0 00:0 0   4294967294        0 1\n", "dns-taken"),
     ("proc/sys/net/bridge/bridge-nf-call-iptables", "1\n", "br-netfilter"),
     ("proc/sys/net/bridge/bridge-nf-call-ip6tables", "1\n", "br-netfilter"),
     ("proc/net/ip_tables_names", "nat\nfilter\n", "iptables-legacy"),

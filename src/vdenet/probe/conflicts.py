@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import pwd
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from vdenet.model.places import DNS_ACCOUNT
 from vdenet.model.report import Finding
 from vdenet.model.segment import Segment
 from vdenet.probe import configured, resolvers
@@ -37,8 +38,10 @@ def conflicts(segment: Segment, root: Path = Path("/"),
                               + [*segment.networks], _seed(root)))
     found += text.overlaps(segment, taken, free)
     found += text.overlaps_configured(segment, planned, free)
-    if accounts := _dns_servers(segment, root):
+    if accounts := _dns_servers(root):
         found.append(text.dns_wildcard(segment, accounts))
+    elif accounts := _dns_servers(root, segment.own.ip):
+        found.append(text.dns_taken(segment, accounts))
     if bridged(root):
         found.append(text.br_netfilter(segment))
     # Only for root to read.
@@ -71,11 +74,12 @@ def bridged(root: Path = Path("/")) -> bool:
     return any(_read(root, f"proc/sys/net/bridge/{name}").strip() == "1" for name in _BRIDGE_FIREWALL)
 
 
-def _dns_servers(segment: Segment, root: Path) -> list[str]:
-    """Accounts that listen on port 53 of every address: then nobody else can on any."""
-    uids = {uid for name in ("tcp", "tcp6")
-            for uid in text.wildcard_listeners(_read(root, f"proc/net/{name}"), 53)}
-    return [_account(uid) for uid in sorted(uids)]
+def _dns_servers(root: Path, address: IPv4Address | None = None) -> list[str]:
+    """Accounts but ours that listen on port 53 of an address. Without one, of every address: then nobody else can on
+    any."""
+    uids = {uid for name in (("tcp", "tcp6") if address is None else ("tcp",))
+            for uid in text.listeners(_read(root, f"proc/net/{name}"), 53, address)}
+    return [account for account in map(_account, sorted(uids)) if account != DNS_ACCOUNT]
 
 
 def _account(uid: int) -> str:

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from itertools import product
 
 from vdenet.i18n import _
@@ -87,15 +88,16 @@ def _move(segment: Segment, network: IPv4Network, free: str) -> str:
 _TCP_LISTEN = "0A"
 
 
-def wildcard_listeners(proc_net_tcp: str, port: int) -> list[int]:
-    """uids of those who listen on `port` of every address (/proc/net/tcp or tcp6), sorted."""
+def listeners(proc_net_tcp: str, port: int, address: IPv4Address | None = None) -> list[int]:
+    """uids of those who listen on `port` of an address (/proc/net/tcp), sorted; without one, of every address."""
     found = set()
+    wanted = "" if address is None else f"{int.from_bytes(address.packed, sys.byteorder):08X}"
     for line in proc_net_tcp.splitlines()[1:]:
         words = line.split()
         if len(words) < 8 or words[3] != _TCP_LISTEN:
             continue
-        address, _colon, own_port = words[1].partition(":")
-        if not address.strip("0") and own_port == f"{port:04X}" and words[7].isdigit():
+        local, _colon, own_port = words[1].partition(":")
+        if (local == wanted if wanted else not local.strip("0")) and own_port == f"{port:04X}" and words[7].isdigit():
             found.add(int(words[7]))
     return sorted(found)
 
@@ -108,6 +110,16 @@ def dns_wildcard(segment: Segment, accounts: Sequence[str]) -> Finding:
         _("let it listen on the addresses that it serves, not on every one"))
     return Finding("dns-wildcard", Severity.ERROR, segment.name,
                    _("a DNS server (account {accounts}) listens on port 53 of every address, {address} too").format(
+                       accounts=", ".join(accounts), address=segment.own.ip), hint)
+
+
+def dns_taken(segment: Segment, accounts: Sequence[str]) -> Finding:
+    """Another DNS server has port 53 of the segment's own address; `accounts` run it."""
+    hint = (f"echo except-interface={segment.bridge} | sudo tee /etc/dnsmasq.d/{segment.bridge}.conf "
+            f"&& sudo service dnsmasq restart") if "dnsmasq" in accounts else (
+        _("let it listen on the addresses that it serves, and not on {address}").format(address=segment.own.ip))
+    return Finding("dns-taken", Severity.ERROR, segment.name,
+                   _("a DNS server (account {accounts}) listens on port 53 of {address}, the segment's own").format(
                        accounts=", ".join(accounts), address=segment.own.ip), hint)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
 
 import pytest
 
@@ -56,14 +56,16 @@ def test_configured_overlaps_count_only_when_they_would_win() -> None:
     assert "10.83.14.0/25" in found[0].message
 
 
-def test_wildcard_listeners() -> None:
+def test_listeners() -> None:
     head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
     lines = ["   0: 00000000:0035 00000000:0000 0A 00000000:00000000 00:00000000 00000000   113        0 1",
              "   1: 010E530A:0035 00000000:0000 0A 00000000:00000000 00:00000000 00000000   114        0 2",
              "   2: 00000000:0035 00000000:0000 01 00000000:00000000 00:00000000 00000000   115        0 3",
              "   3: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4",
              f"   4: {'0' * 32}:0035 {'0' * 32}:0000 0A 00000000:00000000 00:00000000 00000000   116        0 5"]
-    assert conflicts.wildcard_listeners(head + "\n".join(lines), 53) == [113, 116]
+    assert conflicts.listeners(head + "\n".join(lines), 53) == [113, 116]
+    assert conflicts.listeners(head + "\n".join(lines), 53, IPv4Address("10.83.14.1")) == [114]
+    assert conflicts.listeners(head + "\n".join(lines), 53, IPv4Address("0.0.0.22")) == []
 
 
 def test_dns_wildcard() -> None:
@@ -71,6 +73,13 @@ def test_dns_wildcard() -> None:
     assert (found.code, found.severity) == ("dns-wildcard", Severity.ERROR)
     assert found.hint is not None and "/etc/dnsmasq.d/vdenet0.conf" in found.hint
     assert "dnsmasq" not in (conflicts.dns_wildcard(NAT, ["bind"]).hint or "")
+
+
+def test_dns_taken() -> None:
+    found = conflicts.dns_taken(NAT, ["dnsmasq"])
+    assert (found.code, found.severity) == ("dns-taken", Severity.ERROR)
+    assert found.hint is not None and "except-interface=vdenet0 " in found.hint
+    assert "dnsmasq" not in (conflicts.dns_taken(NAT, ["bind"]).hint or "")
 
 
 @pytest.mark.parametrize("state, managed", [
