@@ -8,7 +8,7 @@ import socket
 from functools import cache
 from pathlib import Path
 
-from vdenet.effect import firewall, sysctl
+from vdenet.effect import dnsmasq, firewall, sysctl
 from vdenet.model.places import PLUG_ACCOUNT, SWITCH_ACCOUNT, Places
 from vdenet.model.segment import Mode, Segment
 from vdenet.probe import addresses, links, resolvers, routes, sysctls
@@ -24,6 +24,7 @@ def facts(places: Places, segment: Segment) -> HostFacts:
         matches_bridge=_matches_bridge(),
         resolver=resolvers.kind(),
         search=resolvers.search_domains(),
+        dnsmasq=dnsmasq.has_place(),
         ipv6=sysctls.read("net/ipv6/conf/all/disable_ipv6") == "0",
         outside=_outside(segment),
         plug_groups=_plug_groups(),

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from vdenet.effect import firewall, openvswitch, resolver, spanning, switch, sysctl, uplink
+from vdenet.effect import dnsmasq, firewall, openvswitch, resolver, spanning, switch, sysctl, uplink
 from vdenet.effect.supervisor import Supervisor
 from vdenet.model.observed import Link, Observed, RunningService, Waiting, stale_settings
 from vdenet.model.places import Places
@@ -59,6 +59,7 @@ def observe(wanted: Wanted, supervisor: Supervisor, places: Places) -> Observed:
         stale_resolvers=resolver.stale(wanted.segment, wanted.server, wanted.domain,
                                        wanted.resolver.kind if wanted.resolver else ""),
         resolver=resolver.observed(wanted.resolver) if wanted.resolver is not None else None,
+        dnsmasq_kept_off=dnsmasq.kept_off(wanted.segment),
         vlan_filtering=filtering,
         memberships={name: member for bridge in bridges for name, member in vlans.of_bridge(bridge).items()},
         switch=_switch(wanted, places),

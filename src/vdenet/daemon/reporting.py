@@ -110,7 +110,7 @@ def guests(engine: Engine, segment: Segment) -> list[Row]:
 
 
 def _severity(step: steps.Step) -> Severity:
-    return Severity.WARNING if isinstance(step, steps.RegisterResolver) else Severity.ERROR
+    return Severity.WARNING if isinstance(step, steps.RegisterResolver | steps.KeepDnsmasqOff) else Severity.ERROR
 
 
 def _of_the_configuration(engine: Engine, segment: Segment) -> list[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from vdenet.effect import files, firewall, openvswitch, resolver, spanning, switch, sysctl, tun, uplink
+from vdenet.effect import dnsmasq, files, firewall, openvswitch, resolver, spanning, switch, sysctl, tun, uplink
 from vdenet.effect.netlink import Netlink, set_transmit_checksum
 from vdenet.effect.supervisor import Supervisor
 from vdenet.errors import VdenetError
@@ -101,6 +101,10 @@ class Hands:
                 self._register(step.resolver)
             case steps.UnregisterResolver():
                 resolver.unregister(step.resolver)
+            case steps.KeepDnsmasqOff():
+                dnsmasq.keep_off(step.link)
+            case steps.LetDnsmasqOn():
+                dnsmasq.let_on(step.link)
             case _:
                 assert_never(step)
 

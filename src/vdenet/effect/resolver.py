@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vdenet.effect import files, run
+from vdenet.effect import dnsmasq, files, run
 from vdenet.errors import ToolFailed, ToolMissing
 from vdenet.model.wanted import Resolver
 from vdenet.probe import links, resolvers
@@ -18,7 +18,6 @@ from vdenet.text import resolver as text
 FILED = (resolvers.NETWORKMANAGER, resolvers.DNSMASQ, resolvers.RESOLVCONF)
 """Kinds whose registration is a file that stays."""
 NETWORKMANAGER_DIRECTORY = Path("/etc/NetworkManager/dnsmasq.d")
-DNSMASQ_DIRECTORY = Path("/etc/dnsmasq.d")
 RESOLVCONF_INTERFACES = (Path("/run/resolvconf/interface"), Path("/run/resolvconf/interfaces"),
                          Path("/run/resolvconf/keys"))
 
@@ -92,7 +91,7 @@ def _record(resolver: Resolver) -> str:
 
 
 def _drop_in(resolver: Resolver) -> Path:
-    directory = NETWORKMANAGER_DIRECTORY if resolver.kind == resolvers.NETWORKMANAGER else DNSMASQ_DIRECTORY
+    directory = NETWORKMANAGER_DIRECTORY if resolver.kind == resolvers.NETWORKMANAGER else dnsmasq.DIRECTORY
     return directory / f"vdenet-{resolver.link}.conf"
 
 
@@ -100,8 +99,7 @@ def _reload(kind: str, what: str) -> None:
     if kind == resolvers.NETWORKMANAGER:
         run.run(["nmcli", "general", "reload", "dns-full"], what=what)
     else:
-        # By PID 1, never as a child of ours: it would have our few rights.
-        run.run(["systemctl", "--no-block", "try-restart", "dnsmasq.service"], what=what)
+        dnsmasq.start_anew(what)
 
 
 def _ask(argv: list[str]) -> str:

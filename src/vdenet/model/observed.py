@@ -87,6 +87,8 @@ class Observed:
     """Open vSwitch has the patch that is wanted."""
     resolver: str | None = None
     """`kind server domain` of what is registered with the host's resolver for the bridge."""
+    dnsmasq_kept_off: bool | None = None
+    """Whether the system's dnsmasq is told to leave the segment alone; None where no file of ours says anything."""
     vlan_filtering: bool = False
     memberships: Mapping[str, Membership] = field(default_factory=dict)
     """The VLANs of the bridge and of its ports."""

@@ -44,6 +44,7 @@ def up(wanted: Wanted, observed: Observed, former: Wanted | None = None) -> Plan
         *services.stop_changed(wanted, observed, former),
         *_make_directories(wanted, observed),
         *outside.leave_former(wanted, observed),
+        *resolver.keep_off(wanted, observed),
         *vlans.leave_on_switch(wanted, observed),
         *bridge.make(wanted, observed),
         *bridge.make_tap(wanted, observed),
@@ -62,6 +63,7 @@ def up(wanted: Wanted, observed: Observed, former: Wanted | None = None) -> Plan
         *ports.attach(wanted, observed),
         *outside.former_bridge(wanted, observed),
         *resolver.register(wanted, observed, former),
+        *(() if wanted.keeps_dnsmasq_off else resolver.let_on(wanted, observed)),
         *settings.give_back(wanted, observed),
     )
 
@@ -80,6 +82,7 @@ def down(wanted: Wanted, observed: Observed, last: bool, good: bool = False) -> 
         *ports.remove_taps(wanted, observed, good),
         *_unload_firewall(wanted, observed),
         *_remove_directories(wanted, observed),
+        *resolver.let_on(wanted, observed),
         *((Change(RestoreSysctls()),) if last and observed.sysctls_kept else ()),
     )
 

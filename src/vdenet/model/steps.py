@@ -418,6 +418,22 @@ class UnregisterResolver:
             kind=self.resolver.kind, domain=self.resolver.domain)
 
 
+@dataclass(frozen=True, slots=True)
+class KeepDnsmasqOff:
+    link: str
+
+    def __str__(self) -> str:
+        return _("+ the system's dnsmasq keeps off {link}").format(link=self.link)
+
+
+@dataclass(frozen=True, slots=True)
+class LetDnsmasqOn:
+    link: str
+
+    def __str__(self) -> str:
+        return _("- the system's dnsmasq keeps off {link}").format(link=self.link)
+
+
 Step = (
     CreateBridge | CreateTap | CreateVlanLink | DeleteLink | SetLink | AttachPort | DetachPort
     | AdoptBridge | ReleaseBridge | TakeUplink | ReturnUplink | CreatePatch | PlugPatch | UnplugPatch
@@ -427,5 +443,5 @@ Step = (
     | LoadFirewall | UnloadFirewall
     | SetSpanningTree
     | StartService | ReloadService | StopService
-    | RegisterResolver | UnregisterResolver
+    | RegisterResolver | UnregisterResolver | KeepDnsmasqOff | LetDnsmasqOn
 )

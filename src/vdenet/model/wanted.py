@@ -202,6 +202,8 @@ class Wanted:
     """The address at which the segment's names are looked up; empty where it has none of its own."""
     domain: str
     resolver: Resolver | None = None
+    keeps_dnsmasq_off: bool = False
+    """The system's dnsmasq is told to leave the bridge alone, and the host's interfaces in its VLANs."""
     ports: tuple[str, ...] = field(default=())
     """Ports that belong on the bridge and are there already."""
     handed: tuple[str, ...] = field(default=())

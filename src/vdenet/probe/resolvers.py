@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import suppress
 from ipaddress import IPv4Address
@@ -18,6 +19,8 @@ DNSMASQ_BY_HAND = "dnsmasq, by hand"
 than vdenetd, and the host would be left without its DNS."""
 RESOLVCONF = "resolvconf"
 NONE = "none"
+DNSMASQ_DIRECTORY = Path("/etc/dnsmasq.d")
+_UNREAD = (".dpkg-dist", ".dpkg-old", ".dpkg-new", "~")
 _LIMIT = 64 * 1024
 
 
@@ -33,7 +36,7 @@ def kind(root: Path = Path("/")) -> str:
         return NETWORKMANAGER
     if "127.0.0.1" in servers and (root / "run/dnsmasq/dnsmasq.pid").exists() \
             and (root / "etc/dnsmasq.d").is_dir():
-        return DNSMASQ if (root / "run/systemd/system").is_dir() else DNSMASQ_BY_HAND
+        return DNSMASQ if systemd(root) else DNSMASQ_BY_HAND
     tool = shutil.which("resolvconf", path=":".join(str(root / part) for part in ("usr/sbin", "sbin", "usr/bin")))
     # systemd-resolved's package has a resolvconf of its own, which is resolvectl by another name.
     if tool is not None and Path(tool).resolve().name != "resolvectl" \
@@ -60,6 +63,33 @@ def servers(root: Path = Path("/")) -> set[IPv4Address]:
                 with suppress(ValueError):
                     found.add(IPv4Address(words[1]))
     return found
+
+
+def systemd(root: Path = Path("/")) -> bool:
+    """Whether systemd runs this host."""
+    return (root / "run/systemd/system").is_dir()
+
+
+def dnsmasq_runs(root: Path = Path("/")) -> bool:
+    """Whether the system's dnsmasq does, be it the host's resolver or for others."""
+    pid = regular.text(root / "run/dnsmasq/dnsmasq.pid", 32).strip()
+    return pid.isdigit() and (root / "proc" / pid).exists()
+
+
+def dnsmasq_excepts(link: str, root: Path = Path("/")) -> bool:
+    """Whether files of the system's dnsmasq's say that it leaves this interface alone."""
+    return text.is_excepted(link, _dnsmasq_says(root))
+
+
+def _dnsmasq_says(root: Path) -> list[str]:
+    """The directives in its configuration, as Debian's service has it read them."""
+    directory = root / DNSMASQ_DIRECTORY.relative_to("/")
+    with suppress(OSError):
+        names = sorted(name for name in os.listdir(directory)
+                       if not name.startswith((".", "#")) and not name.endswith(_UNREAD))
+        return [line for path in (root / "etc/dnsmasq.conf", *(directory / name for name in names))
+                for line in text.directives(regular.text(path, _LIMIT))]
+    return []
 
 
 def _resolv_conf(root: Path) -> tuple[set[str], str]:

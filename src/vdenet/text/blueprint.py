@@ -32,6 +32,9 @@ from vdenet.text import bridged, dnsmasq, nftables, plugs, relay, vde, vdeports
 from vdenet.text.bridged import Outside
 from vdenet.text.dnsmasq import Reservation
 
+KEPT_OFF = "vdenet"
+"""Interfaces whose names begin so are none of the system's dnsmasq's by the package's own file."""
+
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
@@ -54,6 +57,8 @@ class HostFacts:
     """What a bridged segment is one Ethernet with."""
     neighbours: tuple[Neighbour, ...] = ()
     """The host's other segments."""
+    dnsmasq: bool = False
+    """There is a place for files that the system's dnsmasq reads when it starts."""
     uplinks_ra: tuple[str, ...] = ()
     """Interfaces that take routes from router advertisements, and would stop when IPv6 forwarding goes on."""
 
@@ -141,6 +146,7 @@ def wanted(segment: Segment, host: HostFacts, guests: Guests, places: Places) ->
         server=str(segment.own.ip),
         domain=segment.domain,
         resolver=_resolver(segment, host),
+        keeps_dnsmasq_off=host.dnsmasq and not segment.bridge.startswith(KEPT_OFF),
         ports=ports,
         handed=guests.handed,
         shared_elsewhere=host.shared_elsewhere,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from vdenet.errors import BadValue
 from vdenet.model.names import domain_name
 from vdenet.model.wanted import Resolver
@@ -12,6 +14,27 @@ def dnsmasq(resolver: Resolver) -> str:
     return (f"# Written by vdenetd: names of the segment {resolver.link}.\n"
             f"server=/{resolver.domain}/{resolver.server}\n"
             f"rebind-domain-ok=/{resolver.domain}/\n")
+
+
+def keep_off(link: str) -> str:
+    """A drop-in for the system's dnsmasq: it has no part in the segment on the bridge `link`."""
+    return (f"# Written by vdenetd while the segment {link} is up, which has a dnsmasq of its own.\n"
+            f"except-interface={link}\n"
+            # The host's interfaces in its VLANs.
+            f"except-interface={link}.*\n")
+
+
+def directives(text: str) -> list[str]:
+    """What a configuration file of dnsmasq's says, without comments and blanks (`except-interface=lan`)."""
+    lines = (line.partition("#")[0] for line in text.splitlines())
+    return ["=".join(part.strip() for part in line.split("=", 1)) for line in lines if line.strip()]
+
+
+def is_excepted(link: str, said: Iterable[str]) -> bool:
+    """Whether such directives keep dnsmasq off an interface; names may end in `*` (dnsmasq(8), --except-interface)."""
+    names = [name.strip() for line in said if line.startswith("except-interface=")
+             for name in line.partition("=")[2].split(",")]
+    return any(link == name or (name.endswith("*") and link.startswith(name[:-1])) for name in names)
 
 
 def resolvconf(resolver: Resolver) -> str:

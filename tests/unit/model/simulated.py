@@ -51,6 +51,7 @@ class Machine:
     """By port, the Open vSwitch bridge that has it; it keeps ports that are gone."""
     resolvers: dict[str, str] = field(default_factory=dict)
     """By kind, what is registered."""
+    dnsmasq_kept_off: bool | None = None
     filtering: bool = False
     memberships: dict[str, Membership] = field(default_factory=dict)
     switch: VdeSwitch | None = None
@@ -96,6 +97,7 @@ class Machine:
             breaks_loops=self.breaks_loops,
             firewall=self.firewall, firewall_present=self.firewall_present,
             offload={name: on for name, on in self.offload.items() if self._own(name, bridge)},
+            dnsmasq_kept_off=self.dnsmasq_kept_off,
             vlan_filtering=self.filtering and bridge == wanted.segment,
             memberships={name: member for name, member in self.memberships.items()
                          if self._tells(name, wanted)}, switch=self._switch(wanted),
@@ -284,6 +286,12 @@ class Machine:
                 self.resolvers[resolver.kind] = resolver_mark(resolver)
             case steps.UnregisterResolver(resolver):
                 self.resolvers.pop(resolver.kind, None)
+            case steps.KeepDnsmasqOff(link):
+                assert link == self.segment
+                self.dnsmasq_kept_off = True
+            case steps.LetDnsmasqOn(link):
+                assert link == self.segment
+                self.dnsmasq_kept_off = None
             case _:
                 assert_never(step)
 

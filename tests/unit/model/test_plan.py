@@ -67,6 +67,22 @@ def test_up_from_nothing_and_up_again() -> None:
     assert machine.shared["net/ipv4/ip_forward"] == "1"
 
 
+def test_the_systems_dnsmasq_is_kept_off_while_there_is_an_address() -> None:
+    machine, wanted = Machine(), replace(WANTED, keeps_dnsmasq_off=True)
+    told, = (step for step in plan.sentences(up(machine, wanted)) if "dnsmasq keeps" in step)
+    made, = (step for step in plan.sentences(down(machine, wanted)) if "dnsmasq keeps" in step)
+    assert (told, made) == ("+ the system's dnsmasq keeps off vdenet0", "- the system's dnsmasq keeps off vdenet0")
+    first = plan.sentences(up(machine, wanted))
+    assert first.index(told) < first.index("+ address 10.83.14.1/24 on vdenet0")
+    assert plan.up(wanted, machine.observe(wanted)) == ()
+    last = plan.sentences(down(machine, wanted))
+    assert last.index("- interface vdenet0") < last.index(made) and machine.dnsmasq_kept_off is None
+    up(machine, wanted)
+    assert plan.sentences(up(machine, WANTED)) == [made], "where it is wanted no more"
+    machine.dnsmasq_kept_off = False
+    assert plan.sentences(up(machine, wanted)) == [told], "where somebody edited it"
+
+
 def test_ra_routes_are_kept_before_forwarding_goes_on() -> None:
     keys = [sysctl.key for sysctl in WANTED.sysctls if sysctl.shared]
     assert keys.index("net/ipv6/conf/eth0/accept_ra") < keys.index("net/ipv6/conf/all/forwarding")
@@ -381,7 +397,7 @@ def _wanted(address: str, six: bool, mode: Mode, guard: bool, host: HostFacts, g
     segment = replace(PLAIN, address=IPv4Interface(address), address6=PLAIN.address6 if six else None,
                       mode=mode, guard=guard, switch_ports=64 if six else 32, vlans=VLANS[vlans],
                       ports=PORTS[ports] if VLANS[vlans] else PORTS[ports % 2])
-    return blueprint.wanted(segment, host, GUESTS[guests], PLACES)
+    return replace(blueprint.wanted(segment, host, GUESTS[guests], PLACES), keeps_dnsmasq_off=host.dnsmasq)
 
 
 @cache
@@ -397,7 +413,7 @@ ADDRESSED = [mode for mode in Mode if mode is not Mode.BRIDGED]
 WEB = Reservation("52:54:00:00:00:01", "web")
 HOSTS = (HOST, replace(HOST, switch_uid=991), replace(HOST, ipv6=False), replace(HOST, uplinks_ra=("eth0", "wlan0")),
          replace(HOST, hostname="other", matches_bridge=False), replace(HOST, resolver="resolvconf"),
-         replace(HOST, resolver="dnsmasq"), replace(HOST, resolver="none"))
+         replace(HOST, resolver="dnsmasq", dnsmasq=True), replace(HOST, resolver="none"))
 GUESTS = (Guests(), Guests(joined=(WEB,)), Guests(pinned=(WEB,), ports=("vd0-a",)),
           Guests(ports=("vd0-a", "vd0-b", "vnet7"), present=("vd0-a",)),
           Guests(taps=(Tap("vd0-a", 1000, 1500), Tap("vd0-vm", 1000, 1500))),
@@ -454,6 +470,7 @@ DAMAGES: tuple[Callable[[Machine], object], ...] = (
     lambda m: _forget_service(m, "dnsmasq"),
     lambda m: setattr(m, "firewall", None),
     lambda m: m.resolvers.clear(),
+    lambda m: setattr(m, "dnsmasq_kept_off", None),
     lambda m: _gone(m, "vd0-vm"),
     lambda m: m.record.clear(),
     lambda m: m.memberships.update({name: of_guest(44, (1, 33)) for name in m.memberships}),

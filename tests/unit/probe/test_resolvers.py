@@ -59,3 +59,23 @@ def test_kind(host: str, tmp_path: Path) -> None:
             path.write_text(text)
             path.chmod(0o755)
     assert resolvers.kind(tmp_path) == kind
+
+
+def _put(root: Path, tree: dict[str, str]) -> None:
+    for name, text in tree.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+@pytest.mark.parametrize("pid, runs", [("7\n", True), ("8\n", False), ("\n", False), ("self\n", False)])
+def test_a_dnsmasq_that_runs(tmp_path: Path, pid: str, runs: bool) -> None:
+    _put(tmp_path, {"run/dnsmasq/dnsmasq.pid": pid, "proc/7/cmdline": "dnsmasq\0", "proc/self/cmdline": "x\0"})
+    assert resolvers.dnsmasq_runs(tmp_path) is runs
+
+
+def test_a_dnsmasq_that_was_told_of_an_interface(tmp_path: Path) -> None:
+    assert not resolvers.dnsmasq_excepts("lan", tmp_path) and not resolvers.dnsmasq_runs(tmp_path)
+    _put(tmp_path, {"etc/dnsmasq.conf": "except-interface=lan\n", "etc/dnsmasq.d/x": "except-interface=vdenet*\n",
+                    "etc/dnsmasq.d/x.dpkg-old": "except-interface=dmz\n", "etc/dnsmasq.d/x~": "except-interface=dmz\n"})
+    assert resolvers.dnsmasq_excepts("lan", tmp_path) and resolvers.dnsmasq_excepts("vdenet1", tmp_path)
+    assert not resolvers.dnsmasq_excepts("dmz", tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -66,6 +67,19 @@ def test_host_labels(hostname: str, labels: list[str]) -> None:
 @pytest.mark.parametrize("word", NOT_WORDS, ids=ascii)
 def test_whatever_the_host_calls_itself(word: str) -> None:
     blueprint.wanted(PLAIN, replace(HOST, hostname=word), Guests(), PLACES)
+
+
+def test_the_systems_dnsmasq_is_told_of_a_segment_that_the_packages_file_does_not_name() -> None:
+    for name, dnsmasq, told in (("lan", True, True), ("lan", False, False), ("vdenet0", True, False)):
+        segment, host = replace(PLAIN, name=name), replace(HOST, dnsmasq=dnsmasq)
+        assert blueprint.wanted(segment, host, Guests(), PLACES).keeps_dnsmasq_off is told
+    bridged = replace(PLAIN, name="lan", address=None, address6=None, mode=Mode.BRIDGED, adopt="virbr0")
+    assert not blueprint.wanted(bridged, replace(HOST, dnsmasq=True), Guests(), PLACES).keeps_dnsmasq_off
+
+
+def test_the_packages_file_names_what_blueprint_says() -> None:
+    said = (Path(__file__).parents[3] / "debian/integration/dnsmasq").read_text()
+    assert f"except-interface={blueprint.KEPT_OFF}*" in said.splitlines()
 
 
 def test_no_resolver() -> None:

@@ -30,6 +30,20 @@ def test_files_for_resolvers() -> None:
     assert resolver.resolvconf(OURS) == "nameserver 10.83.14.1\nsearch vdenet.internal\n"
 
 
+def test_the_systems_dnsmasq_is_kept_off() -> None:
+    said = resolver.directives(resolver.keep_off("lan"))
+    assert said == ["except-interface=lan", "except-interface=lan.*"]
+    assert resolver.is_excepted("lan", said) and resolver.is_excepted("lan.33", said)
+    assert not resolver.is_excepted("lan2", said) and not resolver.is_excepted("la", said)
+
+
+def test_what_a_file_of_dnsmasq_says() -> None:
+    said = resolver.directives("# bind-interfaces\n\n bind-dynamic # all\nexcept-interface = eth0, vd*\ninterface=lan\n")
+    assert said == ["bind-dynamic", "except-interface=eth0, vd*", "interface=lan"]
+    assert [name for name in ("eth0", "eth01", "vdenet0", "lan") if resolver.is_excepted(name, said)] == [
+        "eth0", "vdenet0"]
+
+
 def test_what_resolvectl_says() -> None:
     assert resolver.resolvectl("Link 3 (vdenet0): 10.83.14.1 fd5e:1::1\n") == ["10.83.14.1", "fd5e:1::1"]
     assert resolver.resolvectl("Link 3 (vdenet0): ~vdenet.internal lab\n") == ["vdenet.internal", "lab"]

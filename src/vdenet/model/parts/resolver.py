@@ -1,4 +1,4 @@
-"""How the host itself looks up the segment's names."""
+"""How the host itself looks up the segment's names, and that its own DNS server leaves the segment alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from vdenet.model.change import Change
 from vdenet.model.digests import resolver_mark
 from vdenet.model.observed import Observed
-from vdenet.model.steps import RegisterResolver, Step, UnregisterResolver
+from vdenet.model.steps import KeepDnsmasqOff, LetDnsmasqOn, RegisterResolver, Step, UnregisterResolver
 from vdenet.model.wanted import Wanted
 
 
@@ -29,6 +29,19 @@ def unregister(wanted: Wanted, observed: Observed) -> Iterable[Change]:
     yield from _stale(observed)
     if observed.resolver is not None and wanted.resolver is not None:
         yield Change(UnregisterResolver(wanted.resolver), (RegisterResolver(wanted.resolver),))
+
+
+def keep_off(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    """Before the segment has an address: the system's dnsmasq may take each new one at once."""
+    if wanted.keeps_dnsmasq_off and not observed.dnsmasq_kept_off:
+        undo: tuple[Step, ...] = () if observed.dnsmasq_kept_off is not None else (LetDnsmasqOn(wanted.segment),)
+        yield Change(KeepDnsmasqOff(wanted.segment), undo)
+
+
+def let_on(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    """When the segment has no address any more."""
+    if observed.dnsmasq_kept_off is not None:
+        yield Change(LetDnsmasqOn(wanted.segment), (KeepDnsmasqOff(wanted.segment),))
 
 
 def _stale(observed: Observed, former: Wanted | None = None) -> Iterable[Change]:
