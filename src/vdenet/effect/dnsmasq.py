@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vdenet.effect import files, run
 from vdenet.errors import DnsmasqInTheWay, ToolFailed
-from vdenet.probe import regular, resolvers
+from vdenet.probe import links, regular, resolvers
 from vdenet.text import resolver as text
 
 DIRECTORY = resolvers.DNSMASQ_DIRECTORY
@@ -30,10 +30,11 @@ def keep_off(link: str) -> None:
     Raises `Refused`, `ToolFailed`, and `DnsmasqInTheWay` where nobody but root can start it anew.
     """
     unaware = resolvers.dnsmasq_runs() and not resolvers.dnsmasq_excepts(link)
-    if unaware and not resolvers.systemd():
+    # A segment that is up (an earlier version's, or somebody removed the file) has its address already.
+    if unaware and not resolvers.systemd() and links.link(link) is None:
         raise DnsmasqInTheWay(link=link)
     files.write(_file(link), text.keep_off(link), 0o644, "root")
-    if unaware:
+    if unaware and resolvers.systemd():
         start_anew(f"keep the system's dnsmasq off {link}")
 
 
