@@ -104,10 +104,10 @@ class Pod:
     # Without control groups: Debian 12's crun would need a right that a machine in here may not have.
     options: tuple[str, ...] = ("--cgroups=disabled",)
 
-    def __init__(self, host: Host, user: str, *options: str) -> None:
+    def __init__(self, host: Host, user: str, *options: str, name: str | None = None) -> None:
         self.host = host
         self.user = user
-        self.name = f"pod{next(_numbers)}"
+        self.name = name or f"pod{next(_numbers)}"
         self.ask("run", "--detach", *self.options, "--name", self.name, *options, "box", "sleep", "100000")
 
     def ask(self, *argv: str, check: bool = True) -> str:
@@ -118,8 +118,13 @@ class Pod:
     def run(self, *argv: str, check: bool = True) -> str:
         return self.ask("exec", self.name, *argv, check=check)
 
-    def tarr(self, verb: str, *argv: str) -> str:
-        return self.host.tarr(verb, self.kind, self.name, *argv, user=self.user,
+    def rename(self, name: str) -> None:
+        self.ask("rename", self.name, name)
+        self.name = name
+
+    def tarr(self, verb: str, *argv: str, guest: str | None = None) -> str:
+        """What tarr-steps says; `guest` is another name for the container."""
+        return self.host.tarr(verb, self.kind, guest or self.name, *argv, user=self.user,
                               env=environment(self.host, self.user)).stdout
 
     def told(self, verb: str, *argv: str) -> dict[str, Any]:
@@ -128,9 +133,10 @@ class Pod:
     def refused(self, status: int, code: str, *argv: str) -> str:
         return self.host.refused(status, code, *argv, user=self.user, env=environment(self.host, self.user))
 
-    def helpers(self) -> str:
-        """Processes of ours that hold a container's lease."""
-        return self.host.machine.run(["pgrep", "-af", f"plugged .*{shlex.quote(self.name)} "], check=False).stdout
+    def helpers(self, name: str | None = None) -> str:
+        """Processes of ours that hold a container's lease; `name` is the segment's for it."""
+        return self.host.machine.run(["pgrep", "-af", f"plugged .* {shlex.quote(name or self.name)} "],
+                                     check=False).stdout
 
     def networks(self) -> tuple[str, ...]:
         """Addresses, routes and name servers, as the container has them."""

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from lab.machine import wait_for
 
+from . import renaming
 from .conftest import DOMAIN, SEGMENT, Host
 from .pods import Pod
 
@@ -27,8 +28,8 @@ class Box(Pod):
 def boxes(docker: Host) -> Iterator[Boxes]:
     made: list[Box] = []
 
-    def make(*options: str) -> Box:
-        made.append(Box(docker, "root", *options))
+    def make(*options: str, name: str | None = None) -> Box:
+        made.append(Box(docker, "root", *options, name=name))
         return made[-1]
     yield make
     for box in made:
@@ -94,6 +95,26 @@ def test_it_ends_with_the_container(docker: Host, boxes: Boxes) -> None:
     again = box.told("join")
     assert (again["name"], again["mac"]) == (told["name"], told["mac"])
     assert "has left" in box.tarr("leave")
+
+
+def test_a_container_that_was_renamed_leaves_by_either_name(boxes: Boxes) -> None:
+    renaming.leaves_by_either_name(boxes(), runs=True)
+
+
+def test_a_container_that_was_renamed_is_the_same_guest(boxes: Boxes) -> None:
+    renaming.is_the_same_guest(boxes())
+
+
+def test_a_container_by_the_old_name_of_one_that_was_renamed(boxes: Boxes) -> None:
+    renaming.a_namesake_is_another(boxes(), lambda name: boxes(name=name))
+
+
+def test_an_old_name_that_begins_anothers_id(boxes: Boxes) -> None:
+    renaming.a_beginning_of_an_id_is_no_name(boxes(), boxes())
+
+
+def test_a_word_that_begins_two_ids(boxes: Boxes) -> None:
+    renaming.a_beginning_of_two_ids_is_no_name(boxes())
 
 
 def test_a_container_that_is_not_there(boxes: Boxes) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from lab.machine import wait_for
 
+from . import renaming
 from .conftest import DOMAIN, SEGMENT, Host
 from .pods import Pod, environment
 from .pods import podman as containers
@@ -22,8 +23,8 @@ def pods(podman: Host) -> Iterator[Pods]:
     """Makes containers of alice's, unless told another user's."""
     made: list[Pod] = []
 
-    def make(*options: str, user: str = "alice") -> Pod:
-        made.append(Pod(podman, user, *options))
+    def make(*options: str, user: str = "alice", name: str | None = None) -> Pod:
+        made.append(Pod(podman, user, *options, name=name))
         return made[-1]
     yield make
     for pod in made:
@@ -200,6 +201,27 @@ def test_both_are_idempotent(pods: Pods) -> None:
     assert pod.networks() == joined
     pod.tarr("leave")
     assert "is not on" in pod.tarr("leave")
+
+
+@pytest.mark.parametrize(("user", "runs"), [("alice", True), ("root", False)], ids=["running", "stopped"])
+def test_a_container_that_was_renamed_leaves_by_either_name(pods: Pods, user: str, runs: bool) -> None:
+    renaming.leaves_by_either_name(pods(user=user), runs)
+
+
+def test_a_container_that_was_renamed_is_the_same_guest(pods: Pods) -> None:
+    renaming.is_the_same_guest(pods())
+
+
+def test_a_container_by_the_old_name_of_one_that_was_renamed(pods: Pods) -> None:
+    renaming.a_namesake_is_another(pods(), lambda name: pods(name=name))
+
+
+def test_an_old_name_that_begins_anothers_id(pods: Pods) -> None:
+    renaming.a_beginning_of_an_id_is_no_name(pods(), pods())
+
+
+def test_a_word_that_begins_two_ids(pods: Pods) -> None:
+    renaming.a_beginning_of_two_ids_is_no_name(pods())
 
 
 def test_dry_run_changes_nothing(podman: Host, pods: Pods) -> None:

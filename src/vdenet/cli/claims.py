@@ -27,7 +27,7 @@ def _is_gone(kind: str, entry: Entry, guest: str, id: str, uri: str | None) -> b
     One that cannot be looked up by its id may be alive, and so may one of another hypervisor of the kind.
     """
     (where, old), (here, _new) = apart(kind, entry.id), apart(kind, id)
-    if kind not in kinds.BY_ID or entry.guest != guest or entry.id == id or where != here:
+    if kind not in kinds.BY_ID or not entry.was_called(guest) or entry.id == id or where != here:
         return False
     try:
         kinds.look_up(kind, old, uri)  # it may only have another name by now

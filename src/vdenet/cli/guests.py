@@ -71,7 +71,8 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
                 known = earlier or (gone if kind in kinds.BY_PATH else None)
                 data = known.data if known and found.joined else joining.memory or None
                 said = _carry_out(kind, joining, Entry(
-                    segment, looked_up.id, guest, label, data, asked, where.bridge, where.switch), earlier)
+                    segment, looked_up.id, guest, label, data, asked, where.bridge, where.switch,
+                    _formerly(guest, earlier)), earlier)
                 joining = replace(joining, warnings=(*joining.warnings, *said))
         except BaseException:
             if not dry_run:
@@ -161,6 +162,12 @@ def _ports(reserved: Mapping[str, Any]) -> tuple[str, str]:
     """Those of a tunnel; before the daemon has chosen them, what stands for them."""
     guest, segment = (reserved.get(key, _TO_BE_CHOSEN) for key in ("guest_port", "segment_port"))
     return str(guest), str(segment)
+
+
+def _formerly(guest: str, earlier: Entry | None) -> tuple[str, ...]:
+    """The other names by which it has joined: `leave` knows it by those, too."""
+    names = () if earlier is None else (earlier.guest, *earlier.formerly)
+    return tuple(name for name in dict.fromkeys(names) if name != guest)
 
 
 def _carry_out(kind: str, joining: Joining, entry: Entry, earlier: Entry | None) -> list[str]:

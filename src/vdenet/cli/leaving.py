@@ -136,15 +136,29 @@ def _look(kind: str, guest: str, uri: str | None, segment: str, report: SegmentR
 
 
 def _look_up(kind: str, guest: str, uri: str | None, segment: str) -> kinds.Guest:
-    """The guest; one that was called so when it joined, and was renamed since, is found by its id."""
+    """The guest; one that was called so when it joined, and was renamed since, is found by its id.
+
+    Before one, too, that is not called so, but whose id begins like that.
+    """
+    known = memory.all_called(kind, segment, guest) if kind in kinds.BY_ID else []
     try:
-        return kinds.look_up(kind, guest, uri)
+        found = kinds.look_up(kind, guest, uri)
     except NoGuest:
-        for entry in memory.of(kind, segment) if kind in kinds.BY_ID else ():
-            if entry.guest == guest:
-                with contextlib.suppress(NoGuest):
-                    return kinds.look_up(kind, claims.apart(kind, entry.id)[1], uri)
-        raise
+        renamed = _by_id(kind, known, uri)
+        if renamed is None:
+            raise
+        return renamed
+    if kinds.is_abbreviated(found) and all(entry.id != found.id for entry in known):
+        return _by_id(kind, known, uri) or found
+    return found
+
+
+def _by_id(kind: str, known: Sequence[Entry], uri: str | None) -> kinds.Guest | None:
+    """The first of those that still is."""
+    for entry in known:
+        with contextlib.suppress(NoGuest):
+            return kinds.look_up(kind, claims.apart(kind, entry.id)[1], uri)
+    return None
 
 
 def _require_permission(kind: str, guest: str, on: GuestReport | None, earlier: Entry | None,

@@ -34,6 +34,12 @@ class Entry:
     bridge: str | None = None
     switch: str | None = None
     """The segment's, for when that is no more; None in what an older version wrote."""
+    formerly: tuple[str, ...] = ()
+    """How the user called it when it joined before under the same id, the last one first."""
+
+    def was_called(self, guest: str) -> bool:
+        """Whether the user called it so whenever it joined."""
+        return guest in (self.guest, *self.formerly)
 
 
 def load(kind: str, segment: str, id: str) -> Entry | None:
@@ -44,7 +50,13 @@ def load(kind: str, segment: str, id: str) -> Entry | None:
 
 def called(kind: str, segment: str, guest: str) -> Entry | None:
     """The guest that the user called so, for when its hypervisor knows it no more."""
-    return next((entry for entry in of(kind, segment) if entry.guest == guest), None)
+    return next(iter(all_called(kind, segment, guest)), None)
+
+
+def all_called(kind: str, segment: str, guest: str) -> list[Entry]:
+    """The guests that the user called so; first those that were last called so."""
+    return sorted((entry for entry in of(kind, segment) if entry.was_called(guest)),
+                  key=lambda entry: entry.guest != guest)
 
 
 def named(kind: str, segment: str, name: str) -> list[Entry]:
@@ -108,9 +120,10 @@ def _read(path: Path) -> Entry | None:
     if not (isinstance(segment, str) and isinstance(id, str) and isinstance(guest, str)
             and isinstance(name, str)):
         return None
-    vlan, bridge, switch = (data.get(key) for key in ("vlan", "bridge", "switch"))
+    vlan, bridge, switch, formerly = (data.get(key) for key in ("vlan", "bridge", "switch", "formerly"))
     return Entry(segment, id, guest, name, data.get("data"), vlan if isinstance(vlan, int) else None,
-                 bridge if isinstance(bridge, str) else None, switch if isinstance(switch, str) else None)
+                 bridge if isinstance(bridge, str) else None, switch if isinstance(switch, str) else None,
+                 tuple(one for one in formerly if isinstance(one, str)) if isinstance(formerly, list) else ())
 
 
 def _directory(kind: str) -> Path:

@@ -305,6 +305,57 @@ def test_a_guest_that_was_moved(daemon: Daemon, tarr_steps: TarrSteps, box: Path
     assert [given["name"] for method, given in daemon.calls if method == "Leave"] == ["box"]
 
 
+def test_each_name_that_a_guest_has_joined_by(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guest that is renamed is who it was; an older version remembered one name only."""
+    called = ["one"]
+
+    def look_up(_kind: str, guest: str, _uri: str | None) -> Files:
+        if guest not in (called[0], str(box)):
+            raise NoGuest(kind="podman", guest=guest, why="nobody is called so")
+        return Files("box")
+
+    monkeypatch.setattr(kinds, "look_up", look_up)
+    for word in ("one", "two", "three", "two", "three"):
+        called[0] = word
+        assert tarr_steps("join", "podman", word, "--name", "box").status == 0
+    (file,) = memories(box)
+    kept = json.loads(file.read_text())
+    assert (kept["guest"], kept["formerly"]) == ("three", ["two", "one"])
+    for word in ("one", "two", "three"):
+        assert tarr_steps("leave", "podman", word).out == f"{word} has left vdenet0\n"
+        assert (memories(box), daemon.calls[-1][1]["name"]) == ([], "box")
+        file.write_text(json.dumps(kept))
+    for odd in (None, "one", [1, "four"]):
+        file.write_text(json.dumps({**kept, "formerly": odd}))
+        assert tarr_steps("leave", "podman", "one").status == 1
+    assert tarr_steps("leave", "podman", "four").status == 0
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_what_a_guests_id_begins_with_is_nobodys_name(
+        tarr_steps: TarrSteps, box: Path, monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    """Who joined by that word, and is called otherwise now, comes first; unless the one of the id did, too."""
+    other = box.parent / "other"
+    other.write_text("off, too\n")
+    called = {"word": "box", str(box): "box", "other": "other"}
+
+    def look_up(_kind: str, guest: str, _uri: str | None) -> Files:
+        found = Files(called[guest])
+        found.abbreviated = called[guest] == "other" and guest == "word"  # type: ignore[attr-defined]
+        return found
+
+    monkeypatch.setattr(kinds, "look_up", look_up)
+    assert tarr_steps("join", "podman", "word", "--name", "first").status == 0
+    called["word"] = "other"
+    assert tarr_steps("join", "podman", "word" if known else "other", "--name", "second").status == 0
+    assert "has left" in tarr_steps("leave", "podman", "word").out
+    assert (box.read_text(), other.read_text())[known] == ("off, too\n" if known else "off, as it was\n")
+    assert len(memories(box)) == 1
+    assert "has left" in tarr_steps("leave", "podman", "word").out
+    assert (box.read_text(), other.read_text()) == ("off, as it was\n", "off, too\n")
+
+
 def test_a_guest_that_was_made_anew_and_did_not_join(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     """leave frees the name of the one before; what was remembered of that one says nothing of it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 from vdenet.model.joining import Found, Joining, Leaving, Place, Where, Wish
 
@@ -35,6 +35,16 @@ class Guest(Protocol):
 
     def leave(self, where: Where, memory: object) -> Leaving:
         """What takes it off; `memory` is what `join` left, None when it was joined by hand."""
+        ...
+
+
+@runtime_checkable
+class Abbreviable(Protocol):
+    """A guest whose tool takes a word that is nobody's name for the beginning of an id."""
+
+    @property
+    def abbreviated(self) -> bool:
+        """Whether it was found like that."""
         ...
 
 
@@ -78,3 +88,8 @@ def look_up(kind: str, guest: str, connect: str | None = None) -> Guest:
     module, _colon, attribute = TABLE[kind].partition(":")
     make = cast(Callable[..., Guest], getattr(import_module(f"{__name__}.{module}"), attribute))
     return make(guest) if connect is None else make(guest, connect)
+
+
+def is_abbreviated(guest: Guest) -> bool:
+    """Whether the guest was found by the beginning of its id, and so may not be who was meant."""
+    return isinstance(guest, Abbreviable) and guest.abbreviated

@@ -22,7 +22,9 @@ from vdenet.text.container import Container, End
 
 VIA = "veth"
 _SECONDS = 60
-_ABSENT = ("no such container", "no such object")
+_ABSENT = ("no such container", "no such object",
+           # Nobody's name, but what two ids begin with: Docker's server and Podman's say so.
+           "multiple ids found", "more than one result")
 _CLOSED = ("permission denied",)
 
 
@@ -45,6 +47,11 @@ class Podman:
     def id(self) -> str:
         """The container's own, which its name may outlive."""
         return self._container.id
+
+    @property
+    def abbreviated(self) -> bool:
+        """Whether the word is neither its name nor its whole id, but what that begins with."""
+        return self._guest not in (self.id, self._container.name) and self.id.startswith(self._guest)
 
     def found(self, wish: Wish, where: Where) -> Found:
         """How the container stands. Raises `NotPermitted`, `Refused`, `ToolFailed`."""
