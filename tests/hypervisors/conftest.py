@@ -95,7 +95,7 @@ def virtualbox(deb: Path) -> Iterator[Host]:
 
 @pytest.fixture(scope="session")
 def lxc(deb: Path) -> Iterator[Host]:
-    yield from started("trixie", deb, "lxc", "busybox-static", cgroup=True)
+    yield from started("trixie", deb, "lxc", "rsync", "busybox-static", cgroup=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,8 @@
-"""A container that its own tool renames while it is on the segment: it is the same guest, by either name."""
+"""Guests that their own tools rename while they are on the segment.
+
+A container of Podman's or Docker's is the same guest by either name. Of other kinds a guest is its name, or lies
+where that says.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Callable
 
 from lab.machine import wait_for
 
+from .conftest import Host
 from .pods import Pod
 
 NEW = "another"
@@ -16,9 +21,9 @@ def joined(pod: Pod) -> list[str]:
     return [guest["name"] for guest in pod.host.segment()["guests"] if guest["kind"] == pod.kind]
 
 
-def free(pod: Pod, name: str) -> None:
+def free(host: Host, name: str) -> None:
     """Another member can have the name."""
-    pod.host.tarr("join", "run", "--name", name, "--", "true", user="bob")
+    host.tarr("join", "run", "--name", name, "--", "true", user="bob")
 
 
 def interfaces(pod: Pod) -> list[str]:
@@ -31,7 +36,7 @@ def left(pod: Pod, name: str, before: list[str]) -> None:
     wait_for(lambda: not pod.helpers(name), 20, "end of its helper")
     assert interfaces(pod) == before, pod.networks()
     assert joined(pod) == []
-    free(pod, name)
+    free(pod.host, name)
 
 
 def leaves_by_either_name(pod: Pod, runs: bool) -> None:
@@ -143,3 +148,33 @@ def a_beginning_of_two_ids_is_no_name(pod: Pod) -> None:
             pod.refused(1, "no-guest", verb, pod.kind, first)
     finally:
         pod.ask("rm", *made.values(), *([more] if more else []))
+
+
+def leaves_by_its_new_name(host: Host, kind: str, old: str, rename: Callable[[str, str], object],
+                           is_on: Callable[[str], bool], frees: bool = True) -> None:
+    """A container of root's, by both names in turn; `frees` says whether the new one is enough."""
+    new = f"{old}-{NEW}"
+
+    def leave(name: str) -> str:
+        done = host.tarr("leave", kind, name, user="root")
+        assert done.stdout == f"{name} has left vdenet0\n"
+        return done.stderr
+
+    host.tarr("join", kind, old, user="root")
+    rename(old, new)
+    assert leave(new) == ""
+    assert not is_on(new)
+    if not frees:
+        host.refused(1, "name-taken", "join", "run", "--name", old, "--", "true", user="bob")
+        assert "until it leaves by its new name" in leave(old)
+    host.refused(1, "no-guest", "leave", kind, old, user="root")
+    free(host, old)
+    rename(new, old)
+    host.tarr("join", kind, old, user="root")
+    rename(old, new)
+    assert "until it leaves by its new name" in leave(old)
+    assert is_on(new)
+    free(host, old)
+    assert leave(new) == ""
+    assert not is_on(new)
+    rename(new, old)

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from lab.machine import wait_for
 
+from . import renaming
 from .conftest import DOMAIN, SEGMENT, Host
 from .instances import Instance, instances
 
@@ -49,6 +50,12 @@ def test_a_container_that_runs_joins_and_leaves_live(incus: Host, box: Instance)
     assert box.devices() == before
     assert "eth0" not in box.run("ip", "link")
     wait_for(lambda: incus.listed(box.name) is None, 20, f"{box.name} gone")
+
+
+def test_an_instance_that_was_renamed(incus: Host, box: Instance) -> None:
+    renaming.leaves_by_its_new_name(
+        incus, "incus", box.name, lambda old, new: incus.machine.run(["incus", "rename", old, new]),
+        lambda name: f"parent: {SEGMENT}\n" in incus.machine.run(["incus", "config", "show", name]).stdout)
 
 
 def test_both_are_idempotent(incus: Host, box: Instance) -> None:

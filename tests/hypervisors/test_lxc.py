@@ -11,6 +11,7 @@ import pytest
 from lab.machine import Machine, wait_for
 from lab.roots import root
 
+from . import renaming
 from .conftest import DOMAIN, SEGMENT, Host
 
 ANOTHER = """lxc.net.0.type = veth
@@ -100,6 +101,13 @@ def test_a_container_joins_starts_and_leaves(lxc: Host, box: Container) -> None:
 def test_a_container_that_runs_is_told_to_start_anew(box: Container) -> None:
     box.start()
     assert "its next start" in box.join()
+
+
+def test_a_container_that_was_renamed(lxc: Host, box: Container) -> None:
+    renaming.leaves_by_its_new_name(
+        lxc, "lxc", box.name,
+        lambda old, new: lxc.machine.run(["lxc-copy", "--rename", "--name", old, "--newname", new], timeout=120),
+        lambda name: f"lxc.net.0.link = {SEGMENT}\n" in lxc.machine.path(f"/var/lib/lxc/{name}/config").read_text())
 
 
 def test_both_are_idempotent(lxc: Host, box: Container) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from lab.machine import wait_for
 
+from . import renaming
 from .conftest import SEGMENT, Host
 
 # systemd 256 and later refuse the old hierarchy of control groups, which this host may have.
@@ -75,6 +76,22 @@ def test_a_container_joins_starts_and_leaves(nspawn: Host, box: Container) -> No
         process.communicate(timeout=60)
     assert "has left" in box.leave()
     assert not box.file.exists()
+
+
+def test_a_container_that_was_renamed(nspawn: Host, box: Container) -> None:
+    """By hand, as `machinectl rename` does it, which takes a systemd that runs."""
+    def rename(old: str, new: str) -> None:
+        nspawn.machine.sh(f"mv /var/lib/machines/{old} /var/lib/machines/{new}")
+        nspawn.machine.sh(f"! [ -e {file(old)} ] || mv {file(old)} {file(new)}")
+
+    def file(name: str) -> str:
+        return f"/etc/systemd/nspawn/{name}.nspawn"
+
+    def is_on(name: str) -> bool:
+        settings = nspawn.machine.path(file(name))
+        return settings.exists() and f"Bridge={SEGMENT}\n" in settings.read_text()
+
+    renaming.leaves_by_its_new_name(nspawn, "nspawn", box.name, rename, is_on, frees=False)
 
 
 def test_both_are_idempotent(nspawn: Host, box: Container) -> None:

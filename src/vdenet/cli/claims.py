@@ -38,6 +38,24 @@ def _is_gone(kind: str, entry: Entry, guest: str, id: str, uri: str | None) -> b
     return False
 
 
+def renamed(kind: str, segment: str, guest: str, id: str, mac: str) -> Entry | None:
+    """What was remembered of a guest under another name, for kinds whose `id` has the name in it.
+
+    It has the MAC address that it was given, lies where it lay but for its name, and nobody is called so any more.
+    """
+    if kind in kinds.BY_ID:
+        return None
+    for entry in memory.of(kind, segment):
+        if entry.mac == mac and entry.id == id.replace(guest, entry.guest):
+            try:
+                kinds.look_up(kind, entry.guest)
+            except NoGuest:
+                return entry
+            except VdenetError:
+                continue
+    return None
+
+
 def apart(kind: str, id: str) -> tuple[str, str]:
     """Which hypervisor has the guest, where there may be several, and what it is looked up by."""
     where, _space, word = id.rpartition(" ") if kind in kinds.CONNECTED else ("", "", id)

@@ -72,7 +72,7 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
                 data = known.data if known and found.joined else joining.memory or None
                 said = _carry_out(kind, joining, Entry(
                     segment, looked_up.id, guest, label, data, asked, where.bridge, where.switch,
-                    _formerly(guest, earlier)), earlier)
+                    _formerly(guest, earlier), answers.text(reserved, "mac")), earlier)
                 joining = replace(joining, warnings=(*joining.warnings, *said))
         except BaseException:
             if not dry_run:

@@ -124,15 +124,22 @@ def _look(kind: str, guest: str, uri: str | None, segment: str, report: SegmentR
             earlier = gone[0]
         where = _where(report, earlier)
         leaving = _NOTHING if where is None else looked_up.leave(where, earlier.data if earlier else None)
+        if earlier is None and leaving.mac is not None:
+            earlier = claims.renamed(kind, segment, guest, looked_up.id, leaving.mac)
         return _Standing(earlier, where, leaving, gone)
     except (NoGuest, ToolMissing) as error:
         # Its hypervisor knows it no more, or is no more: what is left of it is its name here.
         earlier = memory.called(kind, segment, guest)
         if earlier is None:
             raise
-        return _Standing(earlier, None, _NOTHING, said=_(
-            "what joining changed in {guest} stays, since {tool} is not installed").format(
-                guest=guest, tool=error.data.get("tool")) if isinstance(error, ToolMissing) else None)
+        said = None
+        if isinstance(error, ToolMissing):
+            said = _("what joining changed in {guest} stays, since {tool} is not installed").format(
+                guest=guest, tool=error.data.get("tool"))
+        elif kind not in kinds.BY_ID:
+            said = _("no guest is called {guest} any more: if it was renamed, what joining changed in it stays until "
+                     "it leaves by its new name").format(guest=guest)
+        return _Standing(earlier, None, _NOTHING, said=said)
 
 
 def _look_up(kind: str, guest: str, uri: str | None, segment: str) -> kinds.Guest:

@@ -36,6 +36,8 @@ class Entry:
     """The segment's, for when that is no more; None in what an older version wrote."""
     formerly: tuple[str, ...] = ()
     """How the user called it when it joined before under the same id, the last one first."""
+    mac: str | None = None
+    """The MAC address that it was given; None in what an older version wrote."""
 
     def was_called(self, guest: str) -> bool:
         """Whether the user called it so whenever it joined."""
@@ -120,10 +122,11 @@ def _read(path: Path) -> Entry | None:
     if not (isinstance(segment, str) and isinstance(id, str) and isinstance(guest, str)
             and isinstance(name, str)):
         return None
-    vlan, bridge, switch, formerly = (data.get(key) for key in ("vlan", "bridge", "switch", "formerly"))
+    vlan, bridge, switch, formerly, mac = (data.get(key) for key in ("vlan", "bridge", "switch", "formerly", "mac"))
     return Entry(segment, id, guest, name, data.get("data"), vlan if isinstance(vlan, int) else None,
                  bridge if isinstance(bridge, str) else None, switch if isinstance(switch, str) else None,
-                 tuple(one for one in formerly if isinstance(one, str)) if isinstance(formerly, list) else ())
+                 tuple(one for one in formerly if isinstance(one, str)) if isinstance(formerly, list) else (),
+                 mac if isinstance(mac, str) else None)
 
 
 def _directory(kind: str) -> Path:

@@ -356,6 +356,41 @@ def test_what_a_guests_id_begins_with_is_nobodys_name(
     assert (box.read_text(), other.read_text()) == ("off, as it was\n", "off, too\n")
 
 
+@pytest.mark.parametrize("state", ["moved", "copied", "unknown"])
+def test_a_guest_that_is_its_name_and_was_renamed(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                                  monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    """It is known by its MAC address, once nobody is called so any more; a copy may have the same."""
+    monkeypatch.setattr(Files, "mac", RESERVED["mac"])
+    tarr_steps("join", "lxc", "box")
+    new = box.parent / "new"
+    new.write_text(box.read_text())
+    if state != "copied":
+        box.unlink()
+
+    def look_up(_kind: str, guest: str, _uri: str | None = None) -> Files:
+        if state == "unknown" and guest == "box":
+            raise ToolFailed(what="look", tool="lxc-info", why="it does not answer")
+        return Files(guest)
+
+    monkeypatch.setattr(kinds, "look_up", look_up)
+    done = tarr_steps("leave", "lxc", "new")
+    assert (done.out, done.err, new.read_text()) == ("new has left vdenet0\n", "", "off\n")
+    assert [given["name"] for method, given in daemon.calls if method == "Leave"] == ["box"] * (state == "moved")
+    assert len(memories(box)) == (state != "moved")
+
+
+@pytest.mark.parametrize(("kind", "told"), [("lxc", True), ("podman", False)])
+def test_a_guest_that_nobody_knows_may_have_been_renamed(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                                         kind: str, told: bool) -> None:
+    """Where it cannot be found by an id, whoever takes it off by its old name is told what that does not do."""
+    tarr_steps("join", kind, "box")
+    box.unlink()
+    done = tarr_steps("leave", kind, "box")
+    assert (done.status, done.out) == (0, "box has left vdenet0\n")
+    assert ("stays until it leaves by its new name" in done.err, bool(done.err)) == (told, told)
+    assert (daemon.calls[-1][0], memories(box)) == ("Leave", [])
+
+
 def test_a_guest_that_was_made_anew_and_did_not_join(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     """leave frees the name of the one before; what was remembered of that one says nothing of it."""
