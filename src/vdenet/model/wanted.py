@@ -14,13 +14,13 @@ from vdenet.i18n import _
 from vdenet.model.vlans import Membership, SwitchTable
 
 ALIAS = "vdenet:"
-GROUP = 0x76646E
-"""The group (ip-link(8)) of what is made for a segment, whatever its name: there from the first instant, when the
-alias is not yet, so that the package's udev rule tells the network managers to leave it alone."""
 """What the alias of each interface of ours begins with (ip link show: `alias vdenet:vdenet0`).
 
 The mark by which a bridge or tap is known as ours: only marked ones are ever changed or deleted.
 """
+GROUP = 0x76646E
+"""The group (ip-link(8)) of what is made for a segment, whatever its name: there from the first instant, when the
+alias is not yet, so that the package's udev rule tells the network managers to leave it alone."""
 
 SWITCH = "switch"
 """The service that is the VDE switch."""
