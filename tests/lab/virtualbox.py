@@ -108,8 +108,9 @@ class Host(Emulated):
         return {guest["name"]: guest for guest in self.told("list")["segments"][0]["guests"]}
 
     def power_on(self, guest: str) -> None:
-        """Start a VirtualBox machine, without waiting for its system."""
-        self.alice("sh", "-c", f"exec setsid VBoxHeadless --startvm {guest} --vrde off >{guest}.log 2>&1 &")
+        """Start a VirtualBox machine, without waiting for its system; nothing is left of what it said before."""
+        self.alice("sh", "-c", f"rm -f {guest}.console {guest}.agent*; "
+                               f"exec setsid VBoxHeadless --startvm {guest} --vrde off >{guest}.log 2>&1 &")
 
     def start_qemu(self, guest: str) -> None:
         """Start a QEMU machine by `tarr-steps join qemu`, without waiting for its system."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from lab.peer import Peer
 from vdenet.model.tunnel import address
 
 MAC = "52:54:00:0b:0c:0d"
+OTHER_MAC = "52:54:00:0a:0c:0d"  # whose tunnel would be the same
 
 # As VirtualBox's driver does: a port on every address, shared with whoever wants it. Asks for the gateway's
 # MAC again and again, and says which frames come: `reply` for an answer, else the sender's MAC.
@@ -274,6 +276,47 @@ def test_a_port_in_use_is_passed_over(machine: Machine, ends: dict[str, Any], ga
         finally:
             other.kill()
             other.wait(10)
+
+
+def test_a_port_that_virtualbox_has_lost_is_passed_over(machine: Machine, ends: dict[str, Any],
+                                                        play: Callable[..., Player], gateway: str) -> None:
+    """It may listen there still, and a frame would be the machine's end. Who did not leave gets it back, who says so
+    and is another does not."""
+    guest = play("alice")
+    wait_for(guest.answered, 20, "an answer")
+    with Peer(machine, "alice") as alice, Peer(machine, "bob") as bob:
+        alice.call("Reserve", name="box", mac=MAC, kind="virtualbox")
+        heard = len(guest.heard())
+        theft = bob.call("KeepTunnel", name="his", mac=OTHER_MAC, back=True)
+        assert theft["guest_port"] != ends["guest_port"]
+        again = alice.call("KeepTunnel", name="box", mac=MAC, kind="virtualbox")
+        assert again["guest_port"] not in (ends["guest_port"], theft["guest_port"])
+        for _time in range(3):
+            noise(machine, gateway)
+        assert len(guest.heard()) == heard
+        bob.call("Leave", name="his")
+        alice.call("Leave", name="box")
+        # That is the last one now, though nobody listens there.
+        assert alice.call("KeepTunnel", name="box", mac=MAC, kind="virtualbox", back=True) == again
+
+
+def test_who_did_not_leave_after_all_gets_the_tunnel_back(machine: Machine, ends: dict[str, Any],
+                                                          play: Callable[..., Player]) -> None:
+    guest = play("alice")
+    wait_for(guest.answered, 20, "an answer")
+    with Peer(machine, "alice") as alice:
+        for way in ("another", "off"):
+            if way == "another":
+                alice.call("Reserve", name="box", mac=MAC, kind="virtualbox")
+            else:
+                alice.call("Leave", name="box")
+            heard = len(guest.heard())
+            assert alice.call("KeepTunnel", name="box", mac=MAC, kind="virtualbox", back=True) == ends
+            wait_for(functools.partial(answered_since, guest, heard), 20, "frames again")
+
+
+def answered_since(guest: Player, lines: int) -> bool:
+    return "reply" in guest.heard()[lines:]
 
 
 def test_each_segment_has_an_address_of_its_own(ends: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from vdenet.cli import access, answers, carrying, claims, documents, kinds, memory
+from vdenet.cli import access, answers, carrying, claims, documents, kinds, memory, tunnelling
 from vdenet.cli.client import ask, require_access
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
@@ -77,13 +77,16 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
         except BaseException:
             if not dry_run:
                 with contextlib.suppress(VdenetError):
-                    _give_back(kind, where, label, found, earlier)
+                    if not _give_back(kind, where, label, found, earlier, looked_up.id, wish.connect):
+                        output.aside(tunnelling.ended(guest))
             raise
         if not dry_run and earlier is not None and earlier.name != label \
                 and not claims.is_anothers(where, earlier.name, found.mac):
             ask("Leave", segment=segment, name=earlier.name, kind=kind)
         if not dry_run and gone is not None:
             memory.forget(kind, segment, gone.id)
+        if not dry_run and found.running and joining.actions:
+            joining = replace(joining, warnings=(*joining.warnings, *tunnelling.left_behind(found.guest_port)))
     moved = found.joined and earlier is not None and earlier.vlan != asked
     _tell(kind, guest, reserved, segment, joining, found.running, moved, dry_run, output)
 
@@ -183,16 +186,22 @@ def _carry_out(kind: str, joining: Joining, entry: Entry, earlier: Entry | None)
         raise
 
 
-def _give_back(kind: str, where: SegmentReport, label: str, found: Found, earlier: Entry | None) -> None:
-    """The name as it was before a join that failed."""
+def _give_back(kind: str, where: SegmentReport, label: str, found: Found, earlier: Entry | None, id: str,
+               uri: str | None) -> bool:
+    """The name as it was before a join that failed, and the tunnel where it came by one; False when that is not to be
+    had."""
     known = next((one.name for one in where.guests if one.kind == kind and one.joined and one.mac == found.mac), None)
     before = earlier.name if earlier is not None else known
     if before is not None and found.joined:
-        as_it_was = replace(found, tunnel=found.tunnelled, plug=kind in kinds.SWITCHABLE and not found.tunnelled)
+        vlan = earlier.vlan if earlier is not None else None
+        if found.tunnelled:
+            return tunnelling.put_back(kind, id, uri, answers.where(where), before, found.mac, vlan, found.guest_port)
         if earlier is not None or before != label:
-            _reserve(kind, where.name, before, as_it_was, earlier.vlan if earlier is not None else None)
+            as_it_was = replace(found, tunnel=False, plug=kind in kinds.SWITCHABLE)
+            _reserve(kind, where.name, before, as_it_was, vlan)
     else:
         ask("Leave", segment=where.name, name=label, kind=kind)
+    return True
 
 
 def _tell(kind: str, guest: str, reserved: dict[str, Any], segment: str, joining: Joining, running: bool,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vdenet.cli import access, answers, carrying, claims, documents, kinds, memory
+from vdenet.cli import access, answers, carrying, claims, documents, kinds, memory, tunnelling
 from vdenet.cli.client import ask, require_access
 from vdenet.cli.complain import PROGRAM
 from vdenet.cli.memory import Entry
@@ -34,6 +34,8 @@ class _Standing:
     where: Where | None
     """None when its hypervisor cannot be asked any more."""
     leaving: Leaving
+    id: str | None = None
+    """The hypervisor's own for it, where that can be asked."""
     gone: Sequence[Entry] = ()
     """Guests that were called the same, and are no more."""
     said: str | None = None
@@ -59,17 +61,21 @@ def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, o
             if one is not None and not claims.is_anothers(report, one, mac)))
         left = bool(leaving.actions)
         holds_on = False
+        lost: list[str] = []
         if not dry_run:
-            carrying.perform(leaving.actions)
+            first = names if leaving.guest_port is not None else []
+            left |= _carry_out(kind, guest, segment, uri, first, stands, on, output)
+            lost = tunnelling.left_behind(leaving.guest_port)
             holds_on = stands.where is not None and leaving.lingers and _is_still_on(
                 kind, guest, uri, stands.where, leaving.live)
             left &= not holds_on
-            for each in names if not holds_on else ():
+            for each in names if not (holds_on or first) else ():
                 left |= bool(ask("Leave", segment=segment, name=each, kind=kind).get("left"))
             for old in (() if holds_on else (earlier, *stands.gone)):
                 if old is not None:
                     memory.forget(kind, segment, old.id)
-    notes = [note for note in (leaving.note if leaving.actions else None, stands.said) if note is not None]
+    by_kind = [*([leaving.note] if leaving.actions and leaving.note is not None else []), *lost]
+    notes = [*by_kind, *([stands.said] if stands.said is not None else [])]
     document = documents.left(segment, kind, guest, name if name in names else None, left=left and not dry_run,
                               live=leaving.live, actions=[str(action) for action in leaving.actions], notes=notes)
     if stands.said is not None:
@@ -86,9 +92,31 @@ def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, o
         text = _("{guest} has left {segment}") if left else _("{guest} is not on {segment}")
         if leaving.actions and leaving.running and not leaving.live:
             text += "\n" + _("it is running: it is off the segment when it ends")
-    if leaving.actions and leaving.note is not None:
-        text += "\n" + leaving.note
-    output.remark(text.format(guest=guest, segment=segment), document)
+    output.remark("\n".join((text.format(guest=guest, segment=segment), *by_kind)), document)
+
+
+def _carry_out(kind: str, guest: str, segment: str, uri: str | None, first: Sequence[str], stands: _Standing,
+               on: GuestReport | None, output: Output) -> bool:
+    """What the kind says is to be done; whether the daemon knew one of the names that leave `first`.
+
+    Those are a tunnel's, of a guest that runs, which ends before its hypervisor lets go of it: see
+    `vdenet.cli.tunnelling`. Raises what the tools and the daemon raise; then the guest has its tunnel back.
+    """
+    had = False
+    try:
+        for each in first:
+            had |= bool(ask("Leave", segment=segment, name=each, kind=kind).get("left"))
+        carrying.perform(stands.leaving.actions)
+    except BaseException:
+        if first and stands.where is not None and stands.id is not None:
+            name = stands.earlier.name if stands.earlier else on.name if on else None
+            vlan = stands.earlier.vlan if stands.earlier else on.vlan if on else None
+            mine = on is None or on.owner in (None, access.account().name)
+            if name is None or not mine or not tunnelling.put_back(
+                    kind, stands.id, uri, stands.where, name, stands.leaving.mac, vlan, stands.leaving.guest_port):
+                output.aside(tunnelling.ended(guest))
+        raise
+    return had
 
 
 def _report(kind: str, segment: str) -> tuple[SegmentReport | None, UnknownSegment | None]:
@@ -126,7 +154,7 @@ def _look(kind: str, guest: str, uri: str | None, segment: str, report: SegmentR
         leaving = _NOTHING if where is None else looked_up.leave(where, earlier.data if earlier else None)
         if earlier is None and leaving.mac is not None:
             earlier = claims.renamed(kind, segment, guest, looked_up.id, leaving.mac)
-        return _Standing(earlier, where, leaving, gone)
+        return _Standing(earlier, where, leaving, looked_up.id, gone)
     except (NoGuest, ToolMissing) as error:
         # Its hypervisor knows it no more, or is no more: what is left of it is its name here.
         earlier = memory.called(kind, segment, guest)

@@ -82,6 +82,8 @@ class Engine:
         self._due: dict[str, float] = {}
         self.whereabouts: dict[str, dict[str, Place]] = {}
         """By segment and MAC: where guests were heard last; for `vdenet.daemon.whereabouts`."""
+        self.left_tunnels: dict[tuple[int, str], int] = {}
+        """By a guest's owner and MAC: the number of the UDP tunnel that it had last, and nobody after it."""
         self._servers = Servers()
         self._vlans_possible = False
         self._vlans_asked = 0.0

@@ -226,6 +226,8 @@ def _close(engine: Engine, segment: Segment, guest: Guest) -> None:
     if guest.tunnel is not None and guest.uid is not None:
         ends = Tunnel(address(segment.bridge), guest.tunnel, guest.port, guest.uid)
         engine.supervisor.stop(segment.name, relay.service(ends))
+        others = {whose: number for whose, number in engine.left_tunnels.items() if number != guest.tunnel}
+        engine.left_tunnels = {**others, (guest.uid, guest.mac): guest.tunnel}
     if guest.handed:
         engine.let_go(segment, guest.port)
     else:

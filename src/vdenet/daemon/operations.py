@@ -201,7 +201,8 @@ def _reserve(request: Request) -> Answer:
 
 
 def _keep_tunnel(request: Request) -> Answer:
-    return Answer(tunnels.keep_tunnel(request.engine, request.segment(), request.caller, _wish(request)))
+    return Answer(tunnels.keep_tunnel(request.engine, request.segment(), request.caller, _wish(request),
+                                      back=request.parameters.flag("back")))
 
 
 def _leave(request: Request) -> Answer:
@@ -241,7 +242,7 @@ TABLE: Mapping[str, Operation] = {operation.name: operation for operation in (
     Operation("KeepTap", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan"), _keep_tap),
     Operation("OpenVeth", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan"), _open_veth, fds=1),
     Operation("Reserve", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan", "plug", "handed"), _reserve),
-    Operation("KeepTunnel", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan"), _keep_tunnel),
+    Operation("KeepTunnel", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan", "back"), _keep_tunnel),
     Operation("Leave", Role.MEMBER, True, ("segment", "name", "kind"), _leave),
 )}
 

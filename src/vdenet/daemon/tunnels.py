@@ -16,31 +16,38 @@ from vdenet.model import tunnel
 from vdenet.model.segment import Segment
 
 
-def keep_tunnel(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> dict[str, Any]:
+def keep_tunnel(engine: Engine, segment: Segment, caller: Caller, wish: Wish, back: bool = False) -> dict[str, Any]:
     """A tunnel for a guest of the caller's, until `leave`; the same guest gets the same one.
 
-    The daemon chooses the ports. Raises as `joining.keep_tap`, and `Refused` when none are left.
+    The daemon chooses the ports. With `back` they are those of the tunnel that the guest had last, where its hypervisor
+    listens still, if they are nobody else's by now: the guest did not leave after all. Raises as `joining.keep_tap`,
+    and `Refused` when none are left.
     """
-    opened = joining.keep_tap(engine, segment, caller, wish, lambda mac: _free(engine, segment, mac))
-    return _reply(segment, opened.guest)
+    def number(mac: str) -> int:
+        return _free(engine, segment, mac, engine.left_tunnels.get((caller.uid, mac)) if back else None)
+
+    return _reply(segment, joining.keep_tap(engine, segment, caller, wish, number).guest)
 
 
-def _free(engine: Engine, segment: Segment, mac: str) -> int:
-    """A number that no other guest has, and whose ports are no other program's. Raises `Refused`.
+def _free(engine: Engine, segment: Segment, mac: str, own: int | None) -> int:
+    """A number that no other guest has, and whose ports are no program's, but for the guest's end of its `own`.
 
-    The same guest gets the same one where that can be: a join that fails gives it back.
+    A port that can only be shared may be one that VirtualBox has lost, and what comes there is the end of a machine
+    (`vdenet.cli.tunnelling`). Raises `Refused`.
     """
     taken = {guest.tunnel for name in engine.configuration.names() for guest in engine.book(name).all()}
     first = int(mac.replace(":", ""), 16)
-    for number in ((first + step) % tunnel.TUNNELS for step in range(tunnel.TUNNELS)):
-        # The guest itself may be there already, and shares its port.
-        if number not in taken and _is_free("0.0.0.0", tunnel.guest_port(number), share=True) \
+    for number in (*(() if own is None else (own,)),
+                   *((first + step) % tunnel.TUNNELS for step in range(tunnel.TUNNELS))):
+        if number not in taken and _is_free("0.0.0.0", tunnel.guest_port(number), share=number == own) \
                 and _is_free(tunnel.address(segment.bridge), tunnel.segment_port(number)):
             return number
-    raise Refused(what=_("join"), why=_("there is no UDP tunnel left"))
+    raise Refused(what=_("join"), why=_("there is no UDP tunnel left"),
+                  hint=_("switch off a machine that has left one while it ran"))
 
 
 def _is_free(address: str, port: int, share: bool = False) -> bool:
+    """Whether a port can be bound to; with `share`, beside others that share it too."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, share)
         try:

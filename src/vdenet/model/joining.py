@@ -89,6 +89,8 @@ class Found:
     """It is to come by a UDP tunnel, which the daemon has to make first."""
     tunnelled: bool = False
     """It comes by one now."""
+    guest_port: int | None = None
+    """The UDP port at which its hypervisor listens then."""
     plugged: bool = False
     """It is on the segment by a port of the daemon's, which has its name and MAC."""
     stale: str | None = None
@@ -165,6 +167,9 @@ class Leaving:
     running: bool = False
     mac: str | None = None
     """The MAC that it had there."""
+    guest_port: int | None = None
+    """The UDP port at which its hypervisor listens, where it runs and came by a tunnel: that has to end before the
+    hypervisor lets go."""
     lingers: bool = False
     """It runs, and may have its card for some time yet: until then its name and its port are its own."""
     note: str | None = None

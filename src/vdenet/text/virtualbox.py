@@ -129,6 +129,12 @@ def in_tunnel(nic: Nic, address: str) -> bool:
     return nic.kind == "generic" and nic.target == UDP and nic.properties.get("dest") == address
 
 
+def listens_at(nic: Nic) -> int | None:
+    """The UDP port of this host at which the adapter's tunnel ends, where it has one that can be told."""
+    port = nic.properties.get("sport", "") if nic.kind == "generic" and nic.target == UDP else ""
+    return int(port) if re.fullmatch("[1-9][0-9]{0,4}", port) and int(port) < 2**16 else None
+
+
 def on_segment(nic: Nic, bridge: str, switch: str) -> bool:
     """Whether the adapter is on this bridge, in this switch, or in a tunnel of the segment's, at whatever port."""
     if nic.kind == "bridged":

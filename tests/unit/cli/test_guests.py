@@ -6,8 +6,8 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,15 @@ import pytest
 
 from unit.cli.conftest import GUEST, SEGMENT, Daemon, TarrSteps
 from unit.text.test_virtualbox import HUMAN, READABLE
-from vdenet.cli import carrying, existing, kinds, leaving, memory, tools
+from vdenet.cli import access, carrying, existing, kinds, leaving, memory, tools, tunnelling
 from vdenet.cli.kinds import virtualbox
 from vdenet.errors import NameTaken, NoGuest, Refused, ToolFailed, ToolMissing, UnknownSegment
-from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, RunTool, Where, Wish
+from vdenet.model.joining import Action, EditFile, Found, Joining, Leaving, Place, RunTool, Where, Wish
 from vdenet.model.places import Places
 from vdenet.text.virtualbox import Nic
 
-RESERVED = {"segment": "vdenet0", "mac": "52:54:00:aa:bb:cc", "name": "box", "fqdn": "box.vdenet.internal",
+MAC = "52:54:00:aa:bb:cc"
+RESERVED = {"segment": "vdenet0", "mac": MAC, "name": "box", "fqdn": "box.vdenet.internal",
             "switch": "/run/vdenet/vdenet0/switch"}
 
 
@@ -94,6 +95,102 @@ def test_join_and_leave(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> Non
     assert memories(box) == []
     assert methods(daemon) == ["List", "Reserve", "List", "Reserve", "List", "Leave"]
     assert [path.name for path in box.parent.iterdir()] == ["box"]
+
+
+@dataclass
+class Tunnelled:
+    """A running guest in a tunnel; `stays` is what its hypervisor makes of a failure to let go: it is there still."""
+
+    port: int = 29207
+    fails: bool = False
+    stays: bool = True
+    ended: bool | None = None
+    """Whether the daemon had ended the tunnel when the hypervisor was told to let go."""
+
+
+@pytest.fixture
+def tunnelled(daemon: Daemon, box: Path, monkeypatch: pytest.MonkeyPatch) -> Tunnelled:
+    """The guest box, in a tunnel, and with a name."""
+    state = Tunnelled()
+    guest = {**GUEST, "name": "box", "kind": "virtualbox", "mac": MAC, "vlan": 33, "owner": access.account().name}
+    daemon.answers |= {"List": {"segments": [{**SEGMENT, "guests": [guest]}]},
+                       "KeepTunnel": {**RESERVED, "guest_port": state.port}}
+
+    def found(self: Files, _wish: Wish, _where: Where) -> Found:
+        return Found("box", MAC, running=True, joined=True, tunnelled=self.text == "on\n", guest_port=state.port)
+
+    def leave(self: Files, _where: Where, _memory: object) -> Leaving:
+        return Leaving((EditFile(self.id, self.text, "off\n"),), live=True, running=True, mac=MAC, guest_port=state.port)
+
+    def join(self: Files, _wish: Wish, _place: Place) -> Joining:
+        return Joining((EditFile(self.id, self.text, "on the bridge\n"),), "bridge", "so", live=True)
+
+    def perform(actions: Sequence[Action]) -> list[str]:
+        state.ended = {"Leave", "Reserve"} & set(methods(daemon)) != set()
+        if state.fails:
+            if not state.stays:
+                carry_out(actions)
+            raise ToolFailed(what="let go", tool="VBoxManage", why="it failed")
+        return carry_out(actions)
+
+    carry_out = carrying.perform
+    monkeypatch.setattr(carrying, "perform", perform)
+    monkeypatch.setattr(Files, "found", found)
+    monkeypatch.setattr(Files, "join", join)
+    monkeypatch.setattr(Files, "leave", leave)
+    box.write_text("on\n")
+    return state
+
+
+BACK = ("KeepTunnel", {"segment": "vdenet0", "name": "box", "mac": MAC, "kind": "virtualbox", "vlan": 33, "back": True})
+
+
+def test_a_tunnel_ends_before_its_hypervisor_lets_go(daemon: Daemon, tarr_steps: TarrSteps, tunnelled: Tunnelled) -> None:
+    done = tarr_steps("leave", "virtualbox", "box")
+    assert (done.status, done.out, tunnelled.ended) == (0, "box has left vdenet0\n", True)
+    assert methods(daemon) == ["List", "Leave"]
+
+
+def test_a_port_that_the_hypervisor_has_lost(tarr_steps: TarrSteps, tunnelled: Tunnelled, box: Path,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user is told, by whichever way the guest goes."""
+    monkeypatch.setattr(tunnelling, "_listens", lambda port: port == tunnelled.port)
+    said = "VirtualBox listens at UDP port 29207 until the machine ends"
+    assert said in tarr_steps("join", "virtualbox", "box").err
+    box.write_text("on\n")
+    assert said in json.loads(tarr_steps("leave", "virtualbox", "box", "--json").out)["notes"][0]
+    box.write_text("on\n")
+    assert said in tarr_steps("leave", "virtualbox", "box").out
+
+
+@pytest.mark.parametrize("verb", ["leave", "join"])
+def test_a_tunnel_that_is_not_left_is_back(daemon: Daemon, tarr_steps: TarrSteps, tunnelled: Tunnelled, verb: str) -> None:
+    tunnelled.fails = True
+    done = tarr_steps(verb, "virtualbox", "box")
+    assert (done.status, tunnelled.ended) == (5, True)
+    method, given = daemon.calls[-1]
+    # A join knows the VLAN by what the guest asked for, and this one has not asked.
+    assert (method, given) == (BACK[0], BACK[1] if verb == "leave" else {
+        key: value for key, value in BACK[1].items() if key != "vlan"})
+    assert "join it again" not in done.err
+
+
+@pytest.mark.parametrize("verb", ["leave", "join"])
+def test_a_tunnel_that_was_left_after_all_stays_so(daemon: Daemon, tarr_steps: TarrSteps, tunnelled: Tunnelled,
+                                                   verb: str) -> None:
+    """What the daemon sent there would be the end of the machine."""
+    tunnelled.fails, tunnelled.stays = True, False
+    done = tarr_steps(verb, "virtualbox", "box")
+    assert (done.status, "KeepTunnel" in methods(daemon)) == (5, False)
+    assert "the tunnel of box has ended: join it again" in done.err
+
+
+def test_a_tunnel_with_other_ends_is_none(daemon: Daemon, tarr_steps: TarrSteps, tunnelled: Tunnelled) -> None:
+    tunnelled.fails = True
+    daemon.answers["KeepTunnel"] = {**RESERVED, "guest_port": 29208}
+    done = tarr_steps("leave", "virtualbox", "box")
+    assert (done.status, methods(daemon)[-2:]) == (5, ["KeepTunnel", "Leave"])
+    assert "the tunnel of box has ended: join it again" in done.err
 
 
 def test_a_guest_that_takes_a_tap(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
@@ -748,6 +845,12 @@ def running(monkeypatch: pytest.MonkeyPatch) -> virtualbox.VirtualBox:
     return virtualbox.VirtualBox("my web")
 
 
+def off(monkeypatch: pytest.MonkeyPatch) -> virtualbox.VirtualBox:
+    """The same machine, switched off."""
+    monkeypatch.setattr(tools, "ask", lambda argv, _seconds: READABLE if "--machinereadable" in argv else HUMAN)
+    return virtualbox.VirtualBox("my web")
+
+
 WHERE = Where("vdenet0", "vdenet0", SEGMENT["switch"])
 PLACE = Place("vdenet0", "vdenet0", SEGMENT["switch"], "box", "52:54:00:aa:bb:cc")
 
@@ -774,6 +877,24 @@ def test_a_second_adapter_is_not_asked_for_an_address_by_itself(running: virtual
     assert running.join(Wish(nic=1), PLACE).note is None
 
 
+@pytest.mark.parametrize(("wish", "speaks_vde", "bridges", "hint"), [
+    (Wish(via="udp"), True, True, "switch it off first, or --via bridge"),
+    (Wish(via="udp"), True, False, "switch it off first, or --via vde"),
+    (Wish(), False, False, "switch it off first"),
+    (Wish(vlan=33), False, True, "switch it off first")])
+def test_a_running_machine_is_not_plugged_into_a_tunnel(
+        running: virtualbox.VirtualBox, monkeypatch: pytest.MonkeyPatch, wish: Wish, speaks_vde: bool, bridges: bool,
+        hint: str) -> None:
+    """Nor into another one than it is in."""
+    monkeypatch.setattr(virtualbox, "_speaks_vde", lambda: speaks_vde)
+    monkeypatch.setattr(virtualbox, "FILTER", Path(os.devnull if bridges else "/nowhere"))
+    for look in (running.found, running.join):
+        with pytest.raises(Refused, match="into a UDP tunnel while it runs") as caught:
+            look(wish, replace(PLACE, ports=("29201", "513")))
+        assert caught.value.data["hint"] == hint
+    assert off(monkeypatch).found(wish, PLACE).tunnel
+
+
 def test_a_running_machine_does_not_enable_one(running: virtualbox.VirtualBox) -> None:
     with pytest.raises(Refused, match="disabled"):
         running.join(Wish(nic=4), PLACE)
@@ -784,10 +905,11 @@ def test_a_machine_gets_into_a_vlan_by_a_port_of_its_own(
         running: virtualbox.VirtualBox, monkeypatch: pytest.MonkeyPatch, speaks_vde: bool, plug: bool, tunnel: bool) -> None:
     """Though the bridge is there, and quicker."""
     monkeypatch.setattr(virtualbox, "_speaks_vde", lambda: speaks_vde)
-    found = running.found(Wish(vlan=33), PLACE)
+    machine = off(monkeypatch) if tunnel else running
+    found = machine.found(Wish(vlan=33), PLACE)
     assert (found.plug, found.tunnel) == (plug, tunnel)
     place = replace(PLACE, vlan=33, vde_port="31" if plug else None, ports=("4001", "4002") if tunnel else None)
-    done = running.join(Wish(vlan=33), place)
+    done = machine.join(Wish(vlan=33), place)
     if plug:
         assert f"nicproperty5 'network={SEGMENT['switch']}[31]'" in str(done.actions[0])
     assert done.via == ("vde" if plug else "udp")

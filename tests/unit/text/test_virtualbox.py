@@ -234,6 +234,15 @@ def test_a_running_machine_goes_from_a_tunnel_to_the_switch_and_back() -> None:
         ("nicproperty2", "dest=127.83.0.1"), ("nic2", "generic", "UDPTunnel")]
 
 
+@pytest.mark.parametrize(("sport", "port"), [
+    ("29201", 29201), ("65535", 65535), ("65536", None), ("", None), ("0", None), ("x", None), ("123456", None)])
+def test_where_a_tunnel_listens(sport: str, port: int | None) -> None:
+    nic = virtualbox.tunnelled(Nic(2, "none"), "127.83.0.1", (sport, "513"), MAC)
+    assert virtualbox.listens_at(nic) == port
+    assert virtualbox.listens_at(virtualbox.plugged(nic, SWITCH, None, MAC)) is None
+    assert virtualbox.listens_at(virtualbox.unplugged(nic, "null")) is None
+
+
 def test_another_port_of_the_switch_is_taken_by_unplugging() -> None:
     before = Nic(1, "generic", "VDE", MAC, properties={"network": SWITCH}, driver="VDE")
     after = virtualbox.plugged(before, SWITCH, 3, MAC)

@@ -51,8 +51,12 @@ class VirtualBox:
         on = self._on(where.bridge, where.switch)
         nic = self._choose(wish, on)
         via, _why = _chosen(wish, on)
+        tunnelled = on is not None and on.target == virtualbox.UDP
+        if via == TUNNEL and not tunnelled:
+            self._require_off(wish)
         return Found(qemu.label(self._vm.name) or "vm", nic.mac, self._vm.running, joined=on is not None,
-                     tunnel=via == TUNNEL, tunnelled=on is not None and on.target == virtualbox.UDP,
+                     tunnel=via == TUNNEL, tunnelled=tunnelled,
+                     guest_port=None if on is None else virtualbox.listens_at(on),
                      plug=via == SWITCH and wish.port is None)
 
     def join(self, wish: Wish, place: Place) -> Joining:
@@ -74,6 +78,8 @@ class VirtualBox:
             return Joining((), via, why, live=True, nic=str(on.number))
         fresh = nic.kind in _FREE and any(
             each.number != nic.number and each.kind not in _FREE for each in self._vm.nics.values())
+        if via == TUNNEL:
+            self._require_off(wish)
         return Joining(self._actions(nic, after), via, why, live=True, nic=str(nic.number), group=via == SWITCH,
                        memory={"before": asdict(nic)}, note=inside.another(None) if fresh else None)
 
@@ -92,11 +98,22 @@ class VirtualBox:
                      ).format(nic=on.number, command=command)
         # The MAC of an adapter that is taken out stays with it: another join finds its name and lease again.
         return Leaving(self._actions(on, replace(before, mac=before.mac or on.mac)),
-                       live=self._vm.running, running=self._vm.running, mac=on.mac, note=note)
+                       live=self._vm.running, running=self._vm.running, mac=on.mac, note=note,
+                       guest_port=virtualbox.listens_at(on) if self._vm.running else None)
 
     def _on(self, bridge: str, switch: str) -> Nic | None:
         return next((nic for number, nic in sorted(self._vm.nics.items())
                      if virtualbox.on_segment(nic, bridge, switch)), None)
+
+    def _require_off(self, wish: Wish) -> None:
+        """Raises `Refused` where the machine would be plugged into a tunnel while it runs: `vdenet.cli.tunnelling` says
+        what may come of that."""
+        if self._vm.running:
+            off = _("switch it off first")
+            other = "bridge" if wish.vlan is None and FILTER.exists() else "vde" if _speaks_vde() else None
+            raise Refused(what=_("plug {guest} into a UDP tunnel while it runs").format(guest=self._vm.name),
+                          why=_("VirtualBox' driver has a fault there that could end the machine later"),
+                          hint=off if other is None else _("{first}, or --via {other}").format(first=off, other=other))
 
     def _choose(self, wish: Wish, on: Nic | None) -> Nic:
         """The adapter to use: the one that is on the segment, the one asked for, or the first that is free."""
