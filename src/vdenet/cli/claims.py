@@ -46,7 +46,7 @@ def renamed(kind: str, segment: str, guest: str, id: str, mac: str) -> Entry | N
     if kind in kinds.BY_ID:
         return None
     for entry in memory.of(kind, segment):
-        if entry.mac == mac and entry.id == id.replace(guest, entry.guest):
+        if entry.mac == mac and _same_place(entry.id, entry.guest, id, guest):
             try:
                 kinds.look_up(kind, entry.guest)
             except NoGuest:
@@ -54,6 +54,16 @@ def renamed(kind: str, segment: str, guest: str, id: str, mac: str) -> Entry | N
             except VdenetError:
                 continue
     return None
+
+
+def _same_place(one: str, its_name: str, other: str, others_name: str) -> bool:
+    """Whether two ids (`/var/lib/lxc/web/config`, `default/web`) differ in one part, which begins with the guest's
+    name, and by that alone."""
+    parts = one.split("/"), other.split("/")
+    differ = [both for both in zip(*parts, strict=False) if both[0] != both[1]]
+    return len(parts[0]) == len(parts[1]) and len(differ) == 1 \
+        and differ[0][0].startswith(its_name) and differ[0][1].startswith(others_name) \
+        and differ[0][0][len(its_name):] == differ[0][1][len(others_name):]
 
 
 def apart(kind: str, id: str) -> tuple[str, str]:

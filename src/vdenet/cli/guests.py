@@ -127,6 +127,7 @@ def _reserve(kind: str, segment: str, name: str, found: Found, vlan: int | None)
     method = "KeepTap" if found.tap else "KeepTunnel" if found.tunnel else "Reserve"
     by_itself = method == "Reserve"
     return ask(method, segment=segment, name=name, mac=found.mac, kind=kind, vlan=vlan,
+               back=(found.tunnelled and method == "KeepTunnel") or None,
                plug=(found.plug and by_itself) or None, handed=(found.handed and by_itself) or None)
 
 

@@ -154,6 +154,8 @@ def _look(kind: str, guest: str, uri: str | None, segment: str, report: SegmentR
         leaving = _NOTHING if where is None else looked_up.leave(where, earlier.data if earlier else None)
         if earlier is None and leaving.mac is not None:
             earlier = claims.renamed(kind, segment, guest, looked_up.id, leaving.mac)
+            if earlier is not None and where is not None:
+                leaving = looked_up.leave(where, earlier.data)
         return _Standing(earlier, where, leaving, looked_up.id, gone)
     except (NoGuest, ToolMissing) as error:
         # Its hypervisor knows it no more, or is no more: what is left of it is its name here.

@@ -40,7 +40,7 @@ def put_back(kind: str, id: str, uri: str | None, where: Where, name: str, mac: 
 
 def ended(guest: str) -> str:
     """What the user should know of a guest that did not get its tunnel back."""
-    return _("the tunnel of {guest} has ended: join it again").format(guest=guest)
+    return _("the tunnel of {guest} has ended: join it again, switched off where that is refused").format(guest=guest)
 
 
 def left_behind(port: int | None) -> list[str]:
