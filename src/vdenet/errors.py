@@ -96,13 +96,6 @@ class Refused(VdenetError):
     sentence = N_("cannot {what}: {why}")
 
 
-class DnsmasqInTheWay(VdenetError):
-    """The host's own DNS server would take the segment's address, and only root can tell it not to."""
-
-    code = "dnsmasq-in-the-way"
-    sentence = N_("cannot bring up {link}: the system's dnsmasq would take port 53 of its address")
-
-
 class Overlap(VdenetError):
     """A network that something else on this host uses already."""
 

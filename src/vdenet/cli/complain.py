@@ -53,8 +53,6 @@ HINTS = {
                    N_("tarr-steps leave {kind} {guest} frees it"), N_("choose another with --name")),
     "overlap": (N_("choose another network; ip route shows those in use"),),
     "collision": (N_("rename or remove it, then: tarr-steps start"),),
-    "dnsmasq-in-the-way": (N_("echo except-interface={link} | sudo tee /etc/dnsmasq.d/{link}.conf "
-                              "&& sudo service dnsmasq restart"),),
     "tool-missing": (N_("sudo apt install {package}"),),
 }
 """By the error's code; the first whose words are all among the error's data is the one."""

@@ -59,7 +59,7 @@ def observe(wanted: Wanted, supervisor: Supervisor, places: Places) -> Observed:
         stale_resolvers=resolver.stale(wanted.segment, wanted.server, wanted.domain,
                                        wanted.resolver.kind if wanted.resolver else ""),
         resolver=resolver.observed(wanted.resolver) if wanted.resolver is not None else None,
-        dnsmasq_kept_off=dnsmasq.kept_off(wanted.segment),
+        dnsmasq_kept_off=dnsmasq.kept_off(wanted.segment, places.dnsmasq_pending(wanted.segment)),
         vlan_filtering=filtering,
         memberships={name: member for bridge in bridges for name, member in vlans.of_bridge(bridge).items()},
         switch=_switch(wanted, places),

@@ -102,9 +102,9 @@ class Hands:
             case steps.UnregisterResolver():
                 resolver.unregister(step.resolver)
             case steps.KeepDnsmasqOff():
-                dnsmasq.keep_off(step.link)
+                dnsmasq.keep_off(step.segment, self.places.dnsmasq_pending(step.segment))
             case steps.LetDnsmasqOn():
-                dnsmasq.let_on(step.link)
+                dnsmasq.let_on(step.segment, self.places.dnsmasq_pending(step.segment))
             case _:
                 assert_never(step)
 

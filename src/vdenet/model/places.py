@@ -112,6 +112,10 @@ class Places:
         """Which interface of the host's was made a port of the segment's bridge."""
         return self.records(segment) / "uplink"
 
+    def dnsmasq_pending(self, segment: str) -> Path:
+        """There while the system's dnsmasq has not been told yet to leave the segment alone."""
+        return self.records(segment) / "dnsmasq-pending"
+
     @property
     def sysctls(self) -> Path:
         """Shared kernel settings as they were before the first segment came up."""

@@ -82,7 +82,8 @@ def down(wanted: Wanted, observed: Observed, last: bool, good: bool = False) -> 
         *ports.remove_taps(wanted, observed, good),
         *_unload_firewall(wanted, observed),
         *_remove_directories(wanted, observed),
-        *resolver.let_on(wanted, observed),
+        # It may stay told of a segment that comes again: each restart is a gap in the host's DNS.
+        *(resolver.let_on(wanted, observed) if good else ()),
         *((Change(RestoreSysctls()),) if last and observed.sysctls_kept else ()),
     )
 

@@ -420,18 +420,18 @@ class UnregisterResolver:
 
 @dataclass(frozen=True, slots=True)
 class KeepDnsmasqOff:
-    link: str
+    segment: str
 
     def __str__(self) -> str:
-        return _("+ the system's dnsmasq keeps off {link}").format(link=self.link)
+        return _("+ the system's dnsmasq keeps off {segment}; if it runs, it is restarted").format(segment=self.segment)
 
 
 @dataclass(frozen=True, slots=True)
 class LetDnsmasqOn:
-    link: str
+    segment: str
 
     def __str__(self) -> str:
-        return _("- the system's dnsmasq keeps off {link}").format(link=self.link)
+        return _("- the system's dnsmasq keeps off {segment}").format(segment=self.segment)
 
 
 Step = (

@@ -20,7 +20,8 @@ than vdenetd, and the host would be left without its DNS."""
 RESOLVCONF = "resolvconf"
 NONE = "none"
 DNSMASQ_DIRECTORY = Path("/etc/dnsmasq.d")
-_UNREAD = (".dpkg-dist", ".dpkg-old", ".dpkg-new", "~")
+DNSMASQ_UNREAD = (".dpkg-dist", ".dpkg-old", ".dpkg-new")
+"""How names of files end that it does not read there (CONFIG_DIR in /etc/default/dnsmasq)."""
 _LIMIT = 64 * 1024
 
 
@@ -86,7 +87,7 @@ def _dnsmasq_says(root: Path) -> list[str]:
     directory = root / DNSMASQ_DIRECTORY.relative_to("/")
     with suppress(OSError):
         names = sorted(name for name in os.listdir(directory)
-                       if not name.startswith((".", "#")) and not name.endswith(_UNREAD))
+                       if not name.startswith((".", "#")) and not name.endswith(("~", *DNSMASQ_UNREAD)))
         return [line for path in (root / "etc/dnsmasq.conf", *(directory / name for name in names))
                 for line in text.directives(regular.text(path, _LIMIT))]
     return []

@@ -115,8 +115,9 @@ def dns_wildcard(segment: Segment, accounts: Sequence[str]) -> Finding:
 
 def dns_taken(segment: Segment, accounts: Sequence[str]) -> Finding:
     """Another DNS server has port 53 of the segment's own address; `accounts` run it."""
-    hint = (f"echo except-interface={segment.bridge} | sudo tee /etc/dnsmasq.d/{segment.bridge}.conf "
-            f"&& sudo service dnsmasq restart") if "dnsmasq" in accounts else (
+    link = segment.bridge
+    hint = (f"printf 'except-interface=%s\\n' {link} '{link}.*' | sudo tee /etc/dnsmasq.d/{link}.conf "
+            "&& sudo service dnsmasq restart") if "dnsmasq" in accounts else (
         _("let it listen on the addresses that it serves, and not on {address}").format(address=segment.own.ip))
     return Finding("dns-taken", Severity.ERROR, segment.name,
                    _("a DNS server (account {accounts}) listens on port 53 of {address}, the segment's own").format(

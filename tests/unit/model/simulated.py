@@ -286,11 +286,11 @@ class Machine:
                 self.resolvers[resolver.kind] = resolver_mark(resolver)
             case steps.UnregisterResolver(resolver):
                 self.resolvers.pop(resolver.kind, None)
-            case steps.KeepDnsmasqOff(link):
-                assert link == self.segment
+            case steps.KeepDnsmasqOff(segment):
+                assert segment == self.segment
                 self.dnsmasq_kept_off = True
-            case steps.LetDnsmasqOn(link):
-                assert link == self.segment
+            case steps.LetDnsmasqOn(segment):
+                assert segment == self.segment
                 self.dnsmasq_kept_off = None
             case _:
                 assert_never(step)

@@ -78,7 +78,7 @@ def test_dns_wildcard() -> None:
 def test_dns_taken() -> None:
     found = conflicts.dns_taken(NAT, ["dnsmasq"])
     assert (found.code, found.severity) == ("dns-taken", Severity.ERROR)
-    assert found.hint is not None and "except-interface=vdenet0 " in found.hint
+    assert found.hint is not None and "vdenet0 'vdenet0.*' | sudo tee" in found.hint
     assert "dnsmasq" not in (conflicts.dns_taken(NAT, ["bind"]).hint or "")
 
 
