@@ -14,6 +14,10 @@ from vdenet.i18n import _
 from vdenet.model.joining import Action, EditFile, Plug, RunTool
 
 
+_SECONDS = 150.0
+"""VirtualBox waits a minute for a card that will not stop, and goes on then (PDMR3Thread.cpp)."""
+
+
 def perform(actions: Sequence[Action]) -> list[str]:
     """Carry the actions out in order; when one fails, take back those before it. Raises its error.
 
@@ -41,7 +45,7 @@ def shown(actions: Sequence[Action]) -> str:
 def _do(action: Action) -> list[str]:
     match action:
         case RunTool():
-            tools.ask(action.argv, seconds=60, input=action.input)
+            tools.ask(action.argv, _SECONDS, input=action.input)
         case EditFile():
             _replace(action.path, action.before, action.after)
         case Plug():
@@ -53,7 +57,7 @@ def _undo(action: Action) -> None:
     match action:
         case RunTool():
             if action.undo:
-                tools.ask(action.undo, seconds=60, input=action.undo_input)
+                tools.ask(action.undo, _SECONDS, input=action.undo_input)
         case EditFile():
             _replace(action.path, action.after, action.before)
 
