@@ -18,7 +18,7 @@ def dnsmasq(resolver: Resolver) -> str:
 
 def keep_off(link: str) -> str:
     """A drop-in for the system's dnsmasq: it has no part in the segment on the bridge `link`."""
-    return (f"# Written by vdenetd while the segment {link} is up, which has a dnsmasq of its own.\n"
+    return (f"# Written by vdenetd until the segment {link} is deleted, which has a dnsmasq of its own.\n"
             f"except-interface={link}\n"
             # The host's interfaces in its VLANs.
             f"except-interface={link}.*\n")
