@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -163,9 +162,8 @@ def test_dry_run_changes_nothing(box: Container) -> None:
 
 def test_a_member_is_told_what_root_does(nspawn: Host, box: Container) -> None:
     for verb in ("join", "leave"):
-        said = nspawn.refused(4, "not-permitted", verb, "nspawn", box.name)
-        hint = shlex.split(said.splitlines()[1].removeprefix("hint: sudo "))
-        nspawn.machine.run(hint)
+        assert "put sudo in front of it" in nspawn.refused(4, "not-permitted", verb, "nspawn", box.name)
+        nspawn.tarr(verb, "nspawn", box.name, user="root")
     assert not box.file.exists()
 
 
@@ -254,4 +252,4 @@ def test_into_a_vlan_by_a_port_that_the_daemon_puts_there(nspawn: Host, box: Con
             process.terminate()
             process.communicate(timeout=60)
         assert "has left" in box.leave()
-        assert "vd0-" not in box.file.read_text()
+        assert not box.file.exists()

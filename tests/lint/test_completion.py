@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 
@@ -9,7 +10,9 @@ import pytest
 from test_docs import COMMANDS
 from tools import TOP
 
-from vdenet.cli import spelling
+from vdenet.cli import kinds, spelling
+from vdenet.cli.joining import KINDS as MADE
+from vdenet.daemon.admission import KINDS
 
 COMPLETIONS = TOP / "debian/completions"
 VERBS = {verb.split()[0] for verb in COMMANDS if verb}
@@ -42,6 +45,17 @@ def test_bash_offers_each_verb() -> None:
 def test_bash_offers_the_words_behind_a_verb() -> None:
     for verb in ("join", "segment"):
         assert bash(verb, "") == {whole.split()[1] for whole in COMMANDS if whole.startswith(f"{verb} ")}
+
+
+def test_each_kind_of_guest_is_known_to_the_daemon_and_offered_by_bash() -> None:
+    assert set(KINDS) == {*kinds.TABLE, *MADE} == bash("leave", "")
+
+
+@pytest.mark.parametrize("file", ["tarr-steps.fish", "_tarr-steps"])
+def test_the_others_offer_each_kind_of_guest_that_can_leave(file: str) -> None:
+    """Beside `join`, which has each as a word of its own."""
+    assert any(set(KINDS) <= set(re.findall(r"\w+", line))
+               for line in (COMPLETIONS / file).read_text().splitlines() if "-a " in line or ":kind:" in line)
 
 
 @pytest.mark.parametrize("verb", sorted(COMMANDS))

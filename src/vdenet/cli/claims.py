@@ -27,7 +27,7 @@ def _is_gone(kind: str, entry: Entry, guest: str, id: str, uri: str | None) -> b
     One that cannot be looked up by its id may be alive, and so may one of another hypervisor of the kind.
     """
     (where, old), (here, _new) = apart(kind, entry.id), apart(kind, id)
-    if kind not in kinds.BY_ID or not entry.was_called(guest) or entry.id == id or where != here:
+    if not kinds.TABLE[kind].by_id or not entry.was_called(guest) or entry.id == id or where != here:
         return False
     try:
         kinds.look_up(kind, old, uri)  # it may only have another name by now
@@ -43,7 +43,7 @@ def renamed(kind: str, segment: str, guest: str, id: str, mac: str) -> Entry | N
 
     It has the MAC address that it was given, lies where it lay but for its name, and nobody is called so any more.
     """
-    if kind in kinds.BY_ID:
+    if kinds.TABLE[kind].by_id:
         return None
     for entry in memory.of(kind, segment):
         if entry.mac == mac and _same_place(entry.id, entry.guest, id, guest):
@@ -68,7 +68,7 @@ def _same_place(one: str, its_name: str, other: str, others_name: str) -> bool:
 
 def apart(kind: str, id: str) -> tuple[str, str]:
     """Which hypervisor has the guest, where there may be several, and what it is looked up by."""
-    where, _space, word = id.rpartition(" ") if kind in kinds.CONNECTED else ("", "", id)
+    where, _space, word = id.rpartition(" ") if kinds.TABLE[kind].connected else ("", "", id)
     return where, word
 
 

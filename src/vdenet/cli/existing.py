@@ -57,11 +57,11 @@ def join(kind: str) -> Callable[..., None]:
                   quiet: bool = options.QUIET) -> None:
         _join(kind, guest, name, Wish(nic=nic, connect=uri, vlan=vlan), segment, dry_run, Output(json, quiet))
 
-    if kind in kinds.SWITCHABLE:
+    if kinds.TABLE[kind].switchable:
         return switchable
-    if kind in kinds.SINGLE:
+    if not kinds.TABLE[kind].adapters:
         return single
-    if kind in kinds.CONNECTED:
+    if kinds.TABLE[kind].connected:
         return connected
     return plain
 

@@ -36,7 +36,7 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
         where = answers.segment(ask("List", segment=segment))
         if where.state is State.DOWN:
             raise SegmentDown(what=_("join"), segment=segment)
-        if wish.vlan is not None and wish.vlan not in where.vlans and kind not in kinds.IN_NO_VLAN:
+        if wish.vlan is not None and wish.vlan not in where.vlans and kinds.TABLE[kind].vlan:
             raise undeclared(segment, wish.vlan, where.vlans)
         looked_up = kinds.look_up(kind, guest, wish.connect)
         found = looked_up.found(wish, answers.where(where))
@@ -68,7 +68,7 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
             if not dry_run:
                 # What was there before the first join is what leave puts back, however often it was
                 # joined since.
-                known = earlier or (gone if kind in kinds.BY_PATH else None)
+                known = earlier or (gone if kinds.TABLE[kind].by_path else None)
                 data = known.data if known and found.joined else joining.memory or None
                 said = _carry_out(kind, joining, Entry(
                     segment, looked_up.id, guest, label, data, asked, where.bridge, where.switch,
@@ -198,7 +198,7 @@ def _give_back(kind: str, where: SegmentReport, label: str, found: Found, earlie
         if found.tunnelled:
             return tunnelling.put_back(kind, id, uri, answers.where(where), before, found.mac, vlan, found.guest_port)
         if earlier is not None or before != label:
-            as_it_was = replace(found, tunnel=False, plug=kind in kinds.SWITCHABLE)
+            as_it_was = replace(found, tunnel=False, plug=kinds.TABLE[kind].switchable)
             _reserve(kind, where.name, before, as_it_was, vlan)
     else:
         ask("Leave", segment=where.name, name=label, kind=kind)

@@ -179,7 +179,7 @@ def leave(kind: str = KIND, guest: str = GUEST, uri: Optional[str] = existing.CO
           dry_run: bool = existing.DRY_RUN, segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
           quiet: bool = options.QUIET) -> None:
     """`leave`: take a guest off the segment."""
-    if uri is not None and kind not in kinds.CONNECTED:
+    if uri is not None and (kind not in kinds.TABLE or not kinds.TABLE[kind].connected):
         raise WrongUsage(command=f"{PROGRAM} leave", why=_("--connect is for libvirt"))
     if kind in kinds.TABLE:
         existing.leave(kind, guest, uri, options.chosen(segment), dry_run, Output(json, quiet))

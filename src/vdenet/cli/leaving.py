@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vdenet.cli import access, answers, carrying, claims, documents, kinds, memory, tunnelling
+from vdenet.cli import access, answers, carrying, claims, documents, hints, kinds, memory, tunnelling
 from vdenet.cli.client import ask, require_access
-from vdenet.cli.complain import PROGRAM
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
 from vdenet.errors import NoGuest, NotPermitted, Refused, ToolMissing, UnknownSegment, VdenetError
 from vdenet.i18n import _
 from vdenet.model.joining import Leaving, Where
-from vdenet.model.names import DEFAULT_SEGMENT
 from vdenet.model.places import Places
 from vdenet.model.report import GuestReport, SegmentReport
 
 _PATIENCE = 10
 """Seconds for a guest's own system to let go of a card."""
 _NOTHING = Leaving((), live=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who is to leave what, as the user says it."""
+
+    kind: str
+    guest: str
+    uri: str | None
+    segment: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,82 +48,136 @@ class _Standing:
     said: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Departure:
+    """A guest that may leave: how it stands, and what the segment has of it."""
+
+    standing: _Standing
+    report: SegmentReport | None
+    on: GuestReport | None
+    """It, in the report."""
+
+    @property
+    def name(self) -> str | None:
+        """Its own, whether or not that is to be freed."""
+        earlier = self.standing.earlier
+        return earlier.name if earlier is not None else None if self.on is None else self.on.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that the daemon is to free: its own, and of guests that are no more."""
+        if self.report is None:
+            return ()
+        holders = ((self.name, self.standing.leaving.mac), *((old.name, None) for old in self.standing.gone))
+        return tuple(dict.fromkeys(name for name, mac in holders
+                                   if name is not None and not claims.is_anothers(self.report, name, mac)))
+
+    @property
+    def vlan(self) -> int | None:
+        """The VLAN that it was to be in."""
+        earlier = self.standing.earlier
+        return earlier.vlan if earlier is not None else None if self.on is None else self.on.vlan
+
+    @property
+    def by_tunnel(self) -> bool:
+        """It runs and came by a tunnel, which ends before its hypervisor lets go of it: see `vdenet.cli.tunnelling`."""
+        return self.standing.leaving.guest_port is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came of it."""
+
+    left: bool
+    """Something was done: it had been on the segment, or its name had been taken."""
+    holds_on: bool = False
+    """It runs, and has not let go of its card."""
+    lost: Sequence[str] = ()
+    """What the user should know of a tunnel that is left open."""
+
+
 def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, output: Output) -> None:
     """Take the guest off the segment and put back what was there before `join`."""
     require_access()
+    asked = _Asked(kind, guest, uri, segment)
     with memory.alone(kind):
-        report, unknown = _report(kind, segment)
-        stands = _look(kind, guest, uri, segment, report)
-        earlier, leaving = stands.earlier, stands.leaving
-        if earlier is None and unknown is not None:
-            raise unknown
-        guests = () if report is None else report.guests
-        on = next((one for one in guests if one.kind == kind and one.joined and one.mac == leaving.mac), None)
-        _require_permission(kind, guest, on, earlier, [
-            *(("--connect", uri) if uri is not None else ()),
-            *(("--segment", segment) if segment != DEFAULT_SEGMENT else ())])
-        name = earlier.name if earlier else on.name if on else None
-        names = [] if report is None else list(dict.fromkeys(one for one, mac in (
-            (name, leaving.mac), *((old.name, None) for old in stands.gone))
-            if one is not None and not claims.is_anothers(report, one, mac)))
-        left = bool(leaving.actions)
-        holds_on = False
-        lost: list[str] = []
-        if not dry_run:
-            first = names if leaving.guest_port is not None else []
-            left |= _carry_out(kind, guest, segment, uri, first, stands, on, output)
-            lost = tunnelling.left_behind(leaving.guest_port)
-            holds_on = stands.where is not None and leaving.lingers and _is_still_on(
-                kind, guest, uri, stands.where, leaving.live)
-            left &= not holds_on
-            for each in names if not (holds_on or first) else ():
-                left |= bool(ask("Leave", segment=segment, name=each, kind=kind).get("left"))
-            for old in (() if holds_on else (earlier, *stands.gone)):
-                if old is not None:
-                    memory.forget(kind, segment, old.id)
-    by_kind = [*([leaving.note] if leaving.actions and leaving.note is not None else []), *lost]
-    notes = [*by_kind, *([stands.said] if stands.said is not None else [])]
-    document = documents.left(segment, kind, guest, name if name in names else None, left=left and not dry_run,
-                              live=leaving.live, actions=[str(action) for action in leaving.actions], notes=notes)
-    if stands.said is not None:
-        output.aside(stands.said)
+        departure = _departure(asked)
+        outcome = _Outcome(left=False) if dry_run else _depart(asked, departure, output)
+    _tell(asked, departure, outcome, dry_run, output)
+
+
+def _departure(asked: _Asked) -> _Departure:
+    """Raises what the kind, its tools and the daemon raise; `NotPermitted` and `Refused` for who must not do this."""
+    report, unknown = _report(asked.kind, asked.segment)
+    standing = _standing(asked, report)
+    if standing.earlier is None and unknown is not None:
+        raise unknown
+    on = next((one for one in (() if report is None else report.guests)
+               if one.kind == asked.kind and one.joined and one.mac == standing.leaving.mac), None)
+    _require_permission(asked, on, standing.earlier)
+    return _Departure(standing, report, on)
+
+
+def _depart(asked: _Asked, departure: _Departure, output: Output) -> _Outcome:
+    """Raises what the tools and the daemon raise; then the guest is as it was."""
+    standing = departure.standing
+    leaving = standing.leaving
+    freed = _carry_out(asked, departure, output)
+    lost = tunnelling.left_behind(leaving.guest_port)
+    if standing.where is not None and leaving.lingers and _is_still_on(asked, standing.where, leaving.live):
+        return _Outcome(left=False, holds_on=True, lost=lost)
+    if not departure.by_tunnel:
+        freed = _free(asked, departure.names)
+    for entry in (standing.earlier, *standing.gone):
+        if entry is not None:
+            memory.forget(asked.kind, asked.segment, entry.id)
+    return _Outcome(left=freed or bool(leaving.actions), lost=lost)
+
+
+def _carry_out(asked: _Asked, departure: _Departure, output: Output) -> bool:
+    """What the kind says is to be done; whether a name was freed before, as that of a guest by a tunnel is."""
+    standing = departure.standing
+    try:
+        freed = departure.by_tunnel and _free(asked, departure.names)
+        carrying.perform(standing.leaving.actions)
+    except BaseException:
+        if departure.by_tunnel and departure.names and standing.where is not None and standing.id is not None:
+            mine = departure.on is None or departure.on.owner in (None, access.account().name)
+            if departure.name is None or not mine or not tunnelling.put_back(
+                    asked.kind, standing.id, asked.uri, standing.where, departure.name, standing.leaving.mac,
+                    departure.vlan, standing.leaving.guest_port):
+                output.aside(tunnelling.ended(asked.guest))
+        raise
+    return freed
+
+
+def _free(asked: _Asked, names: Sequence[str]) -> bool:
+    """Whether the daemon knew one of the names."""
+    known = [ask("Leave", segment=asked.segment, name=name, kind=asked.kind).get("left") for name in names]
+    return any(known)
+
+
+def _tell(asked: _Asked, departure: _Departure, outcome: _Outcome, dry_run: bool, output: Output) -> None:
+    standing, leaving, names = departure.standing, departure.standing.leaving, departure.names
+    by_kind = [*([leaving.note] if leaving.actions and leaving.note is not None else []), *outcome.lost]
+    notes = [*by_kind, *([standing.said] if standing.said is not None else [])]
+    document = documents.left(
+        asked.segment, asked.kind, asked.guest, departure.name if departure.name in names else None,
+        left=outcome.left, live=leaving.live, actions=[str(action) for action in leaving.actions], notes=notes)
+    if standing.said is not None:
+        output.aside(standing.said)
     if dry_run:
-        output.result(carrying.shown(leaving.actions) if leaving.actions or not names else
-                      "\n".join(_("{name} leaves {segment}").format(name=each, segment=segment) for each in names),
-                      document)
+        output.result(carrying.shown(leaving.actions) if leaving.actions or not names else "\n".join(
+            _("{name} leaves {segment}").format(name=name, segment=asked.segment) for name in names), document)
         return
-    if holds_on:
+    if outcome.holds_on:
         text = _("{guest} is still on {segment}: what runs in it has not let go of the card; leave again when it "
                  "has, or when it is off")
     else:
-        text = _("{guest} has left {segment}") if left else _("{guest} is not on {segment}")
+        text = _("{guest} has left {segment}") if outcome.left else _("{guest} is not on {segment}")
         if leaving.actions and leaving.running and not leaving.live:
             text += "\n" + _("it is running: it is off the segment when it ends")
-    output.remark("\n".join((text.format(guest=guest, segment=segment), *by_kind)), document)
-
-
-def _carry_out(kind: str, guest: str, segment: str, uri: str | None, first: Sequence[str], stands: _Standing,
-               on: GuestReport | None, output: Output) -> bool:
-    """What the kind says is to be done; whether the daemon knew one of the names that leave `first`.
-
-    Those are a tunnel's, of a guest that runs, which ends before its hypervisor lets go of it: see
-    `vdenet.cli.tunnelling`. Raises what the tools and the daemon raise; then the guest has its tunnel back.
-    """
-    had = False
-    try:
-        for each in first:
-            had |= bool(ask("Leave", segment=segment, name=each, kind=kind).get("left"))
-        carrying.perform(stands.leaving.actions)
-    except BaseException:
-        if first and stands.where is not None and stands.id is not None:
-            name = stands.earlier.name if stands.earlier else on.name if on else None
-            vlan = stands.earlier.vlan if stands.earlier else on.vlan if on else None
-            mine = on is None or on.owner in (None, access.account().name)
-            if name is None or not mine or not tunnelling.put_back(
-                    kind, stands.id, uri, stands.where, name, stands.leaving.mac, vlan, stands.leaving.guest_port):
-                output.aside(tunnelling.ended(guest))
-        raise
-    return had
+    output.remark("\n".join((text.format(guest=asked.guest, segment=asked.segment), *by_kind)), document)
 
 
 def _report(kind: str, segment: str) -> tuple[SegmentReport | None, UnknownSegment | None]:
@@ -142,51 +203,53 @@ def _where(report: SegmentReport | None, earlier: Entry | None) -> Where | None:
         earlier.switch or str(Places().switch(earlier.segment)))
 
 
-def _look(kind: str, guest: str, uri: str | None, segment: str, report: SegmentReport | None) -> _Standing:
+def _standing(asked: _Asked, report: SegmentReport | None) -> _Standing:
     """Raises what the kind and its tools raise."""
+    kind, segment = asked.kind, asked.segment
     try:
-        looked_up = _look_up(kind, guest, uri, segment)
-        gone = claims.predecessors(kind, segment, guest, looked_up.id, uri)
+        looked_up = _look_up(asked)
+        gone = claims.predecessors(kind, segment, asked.guest, looked_up.id, asked.uri)
         earlier = memory.load(kind, segment, looked_up.id)
-        if earlier is None and gone and kind in kinds.BY_PATH:
+        if earlier is None and gone and kinds.TABLE[kind].by_path:
             earlier = gone[0]
         where = _where(report, earlier)
         leaving = _NOTHING if where is None else looked_up.leave(where, earlier.data if earlier else None)
         if earlier is None and leaving.mac is not None:
-            earlier = claims.renamed(kind, segment, guest, looked_up.id, leaving.mac)
+            earlier = claims.renamed(kind, segment, asked.guest, looked_up.id, leaving.mac)
             if earlier is not None and where is not None:
                 leaving = looked_up.leave(where, earlier.data)
         return _Standing(earlier, where, leaving, looked_up.id, gone)
     except (NoGuest, ToolMissing) as error:
         # Its hypervisor knows it no more, or is no more: what is left of it is its name here.
-        earlier = memory.called(kind, segment, guest)
+        earlier = memory.called(kind, segment, asked.guest)
         if earlier is None:
             raise
         said = None
         if isinstance(error, ToolMissing):
             said = _("what joining changed in {guest} stays, since {tool} is not installed").format(
-                guest=guest, tool=error.data.get("tool"))
-        elif kind not in kinds.BY_ID:
+                guest=asked.guest, tool=error.data.get("tool"))
+        elif not kinds.TABLE[kind].by_id:
             said = _("no guest is called {guest} any more: if it was renamed, what joining changed in it stays until "
-                     "it leaves by its new name").format(guest=guest)
+                     "it leaves by its new name").format(guest=asked.guest)
         return _Standing(earlier, None, _NOTHING, said=said)
 
 
-def _look_up(kind: str, guest: str, uri: str | None, segment: str) -> kinds.Guest:
+def _look_up(asked: _Asked) -> kinds.Guest:
     """The guest; one that was called so when it joined, and was renamed since, is found by its id.
 
     Before one, too, that is not called so, but whose id begins like that.
     """
-    known = memory.all_called(kind, segment, guest) if kind in kinds.BY_ID else []
+    kind = asked.kind
+    known = memory.all_called(kind, asked.segment, asked.guest) if kinds.TABLE[kind].by_id else []
     try:
-        found = kinds.look_up(kind, guest, uri)
+        found = kinds.look_up(kind, asked.guest, asked.uri)
     except NoGuest:
-        renamed = _by_id(kind, known, uri)
+        renamed = _by_id(kind, known, asked.uri)
         if renamed is None:
             raise
         return renamed
     if kinds.is_abbreviated(found) and all(entry.id != found.id for entry in known):
-        return _by_id(kind, known, uri) or found
+        return _by_id(kind, known, asked.uri) or found
     return found
 
 
@@ -198,32 +261,31 @@ def _by_id(kind: str, known: Sequence[Entry], uri: str | None) -> kinds.Guest | 
     return None
 
 
-def _require_permission(kind: str, guest: str, on: GuestReport | None, earlier: Entry | None,
-                        options: Sequence[str]) -> None:
+def _require_permission(asked: _Asked, on: GuestReport | None, earlier: Entry | None) -> None:
     """Raises `NotPermitted` where another member has joined the guest, and `Refused` for root where only that one's
     memory says how it was before: without it, a card that was only moved would be taken out."""
     if on is None or on.owner in (None, access.account().name):
         return
-    what = _("take {guest} off the segment").format(guest=guest)
+    what = _("take {guest} off the segment").format(guest=asked.guest)
     why = _("it was joined by {owner}").format(owner=on.owner)
     if os.geteuid() != 0:
         raise NotPermitted(what=what, why=why)
-    if earlier is None and kind in kinds.REMEMBERED and access.exists(str(on.owner)):
-        words = ["sudo", "-u", str(on.owner), PROGRAM, "leave", kind, guest, *options]
+    if earlier is None and kinds.TABLE[asked.kind].remembered and access.exists(str(on.owner)):
         raise Refused(what=what, why=_("{joined}, and only that account knows how it was before").format(joined=why),
-                      hint=shlex.join(words))
+                      hint=hints.leave(asked.kind, asked.guest, asked.segment, asked.uri,
+                                       before=("sudo", "-u", str(on.owner))))
 
 
-def _is_still_on(kind: str, guest: str, uri: str | None, where: Where, asked: bool) -> bool:
-    """Whether a running guest still has its card; where it was `asked` to let go, it gets some seconds.
+def _is_still_on(asked: _Asked, where: Where, told: bool) -> bool:
+    """Whether a running guest still has its card; where it was `told` to let go, it gets some seconds.
 
     Its port must not be taken from under it: QEMU would end as soon as the machine sets its card up again.
     """
-    for _second in range(_PATIENCE if asked else 1):
+    for _second in range(_PATIENCE if told else 1):
         try:
-            if not _look_up(kind, guest, uri, where.segment).leave(where, None).actions:
+            if not _look_up(asked).leave(where, None).actions:
                 return False
         except VdenetError:
             return False
-        time.sleep(1 if asked else 0)
+        time.sleep(1 if told else 0)
     return True

@@ -8,6 +8,7 @@ Podman's containers are in namespaces of their user's, so that needs no root eit
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from vdenet.cli import plug, tools
@@ -28,6 +29,21 @@ _ABSENT = ("no such container", "no such object",
 _CLOSED = ("permission denied",)
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A container's end of a veth whose other end is a port of the segment's."""
+
+    end: End
+    ours: bool
+    """The port is the daemon's, by the mark that it bears."""
+
+    @property
+    def stale(self) -> bool:
+        """One of the daemon's without an address: what a keeper left that was killed, in a network that outlives the
+        container. It does not count, and gives way to another."""
+        return self.ours and not self.end.addressed
+
+
 class Podman:
     """A container of the caller's, or of root's where root calls."""
 
@@ -39,9 +55,7 @@ class Podman:
         tools.find(self.tool, package=self.package)
         self._guest = guest
         self._container = self._inspect()
-        self._end: End | None = None
-        self._port = ""
-        self._stale: str | None = None
+        self._seen: dict[str, _Seen | None] = {}
 
     @property
     def id(self) -> str:
@@ -55,10 +69,11 @@ class Podman:
 
     def found(self, wish: Wish, where: Where) -> Found:
         """How the container stands. Raises `NotPermitted`, `Refused`, `ToolFailed`."""
-        on = self._on(where.bridge)
-        return Found(qemu.label(self._container.name) or self.tool, on.mac if on else None,
-                     self._container.pid is not None, joined=on is not None,
-                     plugged=on is not None and self._ours(), stale=self._stale)
+        seen = self._on(where.bridge)
+        on = None if seen is None or seen.stale else seen
+        return Found(qemu.label(self._container.name) or self.tool, on.end.mac if on else None,
+                     self._container.pid is not None, joined=on is not None, plugged=on is not None and on.ours,
+                     stale=seen.end.mac if seen is not None and seen.stale else None)
 
     def join(self, wish: Wish, place: Place) -> Joining:
         """A port of the daemon's. Raises `Refused` for a container that does not run."""
@@ -69,12 +84,12 @@ class Podman:
                           hint=f"{self.tool} start {self._guest}")
         on = self._on(place.bridge)
         why = _("a veth into its network namespace")
-        if on is not None:
-            if wish.vlan is not None and not self._ours():
+        if on is not None and not on.stale:
+            if wish.vlan is not None and not on.ours:
                 raise Refused(what=_("join {guest}").format(guest=self._guest), why=_(
                     "a network of {tool} puts it on the segment, and into no VLAN").format(tool=self.title),
                     hint=f"{self.tool} network disconnect NETWORK {self._guest}")
-            return Joining((), VIA, why, live=True, nic=on.name)
+            return Joining((), VIA, why, live=True, nic=on.end.name)
         resolver = self._container.resolver
         notes = [_("it leaves the segment when it stops; when it was started again, join it again")]
         if resolver is not None and self._has_names(resolver):
@@ -82,31 +97,26 @@ class Podman:
             notes.append(_("its networks have a name service of their own, which stays: it reaches the guests of "
                            "the segment by their addresses"))
         port = Plug(self.tool, place.segment, self._guest, pid, place.name, place.mac, resolver, place.vlan)
-        return Joining((port,),
-                       VIA, why, live=True, note="\n".join(notes))
+        return Joining((port,), VIA, why, live=True, note="\n".join(notes))
 
     def leave(self, where: Where, memory: object) -> Leaving:
         """Nothing to be done but to take the port. Raises `Refused` where it is not the daemon's."""
-        on = self._end_of(where.bridge)
+        on = self._on(where.bridge)
         if on is None:
             return Leaving((), live=False)
-        if not self._ours():
+        if not on.ours:
             raise Refused(what=_("take {guest} off the segment").format(guest=self._guest),
                           why=_("a network of {tool} puts it there").format(tool=self.title),
                           hint=f"{self.tool} network disconnect NETWORK {self._guest}")
-        return Leaving((), live=True, running=True, mac=on.mac)
+        return Leaving((), live=True, running=True, mac=on.end.mac)
 
-    def _on(self, bridge: str) -> End | None:
-        """Its end of a veth whose other end is a port of the bridge.
+    def _on(self, bridge: str) -> _Seen | None:
+        """Its end of a veth whose other end is a port of the bridge; looked for once."""
+        if bridge not in self._seen:
+            self._seen[bridge] = self._look(bridge)
+        return self._seen[bridge]
 
-        One of the daemon's without an address is what a keeper left that was killed, in a network that outlives the
-        container: that does not count, and gives way to another.
-        """
-        on = self._end_of(bridge)
-        self._stale = on.mac if on is not None and not on.addressed and self._ours() else None
-        return None if self._stale is not None else on
-
-    def _end_of(self, bridge: str) -> End | None:
+    def _look(self, bridge: str) -> _Seen | None:
         pid = self._container.pid
         if pid is None:
             return None
@@ -116,14 +126,9 @@ class Podman:
             found = container.pair(container.ends(plug.links(spaces)), ports, nsid.number(spaces.net))
         if found is None:
             return None
-        on, port = found
-        self._port = port.name
-        return on
-
-    def _ours(self) -> bool:
-        """Whether its port is the daemon's, by the mark that it bears."""
-        link = links.link(self._port)
-        return link is not None and link.alias.startswith(ALIAS)
+        end, port = found
+        link = links.link(port.name)
+        return _Seen(end, ours=link is not None and link.alias.startswith(ALIAS))
 
     def _has_names(self, resolver: str) -> bool:
         return container.has_names(regular.text(Path(resolver), MOST))

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable
 from typing import TypeVar
 
-from vdenet.cli import access, tools
+from vdenet.cli import access, hints, tools
 from vdenet.errors import NoGuest, NotPermitted, Refused, ToolFailed, ToolMissing
 from vdenet.i18n import _
 from vdenet.model.joining import Found, Joining, Leaving, Place, RunTool, Where, Wish
@@ -38,8 +38,8 @@ class Incus:
             remote = self._ask("remote", "get-default").strip()
         where = self._understand(lambda said: incus.address(said, remote), "remote", "list", "--format=json")
         if where is not None and not where.startswith("unix:"):
-            raise Refused(what=_("join {guest}").format(guest=guest), why=_(
-                "{remote} is on another machine ({where}); only instances of this one can join").format(
+            raise Refused(what=_("use the instance {guest}").format(guest=guest), why=_(
+                "{remote} is on another machine ({where}), and the segment on this one").format(
                     remote=remote, where=where))
         if where is None:
             raise self._absent(_("there is no remote {remote}").format(remote=remote))
@@ -58,7 +58,7 @@ class Incus:
     def found(self, wish: Wish, where: Where) -> Found:
         """How the instance stands. Raises `Refused`."""
         on = self._on(where)
-        self._device(wish, on)
+        self._device(wish, on, where)
         return Found(qemu.label(self._instance.name) or "incus", on.mac if on else None, self._instance.running,
                      joined=on is not None, handed=True)
 
@@ -66,7 +66,7 @@ class Incus:
         """A nic on the bridge, or one that the daemon puts there. Raises `NotPermitted`, `Refused`."""
         on = self._on(place)
         note = None
-        device = self._device(wish, on)
+        device = self._device(wish, on, place)
         if on is None or on.port != place.port:
             self._require_permission(place.bridge)
             way = ("nictype=bridged", f"parent={place.bridge}") if place.port is None else \
@@ -110,14 +110,14 @@ class Incus:
             profiles=", ".join(self._instance.profiles)),
             hint=f"{self._tool} profile device remove PROFILE {nic.device}")
 
-    def _device(self, wish: Wish, on: Nic | None) -> str:
+    def _device(self, wish: Wish, on: Nic | None, where: Where) -> str:
         """The device to use: the one that is on the segment, the one asked for, or the first that is free."""
         asked = None if wish.nic is None else f"eth{wish.nic}"
         what = _("join {guest}").format(guest=self._guest)
         if on is not None:
             if asked not in (None, on.device):
                 raise Refused(what=what, why=_("it is on the segment already, by its device {device}").format(
-                    device=on.device), hint=f"tarr-steps leave incus {self._guest}")
+                    device=on.device), hint=hints.leave("incus", self._guest, where.segment))
             return on.device
         if asked is None:
             return f"eth{incus.free(self._instance)}"

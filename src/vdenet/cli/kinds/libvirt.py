@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from vdenet.cli import virsh
+from vdenet.cli import hints, virsh
 from vdenet.errors import BadValue, Refused, ToolFailed
 from vdenet.i18n import _
 from vdenet.model.joining import Found, Joining, Leaving, Place, RunTool, Where, Wish
@@ -31,7 +31,6 @@ class Libvirt:
         self._config = self._read("dumpxml", "--inactive") if persistent else None
         self._running = self._live.active
         self._networks: dict[str, str | None] = {}
-        self._tapped = False
 
     @property
     def id(self) -> str:
@@ -45,11 +44,11 @@ class Libvirt:
         if on is not None and wish.nic not in (None, self._number(on)):
             raise Refused(what=_("join {guest}").format(guest=self._name), why=_(
                 "it is on the segment already, by its card {nic}").format(nic=self._number(on)),
-                hint=f"tarr-steps leave libvirt {self._name}")
+                hint=self._way_off(wish, where))
         if on is not None and wish.vlan is not None and on.kind != "ethernet":
             raise Refused(what=_("join {guest}").format(guest=self._name), why=_(
                 "it is on the segment already, by a card on the bridge, which is in no VLAN"),
-                hint=f"tarr-steps leave libvirt {self._name}")
+                hint=self._way_off(wish, where))
         if not all(any(self._is_on(nic, where) for nic in domain.nics) for domain in self._domains()):
             self._virsh.require_permission()
         return Found(qemu.label(self._name) or "vm", nic.mac if nic else None, self._running,
@@ -58,7 +57,6 @@ class Libvirt:
 
     def join(self, wish: Wish, place: Place) -> Joining:
         """A card on the segment. Raises `Refused`."""
-        self._tapped = place.port is not None
         if self._on(place) is None and (chosen := self._chosen(wish)) is not None:
             return self._move(chosen, place)
         return self._add(place)
@@ -91,6 +89,9 @@ class Libvirt:
         return Leaving(tuple(actions), live=any("--live" in action.argv for action in actions),
                        running=self._running, mac=next(iter({**config, **live})), lingers=bool(live), note=note)
 
+    def _way_off(self, wish: Wish, where: Where) -> str:
+        return hints.leave("libvirt", self._name, where.segment, wish.connect)
+
     # --- what there is -------------------------------------------------------------------------
 
     def _domains(self) -> list[Domain]:
@@ -121,7 +122,7 @@ class Libvirt:
             return None
         nics = (self._config or self._live).nics
         if not 1 <= wish.nic <= len(nics):
-            raise BadValue(what=_("adapter"), value=wish.nic, why=_("the domain has {number}").format(number=len(nics)))
+            raise BadValue(what=_("card"), value=wish.nic, why=_("the domain has {number}").format(number=len(nics)))
         return nics[wish.nic - 1]
 
     def _number(self, nic: Nic) -> int:
@@ -145,7 +146,7 @@ class Libvirt:
         if place.port is not None and config and config[0].kind == "ethernet" and config[0].target != place.port:
             actions.append(self._update(config[0].xml, libvirt.moved(config[0], card), "--config"))
         flags = () if self._config is None or config else ("--config",)
-        way = self._why()
+        way = self._why(place)
         if self._running and not live:
             if self._live.takes(model):
                 flags = ("--live", *flags)
@@ -175,7 +176,7 @@ class Libvirt:
         if not actions:
             raise Refused(what=_("join {guest}").format(guest=self._name), why=_(
                 "it is transient, and a card of its kind cannot be moved while it runs"))
-        return Joining(tuple(actions), _via(place), self._why(), live="live" in memory,
+        return Joining(tuple(actions), _via(place), self._why(place), live="live" in memory,
                        nic=str(self._number(nic)), memory=memory, note=self._saved_note())
 
     def _card(self, place: Place, model: str) -> str:
@@ -183,10 +184,10 @@ class Libvirt:
             return libvirt.tapped(place.port, place.mac, model)
         return libvirt.bridged(place.bridge, place.mac, model)
 
-    def _why(self) -> str:
+    def _why(self, place: Place) -> str:
         if self._virsh.session:
             return _("a tap of yours, since {uri} may make none").format(uri=self._virsh.uri)
-        if self._tapped:
+        if place.port is not None:
             return _("a tap of yours, which the segment puts into its VLAN")
         return _("{uri} puts it on the bridge").format(uri=self._virsh.uri)
 

@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from vdenet.cli import tools
+from vdenet.cli import hints, tools
 from vdenet.errors import NoGuest, Refused
 from vdenet.i18n import _
 from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, Where, Wish
@@ -61,14 +61,14 @@ class Lxc:
                 "lxc-user-nic, which makes its veth, puts that into the segment's own network and nowhere else"),
                 hint=_("a container of root's or of Podman's can be in a VLAN"))
         on = self._on(where)
-        self._number(wish, on)
+        self._number(wish, on, where)
         return Found(qemu.label(self._name) or "lxc", on.mac if on else None, self._running,
                      joined=on is not None, handed=os.geteuid() == 0)
 
     def join(self, wish: Wish, place: Place) -> Joining:
         """A veth on the bridge. Raises `Refused`."""
         on = self._on(place)
-        number = self._number(wish, on)
+        number = self._number(wish, on, place)
         why = _("a veth on the bridge, by {path}").format(path=self._config)
         note = None
         if on is not None and on.port == place.port:
@@ -104,13 +104,13 @@ class Lxc:
     def _on(self, where: Where) -> Net | None:
         return _on(self._nets, where)
 
-    def _number(self, wish: Wish, on: Net | None) -> int:
+    def _number(self, wish: Wish, on: Net | None, where: Where) -> int:
         """The network to use: the one that is on the segment, the one asked for, or the first that is free."""
         if on is not None:
             if wish.nic not in (None, on.number):
                 raise Refused(what=_("join {guest}").format(guest=self._name), why=_(
                     "it is on the segment already, by its network {nic}").format(nic=on.number),
-                    hint=f"tarr-steps leave lxc {self._name}")
+                    hint=hints.leave("lxc", self._name, where.segment))
             return on.number
         if wish.nic is not None:
             return wish.nic

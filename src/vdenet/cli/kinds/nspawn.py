@@ -9,6 +9,7 @@ no bridge: the daemon puts it there.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,9 +36,22 @@ class Nspawn:
     def __init__(self, guest: str) -> None:
         tools.find("systemd-nspawn", package="systemd-container")
         self._name = guest
-        self._file = TRUSTED[0] / f"{guest}.nspawn"
+        if os.geteuid() != 0:
+            raise NotPermitted(what=_("use the container {guest}").format(guest=guest), hint=_("put sudo in front of it"),
+                               why=_("its settings in {path} are root's").format(path=TRUSTED[0]))
+        if not nspawn.is_machine(guest):
+            raise self._absent()
+        files = [place / f"{guest}.nspawn" for place in TRUSTED]
+        self._file = next((file for file in files if file.is_file()), files[0])
         self._text: str | None = None
-        self._running = False
+        self._running = self._runs()
+        images = [image for place in IMAGES for image in (place / guest, place / f"{guest}.raw") if image.exists()]
+        if self._file.is_file():
+            self._text = self._file.read_bytes().decode(errors="surrogateescape")
+        elif not images and not self._running:
+            raise self._absent()
+        else:
+            self._require_no_settings_beside(images)
 
     @property
     def id(self) -> str:
@@ -45,8 +59,7 @@ class Nspawn:
         return self._name
 
     def found(self, wish: Wish, where: Where) -> Found:
-        """How the container stands. Raises `NotPermitted`, `NoGuest`, `Refused`."""
-        self._look("join")
+        """How the container stands. Raises `BadValue`."""
         handed = wish.vlan is not None
         return Found(qemu.label(self._name) or "nspawn", self._mac(handed), self._running, joined=self._on(where),
                      handed=handed)
@@ -68,16 +81,16 @@ class Nspawn:
                        memory={"made": self._text is None})
 
     def leave(self, where: Where, memory: object) -> Leaving:
-        """The settings as they were before. Raises `NotPermitted`, `NoGuest`, `Refused`."""
-        self._look("leave")
+        """The settings as they were before; without the file, where nothing else is in it but what somebody had left
+        empty."""
         if self._text is None or not self._on(where):
             return Leaving((), live=False)
         port = self._port(where)
-        after: str | None = nspawn.left(self._text, where.bridge)
-        if not after and isinstance(memory, dict) and memory.get("made") is True:
-            after = None
+        after = nspawn.left(self._text, where.bridge)
+        was_there = isinstance(memory, dict) and memory.get("made") is False
         # A port that the daemon put on the bridge, it takes off at once.
-        return Leaving((EditFile(str(self._file), self._text, after),), live=self._running and port is not None,
+        return Leaving((EditFile(str(self._file), self._text, after if after or was_there else None),),
+                       live=self._running and port is not None,
                        running=self._running, mac=self._mac(port is not None))
 
     def _on(self, where: Where) -> bool:
@@ -86,29 +99,13 @@ class Nspawn:
     def _port(self, where: Where) -> str | None:
         return nspawn.port(self._text or "", port_prefix(where.segment))
 
-    def _look(self, verb: str) -> None:
-        if os.geteuid() != 0:
-            raise NotPermitted(what=_("{verb} a container of systemd-nspawn").format(verb=verb),
-                               why=_("its settings in {path} are root's").format(path=TRUSTED[0]),
-                               hint=f"sudo tarr-steps {verb} nspawn {self._name}")
-        if not nspawn.is_machine(self._name):
-            raise self._absent()
-        files = [place / f"{self._name}.nspawn" for place in TRUSTED]
-        self._file = next((file for file in files if file.is_file()), files[0])
-        images = [image for place in IMAGES for image in (place / self._name, place / f"{self._name}.raw")
-                  if image.exists()]
-        self._running = self._runs()
-        if self._file.is_file():
-            self._text = self._file.read_bytes().decode(errors="surrogateescape")
-        elif not images and not self._running:
-            raise self._absent()
-        else:
-            beside = [image.parent / f"{self._name}.nspawn" for image in images]
-            for file in beside:
-                if file.is_file():
-                    raise Refused(what=_("{verb} {guest}").format(verb=verb, guest=self._name), why=_(
-                        "{path} came with the image and would not count any more").format(path=file),
-                        hint=_("look through it, and copy it to {path}").format(path=self._file))
+    def _require_no_settings_beside(self, images: Sequence[Path]) -> None:
+        """Raises `Refused` where an image brought settings: a file of ours would take their place without a word."""
+        for file in (image.parent / f"{self._name}.nspawn" for image in images):
+            if file.is_file():
+                raise Refused(what=_("use the container {guest}").format(guest=self._name), why=_(
+                    "{path} came with the image and would not count any more").format(path=file),
+                    hint=_("look through it, and copy it to {path}").format(path=self._file))
 
     def _runs(self) -> bool:
         """Whether systemd-machined knows it; where there is none, nobody can tell."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vdenet.cli import tools
+from vdenet.cli import hints, tools
 from vdenet.errors import BadValue, NoGuest, Refused, ToolFailed
 from vdenet.i18n import _
 from vdenet.model import tunnel
@@ -49,7 +50,7 @@ class VirtualBox:
         if wish.port is not None and wish.via not in (None, SWITCH):
             raise BadValue(what=_("port"), value=wish.port, why=_("only the VDE switch has ports: --via vde"))
         on = self._on(where.bridge, where.switch)
-        nic = self._choose(wish, on)
+        nic = self._choose(wish, on, where)
         via, _why = _chosen(wish, on)
         tunnelled = on is not None and on.target == virtualbox.UDP
         if via == TUNNEL and not tunnelled:
@@ -62,7 +63,7 @@ class VirtualBox:
     def join(self, wish: Wish, place: Place) -> Joining:
         """An adapter on the segment. Raises `BadValue`, `Refused`."""
         on = self._on(place.bridge, place.switch)
-        nic = self._choose(wish, on)
+        nic = self._choose(wish, on, place)
         via, why = _chosen(wish, on)
         mac = nic.mac or place.mac
         if via == BRIDGE:
@@ -115,7 +116,7 @@ class VirtualBox:
                           why=_("VirtualBox' driver has a fault there that could end the machine later"),
                           hint=off if other is None else _("{first}, or --via {other}").format(first=off, other=other))
 
-    def _choose(self, wish: Wish, on: Nic | None) -> Nic:
+    def _choose(self, wish: Wish, on: Nic | None, where: Where) -> Nic:
         """The adapter to use: the one that is on the segment, the one asked for, or the first that is free."""
         vm = self._vm
         what = _("join {guest}").format(guest=vm.name)
@@ -125,7 +126,7 @@ class VirtualBox:
         if on is not None:
             if wish.nic not in (None, on.number):
                 raise Refused(what=what, why=_("it is on the segment already, by its adapter {nic}").format(
-                    nic=on.number), hint=f"tarr-steps leave virtualbox {vm.name}")
+                    nic=on.number), hint=hints.leave("virtualbox", vm.name, where.segment))
             return on
         if wish.nic is not None:
             nic = vm.nics[wish.nic]
@@ -212,7 +213,13 @@ def _way(wish: Wish) -> tuple[str, str]:
 
 def _speaks_vde() -> bool:
     """Whether this build has the driver, by the name of the library that it opens."""
-    for library in LIBRARIES:
+    return _opens_vde(LIBRARIES)
+
+
+@cache
+def _opens_vde(libraries: tuple[Path, ...]) -> bool:
+    """Whether the first of these that is there names the library: megabytes, read once a command."""
+    for library in libraries:
         try:
             return b"libvdeplug.so" in library.read_bytes()
         except OSError:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import pwd
-import shlex
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from vdenet.cli import hints
 from vdenet.errors import BadValue, NoGuest, Refused, ToolMissing
 from vdenet.i18n import _
 from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, Where, Wish
@@ -68,14 +68,14 @@ class VMware:
         self._require_machine()
         self._vmnet(where.bridge)
         on = self._on(where.bridge)
-        nic = self._choose(wish, on)
+        nic = self._choose(wish, on, where)
         return Found(qemu.label(self._vm.name or self._path.stem) or "vm", self._mac(nic),
                      running=self._holder is not None, joined=on is not None)
 
     def join(self, wish: Wish, place: Place) -> Joining:
         """An adapter on the segment's vmnet. Raises `BadValue`, `Refused`."""
         on = self._on(place.bridge)
-        nic = self._choose(wish, on)
+        nic = self._choose(wish, on, place)
         vmnet = self._vmnet(place.bridge)
         why = _("VMware bridges vmnet{number} to {bridge}").format(number=vmnet, bridge=place.bridge)
         wanted = vmware_machine.joined(self._vm, nic, vmnet, place.mac)
@@ -124,7 +124,7 @@ class VMware:
                 "none of VMware's networks is bridged to {bridge}").format(bridge=bridge))
         return vmnet
 
-    def _choose(self, wish: Wish, on: Nic | None) -> Nic:
+    def _choose(self, wish: Wish, on: Nic | None, where: Where) -> Nic:
         """The adapter to use: the one that is on the segment, the one asked for, or the first that is free."""
         if wish.nic is not None and wish.nic not in ADAPTERS:
             raise BadValue(what=_("adapter"), value=wish.nic, why=_("a machine has {first} to {last}").format(
@@ -132,7 +132,7 @@ class VMware:
         if on is not None:
             if wish.nic not in (None, on.number):
                 raise Refused(what=self._joining(), why=_("it is on the segment already, by its adapter {nic}").format(
-                    nic=on.number), hint=f"tarr-steps leave vmware {shlex.quote(self._guest)}")
+                    nic=on.number), hint=hints.leave("vmware", self._guest, where.segment))
             return on
         free = [nic for nic in self._vm.nics.values() if not nic.present and self._contradicted[nic.number] is None]
         if wish.nic is None and not free:
