@@ -6,7 +6,6 @@ shows them for `--dry-run`, and takes them back when one fails.
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,9 +40,11 @@ class EditFile:
     """Bytes that are no UTF-8 stand as surrogates."""
 
     def __str__(self) -> str:
+        from difflib import unified_diff
+
         old, new = (text.splitlines(keepends=True) if text is not None else []
                     for text in (self.before, self.after))
-        return "".join(difflib.unified_diff(old, new, self.path, self.path)).rstrip("\n")
+        return "".join(unified_diff(old, new, self.path, self.path)).rstrip("\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,6 @@ class Nic:
 class Domain:
     """A virtual machine, as it is configured or as it runs."""
 
-    name: str
-    uuid: str
     active: bool
     nics: tuple[Nic, ...]
     room: bool
@@ -86,8 +84,7 @@ def domain(text: str) -> Domain:
     root = _parse(text, "domain")
     nics = tuple(_nic(element) for element in root.iterfind("./devices/interface"))
     room, old_room = _room(root)
-    return Domain(root.findtext("name", ""), root.findtext("uuid", ""), root.get("id") is not None, nics, room,
-                  old_room)
+    return Domain(root.get("id") is not None, nics, room, old_room)
 
 
 def network_bridge(text: str) -> str | None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from unit.cli.conftest import Daemon, TarrSteps
+from vdenet.cli import importing
+from vdenet.text import foreign
 
 LXC = 'USE_LXC_BRIDGE="true"\nLXC_BRIDGE=lxcbr0\n'
 
@@ -17,6 +19,10 @@ def lxc(tmp_path: Path) -> Path:
     path = tmp_path / "lxc-net"
     path.write_text(LXC)
     return path
+
+
+def test_the_help_names_every_format() -> None:
+    assert importing.FORMATS == tuple(foreign.FORMATS)
 
 
 def test_the_configuration_is_printed(daemon: Daemon, tarr_steps: TarrSteps, lxc: Path) -> None:

@@ -66,7 +66,6 @@ def of(kind: str, inner: str) -> libvirt.Nic:
 
 def test_a_domain() -> None:
     running, configured = libvirt.domain(RUNNING), libvirt.domain(CONFIGURED)
-    assert (running.name, running.uuid) == ("debian 12 – wéb", "60645a2a-c5d1-4f8a-9280-a7c086e55b0b")
     assert (running.active, configured.active) == (True, False)
     nic, = running.nics
     assert replace(nic, xml="") == libvirt.Nic("", "network", "default", "virbr0", "vnet3", "52:54:00:aa:bb:01", "virtio")
