@@ -23,8 +23,8 @@ KINDS = ("qemu", "virtualbox", "vmware", "lxc", "libvirt", "incus", "nspawn", "p
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a member asks for; None is for the daemon to choose."""
+class Asked:
+    """A guest as a member asks for it; None is for the daemon to choose."""
 
     name: str | None
     mac: str | None
@@ -33,7 +33,7 @@ class Wish:
     """None is for the segment's file to say, else its own network."""
 
 
-def admit(engine: Engine, segment: Segment, caller: Caller, wish: Wish, kind: str) -> Guest:
+def admit(engine: Engine, segment: Segment, caller: Caller, asked: Asked, kind: str) -> Guest:
     """The guest as it will be written down, with a port's name that is free.
 
     Raises `SegmentDown`, `QuotaExceeded`, `NameTaken`, `BadValue`, `BadPolicy`, `Refused`.
@@ -45,10 +45,10 @@ def admit(engine: Engine, segment: Segment, caller: Caller, wish: Wish, kind: st
                 if guest.uid == caller.uid and guest.port in there)
     if caller.uid != 0 and taken >= MAX_TAPS:
         raise QuotaExceeded(what=_("join"), limit=MAX_TAPS, unit=_("ports"))
-    name = name_for(engine, segment, caller, wish.name)
+    name = name_for(engine, segment, caller, asked.name)
     authority.require_room_for_guest(engine, caller, segment.name, name)
-    mac = mac_for(segment, caller, name, wish.mac)
-    guest = Guest(name, mac, kind_of(wish.kind, kind), caller.uid, vlan=vlan_for(segment, mac, name, wish.vlan))
+    mac = mac_for(segment, caller, name, asked.mac)
+    guest = Guest(name, mac, kind_of(asked.kind, kind), caller.uid, vlan=vlan_for(segment, mac, name, asked.vlan))
     book = engine.book(segment.name)
     refuse_a_second(segment, book, there, guest)
     return replace(guest, port=free_port(segment, book, there, name))

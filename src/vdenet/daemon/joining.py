@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vdenet.daemon import admission, authority, memberships, namespaces
-from vdenet.daemon.admission import Wish
+from vdenet.daemon.admission import Asked
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, Guest, GuestBook
 from vdenet.daemon.members import Caller
@@ -63,13 +63,13 @@ class Opened:
         return reply
 
 
-def open_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> Opened:
+def open_tap(engine: Engine, segment: Segment, caller: Caller, asked: Asked) -> Opened:
     """A tap on the segment for a virtual machine of the caller.
 
     Raises `SegmentDown`, `QuotaExceeded`, `NameTaken`, `BadValue`, `ToolFailed`.
     """
     with engine.lock:
-        guest = admission.admit(engine, segment, caller, wish, "qemu")
+        guest = admission.admit(engine, segment, caller, asked, "qemu")
         assert guest.port is not None
         fd = tun.open_tap(guest.port, caller.uid, vnet_hdr=True)
         try:
@@ -82,7 +82,7 @@ def open_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish) -> Op
         return Opened(segment, guest, guest.port, [fd] if vhost is None else [fd, vhost], vhost is not None)
 
 
-def keep_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish,
+def keep_tap(engine: Engine, segment: Segment, caller: Caller, asked: Asked,
              tunnel: Callable[[str], int] | None = None) -> Opened:
     """A tap with a name that the caller's hypervisor opens by itself; it stays until `leave`.
 
@@ -92,16 +92,16 @@ def keep_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish,
     """
     with engine.lock:
         book = engine.book(segment.name)
-        known = None if links.link(segment.sign) is None else _kept(book, caller, wish)
+        known = None if links.link(segment.sign) is None else _kept(book, caller, asked)
         if known is not None and (known.tunnel is None) is not (tunnel is None):
             known = None
         if known is None:
-            guest = replace(admission.admit(engine, segment, caller, wish, "qemu"), kept=True)
+            guest = replace(admission.admit(engine, segment, caller, asked, "qemu"), kept=True)
             guest = guest if tunnel is None else replace(guest, tunnel=tunnel(guest.mac))
         else:
-            name = known.name if wish.name is None else admission.name_for(engine, segment, caller, wish.name)
-            guest = replace(known, name=name, kind=admission.kind_of(wish.kind, "qemu"),
-                            vlan=admission.vlan_for(segment, known.mac, name, wish.vlan))
+            name = known.name if asked.name is None else admission.name_for(engine, segment, caller, asked.name)
+            guest = replace(known, name=name, kind=admission.kind_of(asked.kind, "qemu"),
+                            vlan=admission.vlan_for(segment, known.mac, name, asked.vlan))
             admission.refuse_a_second(segment, book, links.links(), guest, but=known)
         assert guest.port is not None
         if guest != known:
@@ -117,23 +117,23 @@ def keep_tap(engine: Engine, segment: Segment, caller: Caller, wish: Wish,
         return Opened(segment, guest, guest.port)
 
 
-def _kept(book: GuestBook, caller: Caller, wish: Wish) -> Guest | None:
+def _kept(book: GuestBook, caller: Caller, asked: Asked) -> Guest | None:
     """The caller's tap that is asked for again: by the guest's name, or by its MAC where that is given.
 
     One made by hand (`join qemu --tap`) may become that of a guest whose hypervisor has its MAC.
     """
-    mac = None if wish.mac is None else names.mac_address(wish.mac)
+    mac = None if asked.mac is None else names.mac_address(asked.mac)
     if mac is not None:
         known = book.by_mac(mac)
     else:
-        known = None if wish.name is None else book.find(names.guest_name(wish.name))
+        known = None if asked.name is None else book.find(names.guest_name(asked.name))
     if known is None or not known.kept or known.uid != caller.uid or known.port is None:
         return None
-    same = known.kind == admission.kind_of(wish.kind, "qemu") or (mac is not None and known.kind == "qemu")
+    same = known.kind == admission.kind_of(asked.kind, "qemu") or (mac is not None and known.kind == "qemu")
     return known if same else None
 
 
-def open_veth(engine: Engine, segment: Segment, caller: Caller, wish: Wish, netns: int) -> Opened:
+def open_veth(engine: Engine, segment: Segment, caller: Caller, asked: Asked, netns: int) -> Opened:
     """A port whose other end is in the caller's network namespace `netns` (a descriptor): `eth0`, or for guests
     that have networks of their own, any name that is free there.
 
@@ -141,7 +141,7 @@ def open_veth(engine: Engine, segment: Segment, caller: Caller, wish: Wish, netn
     """
     namespaces.require_own(netns, caller)
     with engine.lock:
-        guest = admission.admit(engine, segment, caller, wish, "run")
+        guest = admission.admit(engine, segment, caller, asked, "run")
         assert guest.port is not None
         inner = INNER_NAME if guest.kind == "run" else FREE_NAME
         engine.netlink.make_veth(guest.port, inner, guest.mac, MTU, guest_alias(segment.name), netns)
@@ -153,7 +153,7 @@ def open_veth(engine: Engine, segment: Segment, caller: Caller, wish: Wish, netn
         return Opened(segment, guest, guest.port, interface=inner)
 
 
-def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish, plug: bool = False,
+def reserve(engine: Engine, segment: Segment, caller: Caller, asked: Asked, plug: bool = False,
             handed: bool = False) -> dict[str, Any]:
     """A name and a MAC for a guest that joins by itself. Raises `NameTaken`, `BadValue`, `Refused`.
 
@@ -163,24 +163,16 @@ def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish, plug: 
     with engine.lock:
         if links.link(segment.sign) is None:
             raise SegmentDown(what=_("join"), segment=segment.name)
-        name = admission.name_for(engine, segment, caller, wish.name)
+        name = admission.name_for(engine, segment, caller, asked.name)
         authority.require_room_for_guest(engine, caller, segment.name, name)
-        mac = admission.mac_for(segment, caller, name, wish.mac)
-        guest = Guest(name, mac, admission.kind_of(wish.kind, "qemu"), caller.uid, by_itself=True,
-                      vlan=admission.vlan_for(segment, mac, name, wish.vlan))
-        if plug and memberships.of(segment, guest) != access():
-            guest = replace(guest, vde_port=admission.free_switch_port(engine, segment, name))
-        book, there = engine.book(segment.name), links.links()
-        before = book.by_mac(guest.mac)
-        if before is None and guest.kind in TWO_MACS:
-            before = book.find(name)
-        if before is not None and ((before.uid, before.kind) != (caller.uid, guest.kind)
-                                   or (before.tunnel is None and not before.handed)):
-            before = None  # another guest, or one without a port of the daemon's to say
-        if handed and memberships.of(segment, guest) != access():
-            own = before.port if before is not None and before.handed else None
-            guest = replace(guest, handed=True, port=own or admission.free_port(segment, book, there, name))
-        admission.refuse_a_second(segment, book, there, guest, but=before)
+        mac = admission.mac_for(segment, caller, name, asked.mac)
+        guest = Guest(name, mac, admission.kind_of(asked.kind, "qemu"), caller.uid, by_itself=True,
+                      vlan=admission.vlan_for(segment, mac, name, asked.vlan))
+        book = engine.book(segment.name)
+        before = _replaced(book, guest)
+        if memberships.of(segment, guest) != access():
+            guest = _with_ports(engine, segment, guest, before, plug, handed)
+        admission.refuse_a_second(segment, book, links.links(), guest, but=before)
         known = [one for one in (book.find(name), book.by_mac(guest.mac)) if one is not None]
         admission.enter(engine, segment, guest)
         if before is not None and before.port != guest.port:
@@ -195,6 +187,34 @@ def reserve(engine: Engine, segment: Segment, caller: Caller, wish: Wish, plug: 
         return {"segment": segment.name, "mac": guest.mac, "name": name, "fqdn": f"{name}.{segment.domain}",
                 "switch": str(engine.places.switch(segment.name)), "port": guest.port,
                 "vlan": memberships.vlan_of(segment, guest), "vde_port": guest.vde_port}
+
+
+def _replaced(book: GuestBook, guest: Guest) -> Guest | None:
+    """The same guest as the book has it, where the daemon has made it a port, or named one.
+
+    None where it has none such, or where name and MAC are another guest's.
+    """
+    before = book.by_mac(guest.mac)
+    if before is None and guest.kind in TWO_MACS:
+        before = book.find(guest.name)
+    if before is None or (before.uid, before.kind) != (guest.uid, guest.kind):
+        return None
+    return before if before.tunnel is not None or before.handed else None
+
+
+def _with_ports(engine: Engine, segment: Segment, guest: Guest, before: Guest | None, plug: bool,
+                handed: bool) -> Guest:
+    """The guest with what gets it into its VLAN; `before` as `_replaced` has it, `plug` and `handed` as in `reserve`.
+
+    Raises `Refused`.
+    """
+    if plug:
+        guest = replace(guest, vde_port=admission.free_switch_port(engine, segment, guest.name))
+    if not handed:
+        return guest
+    own = before.port if before is not None and before.handed else None
+    book = engine.book(segment.name)
+    return replace(guest, handed=True, port=own or admission.free_port(segment, book, links.links(), guest.name))
 
 
 def leave(engine: Engine, segment: Segment, caller: Caller, name: str, kind: str | None) -> bool:

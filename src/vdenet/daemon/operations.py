@@ -15,7 +15,7 @@ from typing import Any
 
 import vdenet
 from vdenet.daemon import addressing, applying, authority, confirming, joining, reporting, segments, tunnels
-from vdenet.daemon.admission import Wish
+from vdenet.daemon.admission import Asked
 from vdenet.daemon.configuration import MAX_SIZE
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.members import Caller
@@ -179,29 +179,29 @@ def _set_address(request: Request) -> Answer:
 
 
 def _open_tap(request: Request) -> Answer:
-    wish = _wish(request)
-    opened = joining.open_tap(request.engine, request.segment(), request.caller, wish)
+    asked = _asked(request)
+    opened = joining.open_tap(request.engine, request.segment(), request.caller, asked)
     return Answer(opened.json(), opened.fds)
 
 
 def _keep_tap(request: Request) -> Answer:
-    kept = joining.keep_tap(request.engine, request.segment(), request.caller, _wish(request))
+    kept = joining.keep_tap(request.engine, request.segment(), request.caller, _asked(request))
     return Answer(kept.json())
 
 
 def _open_veth(request: Request) -> Answer:
-    opened = joining.open_veth(request.engine, request.segment(), request.caller, _wish(request),
+    opened = joining.open_veth(request.engine, request.segment(), request.caller, _asked(request),
                                request.fds[0])
     return Answer(opened.json())
 
 
 def _reserve(request: Request) -> Answer:
-    return Answer(joining.reserve(request.engine, request.segment(), request.caller, _wish(request),
+    return Answer(joining.reserve(request.engine, request.segment(), request.caller, _asked(request),
                                   plug=request.parameters.flag("plug"), handed=request.parameters.flag("handed")))
 
 
 def _keep_tunnel(request: Request) -> Answer:
-    return Answer(tunnels.keep_tunnel(request.engine, request.segment(), request.caller, _wish(request),
+    return Answer(tunnels.keep_tunnel(request.engine, request.segment(), request.caller, _asked(request),
                                       back=request.parameters.flag("back")))
 
 
@@ -216,9 +216,9 @@ def _version(request: Request) -> Answer:
     return Answer({"version": vdenet.__version__})
 
 
-def _wish(request: Request) -> Wish:
-    return Wish(name=request.parameters.text("name"), mac=request.parameters.text("mac"),
-                kind=request.parameters.text("kind"), vlan=request.parameters.number("vlan", FIRST, LAST))
+def _asked(request: Request) -> Asked:
+    return Asked(name=request.parameters.text("name"), mac=request.parameters.text("mac"),
+                 kind=request.parameters.text("kind"), vlan=request.parameters.number("vlan", FIRST, LAST))
 
 
 TABLE: Mapping[str, Operation] = {operation.name: operation for operation in (

@@ -6,7 +6,7 @@ import socket
 from typing import Any
 
 from vdenet.daemon import joining, memberships
-from vdenet.daemon.admission import Wish
+from vdenet.daemon.admission import Asked
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import Guest
 from vdenet.daemon.members import Caller
@@ -16,7 +16,7 @@ from vdenet.model import tunnel
 from vdenet.model.segment import Segment
 
 
-def keep_tunnel(engine: Engine, segment: Segment, caller: Caller, wish: Wish, back: bool = False) -> dict[str, Any]:
+def keep_tunnel(engine: Engine, segment: Segment, caller: Caller, asked: Asked, back: bool = False) -> dict[str, Any]:
     """A tunnel for a guest of the caller's, until `leave`; the same guest gets the same one.
 
     The daemon chooses the ports. With `back` they are those of the tunnel that the guest had last, where its hypervisor
@@ -26,7 +26,7 @@ def keep_tunnel(engine: Engine, segment: Segment, caller: Caller, wish: Wish, ba
     def number(mac: str) -> int:
         return _free(engine, segment, mac, engine.left_tunnels.get((caller.uid, mac)) if back else None)
 
-    return _reply(segment, joining.keep_tap(engine, segment, caller, wish, number).guest)
+    return _reply(segment, joining.keep_tap(engine, segment, caller, asked, number).guest)
 
 
 def _free(engine: Engine, segment: Segment, mac: str, own: int | None) -> int:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-BEGIN = "# vdenet: what stands from here to its end is tarr-steps', and goes with tarr-steps leave"
-END = "# vdenet: end"
+from vdenet.text.block import BEGIN, END
+
 _BLOCK = re.compile(rf"\n?^{re.escape(BEGIN)}\n.*?^{re.escape(END)}\n", re.MULTILINE | re.DOTALL)
 _KEY = bytes.fromhex("c3c4f919b557b21ce6cf1427039ceea2")
 """CONTAINER_HASH_KEY of systemd's src/nspawn/nspawn-network.c."""

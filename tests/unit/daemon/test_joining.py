@@ -12,7 +12,7 @@ import pytest
 
 from unit.samples import PLAIN
 from vdenet.daemon import admission, joining
-from vdenet.daemon.admission import Wish
+from vdenet.daemon.admission import Asked
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import GuestBook
 from vdenet.daemon.joining import Opened
@@ -24,7 +24,7 @@ from vdenet.model.policy import DEFAULT, Policy
 from vdenet.model.segment import Host, Vlan
 
 ALICE, BOB = Caller(1000, "alice"), Caller(1001, "bob")
-ANY = Wish(None, None, None)
+ANY = Asked(None, None, None)
 
 
 class Machine:
@@ -81,59 +81,59 @@ def machine(places: Places, monkeypatch: pytest.MonkeyPatch) -> Machine:
     return made
 
 
-def tap(machine: Machine, wish: Wish, caller: Caller = ALICE) -> Opened:
-    opened = joining.open_tap(cast(Engine, machine), PLAIN, caller, wish)
+def tap(machine: Machine, asked: Asked, caller: Caller = ALICE) -> Opened:
+    opened = joining.open_tap(cast(Engine, machine), PLAIN, caller, asked)
     for fd in opened.fds:
         os.close(fd)
     return opened
 
 
-def reserve(machine: Machine, wish: Wish) -> dict[str, Any]:
-    return joining.reserve(cast(Engine, machine), PLAIN, ALICE, wish)
+def reserve(machine: Machine, asked: Asked) -> dict[str, Any]:
+    return joining.reserve(cast(Engine, machine), PLAIN, ALICE, asked)
 
 
 def test_a_port_that_is_there_is_never_forgotten(machine: Machine) -> None:
-    first = tap(machine, Wish("web", None, None))
+    first = tap(machine, Asked("web", None, None))
     for again in (reserve, tap):
         with pytest.raises(NameTaken, match="your guest of that name"):
-            again(machine, Wish("web", None, None))
+            again(machine, Asked("web", None, None))
         with pytest.raises(NameTaken, match="your guest web has this MAC"):
-            again(machine, Wish("shop", first.guest.mac, None))
+            again(machine, Asked("shop", first.guest.mac, None))
     assert machine.book("").all() == [first.guest]
     del machine.links[first.port]
-    assert tap(machine, Wish("web", None, None)).guest == first.guest
+    assert tap(machine, Asked("web", None, None)).guest == first.guest
 
 
-@pytest.mark.parametrize("way", [reserve, tap, lambda machine, wish: keep(machine, wish)], ids=["reserve", "tap", "keep"])
+@pytest.mark.parametrize("way", [reserve, tap, lambda machine, asked: keep(machine, asked)], ids=["reserve", "tap", "keep"])
 def test_a_guest_of_another_kind_holds_its_name_and_its_mac(machine: Machine, way: Callable[..., object]) -> None:
     """Also while it is off, or where it has no port that could be seen: two cards would have one MAC."""
     for kind, join in (("virtualbox", reserve), ("libvirt", keep), ("lxc", hand)):
         mac = f"52:54:00:00:00:{len(kind):02x}"
-        join(machine, Wish(kind, mac, kind, 33 if join is hand else None))
+        join(machine, Asked(kind, mac, kind, 33 if join is hand else None))
         machine.links.pop(f"vd0-{kind}", None)
         before = machine.book("").all()
-        for wish, why in ((Wish(kind, None, "run"), "of that name has it"), (Wish("new", mac, "run"), "has this MAC")):
+        for asked, why in ((Asked(kind, None, "run"), "of that name has it"), (Asked("new", mac, "run"), "has this MAC")):
             with pytest.raises(NameTaken, match=why) as caught:
-                way(machine, wish)
+                way(machine, asked)
             assert (caught.value.data["kind"], caught.value.data["guest"], caught.value.data["segment"]) == (kind, kind, None)
         assert machine.book("").all() == before
 
 
 def test_a_guest_of_another_kind_whose_program_has_ended_holds_nothing(machine: Machine) -> None:
     """Although the book has not been told yet that its port is gone."""
-    first = tap(machine, Wish("web", None, "run"))
+    first = tap(machine, Asked("web", None, "run"))
     del machine.links[first.port]
     assert machine.book("").all() == [first.guest]
-    assert tap(machine, Wish("web", None, "qemu")).guest == replace(first.guest, kind="qemu")
+    assert tap(machine, Asked("web", None, "qemu")).guest == replace(first.guest, kind="qemu")
     del machine.links[first.port]
-    reserve(machine, Wish("web", None, "virtualbox"))
+    reserve(machine, Asked("web", None, "virtualbox"))
     assert [guest.kind for guest in machine.book("").all()] == ["virtualbox"]
-    assert reserve(machine, Wish("web", "52:54:00:00:00:01", "virtualbox"))["name"] == "web", "its successor"
+    assert reserve(machine, Asked("web", "52:54:00:00:00:01", "virtualbox"))["name"] == "web", "its successor"
 
 
 def test_a_name_that_is_chosen_is_none_that_is_held(machine: Machine) -> None:
     keep(machine, ANY)
-    hand(machine, Wish(None, None, "lxc", 33))
+    hand(machine, Asked(None, None, "lxc", 33))
     machine.links.clear()
     machine.links[PLAIN.bridge] = Link(PLAIN.bridge, 1, "02:00:00:00:00:01", 1500, True, True, "bridge")
     assert tap(machine, ANY).guest.name == "alice-3"
@@ -159,39 +159,39 @@ def test_a_guest_that_comes_by_itself_keeps_the_name_that_was_chosen(machine: Ma
 def test_a_port_belongs_to_one_guest(machine: Machine) -> None:
     """Names of interfaces are short: another guest may get that of one that has just gone."""
     long = "a-name-too-long-for-a-port"
-    gone = tap(machine, Wish(long, None, None))
+    gone = tap(machine, Asked(long, None, None))
     del machine.links[gone.port]
-    there = tap(machine, Wish(f"{long}-2", None, None), BOB)
+    there = tap(machine, Asked(f"{long}-2", None, None), BOB)
     assert there.port == gone.port
     assert machine.book("").find(long) == replace(gone.guest, port=None)
     assert machine.book("").by_port(there.port) == there.guest
 
 
 def test_the_port_of_a_kept_guest_is_its_own_even_when_it_is_away(machine: Machine) -> None:
-    kept = joining.keep_tap(cast(Engine, machine), PLAIN, ALICE, Wish("a-name-too-long-for-a-port", None, None))
-    assert tap(machine, Wish("a-name-too-long-for-another", None, None), BOB).port != kept.port
+    kept = joining.keep_tap(cast(Engine, machine), PLAIN, ALICE, Asked("a-name-too-long-for-a-port", None, None))
+    assert tap(machine, Asked("a-name-too-long-for-another", None, None), BOB).port != kept.port
 
 
 LAB = replace(PLAIN, vlans=(Vlan(33), Vlan(44)))
 """With VLANs."""
 
 
-def hand(machine: Machine, wish: Wish, caller: Caller = ALICE) -> dict[str, Any]:
-    return joining.reserve(cast(Engine, machine), LAB, caller, wish, handed=True)
+def hand(machine: Machine, asked: Asked, caller: Caller = ALICE) -> dict[str, Any]:
+    return joining.reserve(cast(Engine, machine), LAB, caller, asked, handed=True)
 
 
 def test_a_port_is_handed_over_only_for_a_vlan(machine: Machine) -> None:
-    assert hand(machine, Wish("web", None, "lxc"))["port"] is None
-    first = hand(machine, Wish("web", None, "lxc", 33))
+    assert hand(machine, Asked("web", None, "lxc"))["port"] is None
+    first = hand(machine, Asked("web", None, "lxc", 33))
     assert (first["port"], first["vlan"]) == ("vd0-web", 33)
     machine.links["vd0-web"] = Link("vd0-web", 9, "fe:00:00:00:00:01", 1500, True, True, "veth")
-    moved = hand(machine, Wish("web", None, "lxc", 44))
+    moved = hand(machine, Asked("web", None, "lxc", 44))
     assert (moved["port"], moved["mac"], moved["vlan"]) == ("vd0-web", first["mac"], 44)
-    renamed = hand(machine, Wish("shop", first["mac"], "lxc", 44))
+    renamed = hand(machine, Asked("shop", first["mac"], "lxc", 44))
     assert renamed["port"] == "vd0-web"
     assert [guest.name for guest in machine.book("").all()] == ["shop"]
     assert machine.let_go_of == []
-    hand(machine, Wish("shop", first["mac"], "lxc"))
+    hand(machine, Asked("shop", first["mac"], "lxc"))
     assert machine.let_go_of == ["vd0-web"]
 
 
@@ -199,30 +199,30 @@ def test_a_container_that_has_another_mac_on_its_own_port_goes_back(machine: Mac
     """nspawn's: one for host0, and one for the veth that was made for its VLAN and is there while it runs."""
     extra, host0 = "52:54:00:00:00:01", "52:54:00:00:00:02"
     for _again in range(2):
-        assert hand(machine, Wish("web", extra, "nspawn", 33))["port"] == "vd0-web"
+        assert hand(machine, Asked("web", extra, "nspawn", 33))["port"] == "vd0-web"
         machine.links["vd0-web"] = Link("vd0-web", 9, "fe:00:00:00:00:01", 1500, True, True, "veth")
-        said = hand(machine, Wish("web", host0, "nspawn"))
+        said = hand(machine, Asked("web", host0, "nspawn"))
         assert (said["mac"], said["port"], said["vlan"]) == (host0, None, None)
         assert [(guest.name, guest.mac) for guest in machine.book("").all()] == [("web", host0)]
         assert machine.let_go_of == ["vd0-web"]
         machine.let_go_of.clear()
         del machine.links["vd0-web"]  # started anew
-    hand(machine, Wish("web", extra, "nspawn", 33))
+    hand(machine, Asked("web", extra, "nspawn", 33))
     with pytest.raises(NameTaken, match="your nspawn guest of that name"):
-        hand(machine, Wish("web", host0, "lxc"))
-    hand(machine, Wish("shop", "52:54:00:00:00:03", "lxc", 33))
+        hand(machine, Asked("web", host0, "lxc"))
+    hand(machine, Asked("shop", "52:54:00:00:00:03", "lxc", 33))
     machine.links["vd0-shop"] = Link("vd0-shop", 10, "fe:00:00:00:00:01", 1500, True, True, "veth")
     with pytest.raises(NameTaken, match="your guest of that name is on the segment already"):
-        hand(machine, Wish("shop", "52:54:00:00:00:04", "lxc"))
+        hand(machine, Asked("shop", "52:54:00:00:00:04", "lxc"))
 
 
 def test_a_port_that_was_handed_over_is_nobody_elses(machine: Machine) -> None:
-    hand(machine, Wish("web", None, "lxc", 33))
+    hand(machine, Asked("web", None, "lxc", 33))
     assert GuestBook(PLAIN.name, machine.places).all() == machine.book("").all()
     with pytest.raises(NameTaken):
-        hand(machine, Wish("web", None, "lxc", 33), BOB)
-    assert tap(machine, Wish("web-2", None, None)).port == "vd0-web-2"
-    long = [hand(machine, Wish(f"{'x' * 20}{one}", None, "incus", 33))["port"] for one in "ab"]
+        hand(machine, Asked("web", None, "lxc", 33), BOB)
+    assert tap(machine, Asked("web-2", None, None)).port == "vd0-web-2"
+    long = [hand(machine, Asked(f"{'x' * 20}{one}", None, "incus", 33))["port"] for one in "ab"]
     assert len(set(long)) == 2
     machine.links["vd0-web"] = Link("vd0-web", 9, "fe:00:00:00:00:01", 1500, True, True, "veth")
     assert joining.leave(cast(Engine, machine), LAB, ALICE, "web", "lxc")
@@ -232,9 +232,9 @@ def test_a_port_that_was_handed_over_is_nobody_elses(machine: Machine) -> None:
 @pytest.mark.parametrize("vlan", [7, 1])
 def test_a_vlan_that_the_segment_does_not_have(machine: Machine, vlan: int) -> None:
     with pytest.raises(BadValue, match="vdenet0 has the VLANs 33, 44"):
-        hand(machine, Wish("web", None, "lxc", vlan))
+        hand(machine, Asked("web", None, "lxc", vlan))
     with pytest.raises(BadValue, match=f"cannot use VLAN {vlan}: vdenet0 has no VLANs"):
-        joining.reserve(cast(Engine, machine), PLAIN, ALICE, Wish("web", None, "lxc", vlan), handed=True)
+        joining.reserve(cast(Engine, machine), PLAIN, ALICE, Asked("web", None, "lxc", vlan), handed=True)
     assert machine.book("").all() == []
 
 
@@ -243,63 +243,63 @@ def test_a_mac_that_looks_like_that_of_a_host_of_the_file(machine: Machine) -> N
     file = replace(LAB, hosts=(Host("52:54:00:aa:bb:cc", "web", vlan=33),))
     for name, why in (("zzz", "first octet"), ("web", "gives it to another guest")):
         with pytest.raises(NameTaken, match=why):
-            joining.reserve(cast(Engine, machine), file, ALICE, Wish(name, "56:54:00:aa:bb:cc", None))
+            joining.reserve(cast(Engine, machine), file, ALICE, Asked(name, "56:54:00:aa:bb:cc", None))
     assert machine.book("").all() == []
-    assert joining.reserve(cast(Engine, machine), file, ALICE, Wish("web", "52:54:00:aa:bb:cc", None))["vlan"] == 33
+    assert joining.reserve(cast(Engine, machine), file, ALICE, Asked("web", "52:54:00:aa:bb:cc", None))["vlan"] == 33
 
 
-def keep(machine: Machine, wish: Wish, caller: Caller = ALICE) -> Opened:
-    opened = joining.keep_tap(cast(Engine, machine), PLAIN, caller, wish)
+def keep(machine: Machine, asked: Asked, caller: Caller = ALICE) -> Opened:
+    opened = joining.keep_tap(cast(Engine, machine), PLAIN, caller, asked)
     machine.open_kept(opened.port, caller.uid)
     return opened
 
 
 def test_the_same_tap_is_kept_however_often_it_is_asked_for(machine: Machine) -> None:
-    first = keep(machine, Wish("web", None, None))
-    assert keep(machine, Wish("web", None, None)).guest == first.guest
-    assert keep(machine, Wish("WEB", first.guest.mac, "qemu")).guest == first.guest
+    first = keep(machine, Asked("web", None, None))
+    assert keep(machine, Asked("web", None, None)).guest == first.guest
+    assert keep(machine, Asked("WEB", first.guest.mac, "qemu")).guest == first.guest
     assert machine.book("").all() == [first.guest]
 
 
 def test_a_tap_that_is_kept_goes_by_another_name(machine: Machine) -> None:
-    first = keep(machine, Wish("web", None, "libvirt"))
-    again = keep(machine, Wish("shop", first.guest.mac, "libvirt"))
+    first = keep(machine, Asked("web", None, "libvirt"))
+    again = keep(machine, Asked("shop", first.guest.mac, "libvirt"))
     assert (again.port, machine.book("").all()) == (first.port, [replace(first.guest, name="shop")])
-    web = keep(machine, Wish("web", "52:54:00:00:00:01", "libvirt"))
+    web = keep(machine, Asked("web", "52:54:00:00:00:01", "libvirt"))
     assert web.port == "vd0-web-2"
     with pytest.raises(NameTaken, match="your guest of that name is on the segment already"):
-        keep(machine, Wish("web", first.guest.mac, "libvirt"))
+        keep(machine, Asked("web", first.guest.mac, "libvirt"))
     with pytest.raises(BadValue):
-        keep(machine, Wish("a b", first.guest.mac, "libvirt"))
+        keep(machine, Asked("a b", first.guest.mac, "libvirt"))
     assert machine.book("").find("shop") == again.guest
 
 
 def test_a_tap_that_cannot_change_its_name_keeps_it(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = keep(machine, Wish("web", None, "libvirt"))
+    first = keep(machine, Asked("web", None, "libvirt"))
 
     def refuse(_segment: object) -> None:
         raise Refused(what="go on", why="no")
 
     monkeypatch.setattr(machine, "bring_up", refuse)
     with pytest.raises(Refused):
-        keep(machine, Wish("shop", first.guest.mac, "libvirt"))
+        keep(machine, Asked("shop", first.guest.mac, "libvirt"))
     with pytest.raises(Refused):
-        keep(machine, Wish("new", None, "libvirt"))
+        keep(machine, Asked("new", None, "libvirt"))
     assert machine.book("").all() == [first.guest]
 
 
 def test_a_tap_made_by_hand_becomes_that_of_the_guest_that_has_its_mac(machine: Machine) -> None:
-    first = keep(machine, Wish("web", None, None))
+    first = keep(machine, Asked("web", None, None))
     with pytest.raises(NameTaken, match="your qemu guest of that name has it"):
-        keep(machine, Wish("web", None, "libvirt"))
-    assert keep(machine, Wish("web", first.guest.mac, "libvirt")).guest == replace(first.guest, kind="libvirt")
+        keep(machine, Asked("web", None, "libvirt"))
+    assert keep(machine, Asked("web", first.guest.mac, "libvirt")).guest == replace(first.guest, kind="libvirt")
     with pytest.raises(NameTaken):
-        keep(machine, Wish("web", first.guest.mac, "qemu"))
+        keep(machine, Asked("web", first.guest.mac, "qemu"))
 
 
 def test_the_tap_of_another_user_is_not_to_be_had(machine: Machine) -> None:
-    first = keep(machine, Wish("web", None, None))
-    for wish in (Wish("web", None, None), Wish("web", first.guest.mac, None), Wish("bobs", first.guest.mac, None)):
+    first = keep(machine, Asked("web", None, None))
+    for asked in (Asked("web", None, None), Asked("web", first.guest.mac, None), Asked("bobs", first.guest.mac, None)):
         with pytest.raises(NameTaken):
-            keep(machine, wish, BOB)
+            keep(machine, asked, BOB)
     assert machine.book("").all() == [first.guest]
