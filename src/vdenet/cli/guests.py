@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vdenet.cli import access, answers, carrying, claims, documents, kinds, memory, tunnelling
@@ -27,68 +27,120 @@ _TO_BE_CHOSEN = "PORT"
 """What stands for a port that the daemon has not chosen yet, in a dry run."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A guest that is to join, as it stands before that."""
+
+    kind: str
+    guest: str
+    asked: Wish
+    where: SegmentReport
+    looked_up: kinds.Guest
+    found: Found
+    label: str
+    """Its name on the segment."""
+    earlier: Entry | None
+    """What was remembered of it when it joined before."""
+    gone: Entry | None
+    """The guest that had the name before, and is no more."""
+
+    @property
+    def segment(self) -> str:
+        return self.where.name
+
+    @property
+    def id(self) -> str:
+        """The hypervisor's own for it."""
+        return self.looked_up.id
+
+
 def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_run: bool,
          output: Output) -> None:
     """Put the guest on the segment. Raises what the kind, the tools and the daemon raise."""
-    asked = wish.vlan
     require_access()
     with memory.alone(kind):
-        where = answers.segment(ask("List", segment=segment))
-        if where.state is State.DOWN:
-            raise SegmentDown(what=_("join"), segment=segment)
-        if wish.vlan is not None and wish.vlan not in where.vlans and kinds.TABLE[kind].vlan:
-            raise undeclared(segment, wish.vlan, where.vlans)
-        looked_up = kinds.look_up(kind, guest, wish.connect)
-        found = looked_up.found(wish, answers.where(where))
-        earlier = memory.load(kind, segment, looked_up.id)
-        label = name or (earlier.name if earlier else found.label)
-        claims.require_name(label)
-        gone = claims.predecessor(kind, segment, label, guest, looked_up.id, wish.connect)
-        if gone is None:
-            claims.require_free(where, label, found, earlier)
-        claims.require_not_another(kind, segment, label, looked_up.id, gone)
-        if found.stale is not None and not dry_run:
-            _clear(kind, where, found.stale)
-        if dry_run:
-            reserved = _imagined(where, label, found, wish.vlan)
-        else:
-            reserved = _plugged(where, kind, label, found, wish) if found.plugged else \
-                _reserve(kind, segment, label, found, wish.vlan)
+        one = _candidate(kind, guest, name, wish, segment)
+        if one.found.stale is not None and not dry_run:
+            _clear(kind, one.where, one.found.stale)
+        reserved = _reserved(one, wish.vlan, dry_run)
         try:
-            if wish.vlan is None and not found.plugged and (given := answers.number(reserved, "vlan")) is not None:
+            given = None if one.found.plugged or wish.vlan is not None else answers.number(reserved, "vlan")
+            if given is not None:
                 # The segment's file puts it there, and not every way leads there.
                 wish = replace(wish, vlan=given)
-                other = looked_up.found(wish, answers.where(where))
-                if other != found:
-                    second = _imagined(where, label, other, None) if dry_run else \
-                        _reserve(kind, segment, label, other, None)
-                    _require_same_vlan(guest, where, given, found, second)
-                    found, reserved = other, second
-            joining = looked_up.join(wish, _placed(where, found, reserved))
+                one, reserved = _in_its_vlan(one, wish, reserved, dry_run)
+            joining = one.looked_up.join(wish, _placed(one.where, one.found, reserved))
             if not dry_run:
-                # What was there before the first join is what leave puts back, however often it was
-                # joined since.
-                known = earlier or (gone if kinds.TABLE[kind].by_path else None)
-                data = known.data if known and found.joined else joining.memory or None
-                said = _carry_out(kind, joining, Entry(
-                    segment, looked_up.id, guest, label, data, asked, where.bridge, where.switch,
-                    _formerly(guest, earlier), answers.text(reserved, "mac")), earlier)
-                joining = replace(joining, warnings=(*joining.warnings, *said))
+                joining = _told(joining, _carry_out(one, joining, answers.text(reserved, "mac")))
         except BaseException:
             if not dry_run:
                 with contextlib.suppress(VdenetError):
-                    if not _give_back(kind, where, label, found, earlier, looked_up.id, wish.connect):
+                    if not _give_back(one):
                         output.aside(tunnelling.ended(guest))
             raise
-        if not dry_run and earlier is not None and earlier.name != label \
-                and not claims.is_anothers(where, earlier.name, found.mac):
-            ask("Leave", segment=segment, name=earlier.name, kind=kind)
-        if not dry_run and gone is not None:
-            memory.forget(kind, segment, gone.id)
-        if not dry_run and found.running and joining.actions:
-            joining = replace(joining, warnings=(*joining.warnings, *tunnelling.left_behind(found.guest_port)))
-    moved = found.joined and earlier is not None and earlier.vlan != asked
-    _tell(kind, guest, reserved, segment, joining, found.running, moved, dry_run, output)
+        if not dry_run:
+            _forget_others(one)
+            if one.found.running and joining.actions:
+                joining = _told(joining, tunnelling.left_behind(one.found.guest_port))
+    _tell(one, reserved, joining, dry_run, output)
+
+
+def _candidate(kind: str, guest: str, name: str | None, wish: Wish, segment: str) -> _Candidate:
+    """Raises what the kind and its tools raise; `SegmentDown`, `BadValue` and `NameTaken` where it cannot be there."""
+    where = answers.segment(ask("List", segment=segment))
+    if where.state is State.DOWN:
+        raise SegmentDown(what=_("join"), segment=segment)
+    if wish.vlan is not None and wish.vlan not in where.vlans and kinds.TABLE[kind].vlan:
+        raise undeclared(segment, wish.vlan, where.vlans)
+    looked_up = kinds.look_up(kind, guest, wish.connect)
+    found = looked_up.found(wish, answers.where(where))
+    earlier = memory.load(kind, segment, looked_up.id)
+    label = name or (earlier.name if earlier else found.label)
+    claims.require_name(label)
+    gone = claims.predecessor(kind, segment, label, guest, looked_up.id, wish.connect)
+    if gone is None:
+        claims.require_free(where, label, found, earlier)
+    claims.require_not_another(kind, segment, label, looked_up.id, gone)
+    return _Candidate(kind, guest, wish, where, looked_up, found, label, earlier, gone)
+
+
+def _reserved(one: _Candidate, vlan: int | None, dry_run: bool) -> dict[str, Any]:
+    """What the daemon gives the guest, or would give it."""
+    if dry_run:
+        return _imagined(one.where, one.label, one.found, vlan)
+    if one.found.plugged:
+        return _plugged(one)
+    return _reserve(one, one.label, one.found, vlan)
+
+
+def _in_its_vlan(one: _Candidate, wish: Wish, reserved: Mapping[str, Any], dry_run: bool
+                 ) -> tuple[_Candidate, dict[str, Any]]:
+    """The guest as it would join in the VLAN of the wish, which the segment's file gives it."""
+    found = one.looked_up.found(wish, answers.where(one.where))
+    if found == one.found:
+        return one, dict(reserved)
+    other = replace(one, found=found)
+    second = _reserved(other, None, dry_run)
+    if answers.number(second, "vlan") != wish.vlan:
+        mac = answers.text(second, "mac")
+        raise Refused(what=_("join {guest}").format(guest=one.guest), why=_(
+            "the configuration of {segment} puts the MAC address {mac} into VLAN {vlan}, and there it would have "
+            "another").format(segment=one.segment, mac=one.found.mac, vlan=wish.vlan), hint=_(
+                "write that into its [[host]]: mac = \"{mac}\"").format(mac=mac))
+    return other, second
+
+
+def _told(joining: Joining, warnings: Sequence[str]) -> Joining:
+    return replace(joining, warnings=(*joining.warnings, *warnings))
+
+
+def _forget_others(one: _Candidate) -> None:
+    """The name that it had before, where that was another, and who had its name, and is no more."""
+    if one.earlier is not None and one.earlier.name != one.label \
+            and not claims.is_anothers(one.where, one.earlier.name, one.found.mac):
+        ask("Leave", segment=one.segment, name=one.earlier.name, kind=one.kind)
+    if one.gone is not None:
+        memory.forget(one.kind, one.segment, one.gone.id)
 
 
 def _clear(kind: str, where: SegmentReport, mac: str) -> None:
@@ -112,21 +164,11 @@ def _imagined(where: SegmentReport, label: str, found: Found, vlan: int | None) 
             "vlan": vlan, "vde_port": None if vlan is None else _TO_BE_CHOSEN}
 
 
-def _require_same_vlan(guest: str, where: SegmentReport, given: int, found: Found, second: Mapping[str, Any]) -> None:
-    """Raises `Refused` where the guest has another MAC address in a VLAN, which the file does not put there."""
-    if answers.number(second, "vlan") != given:
-        mac = answers.text(second, "mac")
-        raise Refused(what=_("join {guest}").format(guest=guest), why=_(
-            "the configuration of {segment} puts the MAC address {mac} into VLAN {vlan}, and there it would have "
-            "another").format(segment=where.name, mac=found.mac, vlan=given), hint=_(
-                "write that into its [[host]]: mac = \"{mac}\"").format(mac=mac))
-
-
-def _reserve(kind: str, segment: str, name: str, found: Found, vlan: int | None) -> dict[str, Any]:
+def _reserve(one: _Candidate, name: str, found: Found, vlan: int | None) -> dict[str, Any]:
     """The guest's name and MAC, and its tap, tunnel or port where it takes one."""
     method = "KeepTap" if found.tap else "KeepTunnel" if found.tunnel else "Reserve"
     by_itself = method == "Reserve"
-    return ask(method, segment=segment, name=name, mac=found.mac, kind=kind, vlan=vlan,
+    return ask(method, segment=one.segment, name=name, mac=found.mac, kind=one.kind, vlan=vlan,
                back=(found.tunnelled and method == "KeepTunnel") or None,
                plug=(found.plug and by_itself) or None, handed=(found.handed and by_itself) or None)
 
@@ -141,14 +183,15 @@ def _placed(where: SegmentReport, found: Found, reserved: Mapping[str, Any]) -> 
         None if plug is None else str(plug))
 
 
-def _plugged(where: SegmentReport, kind: str, name: str, found: Found, wish: Wish) -> dict[str, Any]:
+def _plugged(one: _Candidate) -> dict[str, Any]:
     """The name and MAC of a guest that has its port. Raises `Refused` when another name or VLAN is asked for."""
-    known = next((guest for guest in where.guests if guest.mac == found.mac and guest.kind == kind), None)
+    mac, name, vlan = one.found.mac, one.label, one.asked.vlan
+    known = next((guest for guest in one.where.guests if guest.mac == mac and guest.kind == one.kind), None)
     if known is None or known.name != name:
-        now = found.mac if known is None else known.name
+        now = mac if known is None else known.name
         raise Refused(what=_("join {guest}").format(guest=name), hint=_("let it leave first"),
                       why=_("it is on the segment already, as {name}").format(name=now))
-    if wish.vlan not in (None, known.vlan):
+    if vlan not in (None, known.vlan):
         raise Refused(what=_("join {guest}").format(guest=name), hint=_("let it leave first"), why=_(
             "it is on the segment already, in another VLAN") if known.vlan is None else _(
             "it is on the segment already, in VLAN {vlan}").format(vlan=known.vlan))
@@ -174,42 +217,50 @@ def _formerly(guest: str, earlier: Entry | None) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(names) if name != guest)
 
 
-def _carry_out(kind: str, joining: Joining, entry: Entry, earlier: Entry | None) -> list[str]:
+def _carry_out(one: _Candidate, joining: Joining, mac: str) -> list[str]:
     """Remember first: whatever happens from then on, `leave` knows the way back. What `carrying` says."""
-    memory.save(kind, entry)
+    # What was there before the first join is what leave puts back, however often it was joined since.
+    known = one.earlier or (one.gone if kinds.TABLE[one.kind].by_path else None)
+    data = known.data if known and one.found.joined else joining.memory or None
+    memory.save(one.kind, Entry(one.segment, one.id, one.guest, one.label, data, one.asked.vlan, one.where.bridge,
+                                one.where.switch, _formerly(one.guest, one.earlier), mac))
     try:
         return carrying.perform(joining.actions)
     except BaseException:
-        if earlier is None:
-            memory.forget(kind, entry.segment, entry.id)
+        if one.earlier is None:
+            memory.forget(one.kind, one.segment, one.id)
         else:
-            memory.save(kind, earlier)
+            memory.save(one.kind, one.earlier)
         raise
 
 
-def _give_back(kind: str, where: SegmentReport, label: str, found: Found, earlier: Entry | None, id: str,
-               uri: str | None) -> bool:
+def _give_back(one: _Candidate) -> bool:
     """The name as it was before a join that failed, and the tunnel where it came by one; False when that is not to be
     had."""
-    known = next((one.name for one in where.guests if one.kind == kind and one.joined and one.mac == found.mac), None)
+    found, earlier = one.found, one.earlier
+    known = next((guest.name for guest in one.where.guests
+                  if guest.kind == one.kind and guest.joined and guest.mac == found.mac), None)
     before = earlier.name if earlier is not None else known
-    if before is not None and found.joined:
-        vlan = earlier.vlan if earlier is not None else None
-        if found.tunnelled:
-            return tunnelling.put_back(kind, id, uri, answers.where(where), before, found.mac, vlan, found.guest_port)
-        if earlier is not None or before != label:
-            as_it_was = replace(found, tunnel=False, plug=kinds.TABLE[kind].switchable)
-            _reserve(kind, where.name, before, as_it_was, vlan)
-    else:
-        ask("Leave", segment=where.name, name=label, kind=kind)
+    if before is None or not found.joined:
+        ask("Leave", segment=one.segment, name=one.label, kind=one.kind)
+        return True
+    vlan = earlier.vlan if earlier is not None else None
+    if found.tunnelled:
+        return tunnelling.put_back(one.kind, one.id, one.asked.connect, answers.where(one.where), before, found.mac,
+                                   vlan, found.guest_port)
+    if earlier is not None or before != one.label:
+        # By whatever way it is there: one that can be on the switch gets its port there again.
+        as_it_was = replace(found, tunnel=False, plug=kinds.TABLE[one.kind].switchable)
+        _reserve(one, before, as_it_was, vlan)
     return True
 
 
-def _tell(kind: str, guest: str, reserved: dict[str, Any], segment: str, joining: Joining, running: bool,
-          moved: bool, dry_run: bool, output: Output) -> None:
+def _tell(one: _Candidate, reserved: Mapping[str, Any], joining: Joining, dry_run: bool, output: Output) -> None:
+    guest, segment, running = one.guest, one.segment, one.found.running
+    moved = one.found.joined and one.earlier is not None and one.earlier.vlan != one.asked.vlan
     changed = moved or bool(joining.actions)
     document = documents.joined(
-        kind, guest, {**reserved, "segment": segment}, via=joining.via, nic=joining.nic, why=joining.why,
+        one.kind, guest, {**reserved, "segment": segment}, via=joining.via, nic=joining.nic, why=joining.why,
         changed=changed and not dry_run, live=joining.live, running=running,
         actions=[str(action) for action in joining.actions], warnings=joining.warnings,
         notes=[] if joining.note is None else [joining.note])

@@ -37,8 +37,8 @@ class Nspawn:
         tools.find("systemd-nspawn", package="systemd-container")
         self._name = guest
         if os.geteuid() != 0:
-            raise NotPermitted(what=_("use the container {guest}").format(guest=guest), hint=_("put sudo in front of it"),
-                               why=_("its settings in {path} are root's").format(path=TRUSTED[0]))
+            raise NotPermitted(what=_("use the container {guest}").format(guest=guest), why=_(
+                "its settings in {path} are root's").format(path=TRUSTED[0]), hint=_("put sudo in front of it"))
         if not nspawn.is_machine(guest):
             raise self._absent()
         files = [place / f"{guest}.nspawn" for place in TRUSTED]
