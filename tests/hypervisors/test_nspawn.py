@@ -135,6 +135,20 @@ def test_another_bridge_is_not_taken_away(nspawn: Host, box: Container, line: st
     assert box.file.read_text() == f"[Network]\n{line}\n"
 
 
+def test_another_segment_is_left_first(nspawn: Host, box: Container) -> None:
+    nspawn.tarr("segment", "create", "lab", user="root")
+    try:
+        box.join("--segment", "lab")
+        joined = box.file.read_text()
+        said = nspawn.refused(1, "refused", "join", "nspawn", box.name, user="root")
+        assert said.endswith(f"hint: tarr-steps leave nspawn {box.name} --segment lab\n")
+        assert box.file.read_text() == joined
+        box.leave("--segment", "lab")
+        assert not box.file.exists()
+    finally:
+        nspawn.tarr("segment", "delete", "lab", "--force", user="root")
+
+
 def test_settings_that_came_with_the_image(nspawn: Host, box: Container) -> None:
     """They are not trusted; a file in /etc would take their place without a word."""
     nspawn.machine.path(f"/var/lib/machines/{box.name}.nspawn").write_text("[Exec]\nBoot=no\n")

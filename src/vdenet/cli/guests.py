@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vdenet.cli import access, answers, carrying, claims, documents, kinds, memory, tunnelling
+from vdenet.cli import access, answers, carrying, claims, documents, hints, kinds, memory, tunnelling
 from vdenet.cli.client import ask, require_access
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
@@ -187,12 +187,13 @@ def _plugged(one: _Candidate) -> dict[str, Any]:
     """The name and MAC of a guest that has its port. Raises `Refused` when another name or VLAN is asked for."""
     mac, name, vlan = one.found.mac, one.label, one.asked.vlan
     known = next((guest for guest in one.where.guests if guest.mac == mac and guest.kind == one.kind), None)
+    way_off = hints.leave(one.kind, one.guest, one.segment)
     if known is None or known.name != name:
         now = mac if known is None else known.name
-        raise Refused(what=_("join {guest}").format(guest=name), hint=_("let it leave first"),
+        raise Refused(what=_("join {guest} as {name}").format(guest=one.guest, name=name), hint=way_off,
                       why=_("it is on the segment already, as {name}").format(name=now))
     if vlan not in (None, known.vlan):
-        raise Refused(what=_("join {guest}").format(guest=name), hint=_("let it leave first"), why=_(
+        raise Refused(what=_("join {guest}").format(guest=one.guest), hint=way_off, why=_(
             "it is on the segment already, in another VLAN") if known.vlan is None else _(
             "it is on the segment already, in VLAN {vlan}").format(vlan=known.vlan))
     return {"name": known.name, "mac": known.mac, "fqdn": known.fqdn, "vlan": known.vlan}
@@ -256,9 +257,13 @@ def _give_back(one: _Candidate) -> bool:
 
 
 def _tell(one: _Candidate, reserved: Mapping[str, Any], joining: Joining, dry_run: bool, output: Output) -> None:
-    guest, segment, running = one.guest, one.segment, one.found.running
-    moved = one.found.joined and one.earlier is not None and one.earlier.vlan != one.asked.vlan
-    changed = moved or bool(joining.actions)
+    guest, segment, running, earlier = one.guest, one.segment, one.found.running, one.earlier
+    moved = one.found.joined and earlier is not None and earlier.vlan != one.asked.vlan
+    renamed = earlier is not None and earlier.name != one.label
+    changed = moved or renamed or bool(joining.actions)
+    if joining.group and joining.actions and access.account().late:
+        joining = _told(joining, [_("this login is older than the membership: log out and in again, else the guest "
+                                    "cannot start")])
     document = documents.joined(
         one.kind, guest, {**reserved, "segment": segment}, via=joining.via, nic=joining.nic, why=joining.why,
         changed=changed and not dry_run, live=joining.live, running=running,
@@ -266,17 +271,20 @@ def _tell(one: _Candidate, reserved: Mapping[str, Any], joining: Joining, dry_ru
         notes=[] if joining.note is None else [joining.note])
     for warning in joining.warnings:
         output.aside(warning)
+    place = segment if document["vlan"] is None else _("VLAN {vlan} of {segment}").format(
+        vlan=document["vlan"], segment=segment)
+    lines = [text.format(guest=guest, place=place, fqdn=document["fqdn"]) for text in (
+        *((_("{guest} moves to {place}"),) if moved else ()),
+        *((_("{guest} is called {fqdn} from now on"),) if renamed else ()))]
     if dry_run:
-        output.result(carrying.shown(joining.actions), document)
+        output.result("\n".join(lines) if lines and not joining.actions else carrying.shown(joining.actions), document)
         return
     if not changed:
         output.remark(_("{guest} is on {segment} already, as {fqdn}").format(
             guest=guest, segment=segment, fqdn=document["fqdn"]), document)
         return
-    place = segment if document["vlan"] is None else _("VLAN {vlan} of {segment}").format(
-        vlan=document["vlan"], segment=segment)
     if not joining.actions:
-        output.remark(_("{guest} moves to {place}").format(guest=guest, place=place), document)
+        output.remark("\n".join(lines), document)
         return
     lines = [_("{guest} joins {place} as {fqdn}, {mac}, by {via}: {why}").format(
         guest=guest, place=place, fqdn=document["fqdn"], mac=document["mac"], via=joining.via,
@@ -286,6 +294,3 @@ def _tell(one: _Candidate, reserved: Mapping[str, Any], joining: Joining, dry_ru
     if joining.note is not None:
         lines.append(joining.note)
     output.remark("\n".join(lines), document)
-    if joining.group and access.account().late:
-        output.aside(_("this login is older than the membership: log out and in again, else the guest cannot "
-                       "start"))

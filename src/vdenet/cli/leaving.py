@@ -78,6 +78,11 @@ class _Departure:
         earlier = self.standing.earlier
         return earlier.vlan if earlier is not None else None if self.on is None else self.on.vlan
 
+    def still_seen(self, asked: _Asked) -> bool:
+        """One that runs is still on the segment, though nothing will bring it there again."""
+        return self.report is not None and any(
+            (one.kind, one.guest) == (asked.kind, asked.guest) and one.port is not None for one in self.report.guests)
+
     @property
     def by_tunnel(self) -> bool:
         """It runs and came by a tunnel, which ends before its hypervisor lets go of it: see `vdenet.cli.tunnelling`."""
@@ -90,8 +95,6 @@ class _Outcome:
 
     left: bool
     """Something was done: it had been on the segment, or its name had been taken."""
-    holds_on: bool = False
-    """It runs, and has not let go of its card."""
     lost: Sequence[str] = ()
     """What the user should know of a tunnel that is left open."""
 
@@ -125,7 +128,10 @@ def _depart(asked: _Asked, departure: _Departure, output: Output) -> _Outcome:
     freed = _carry_out(asked, departure, output)
     lost = tunnelling.left_behind(leaving.guest_port)
     if standing.where is not None and leaving.lingers and _is_still_on(asked, standing.where, leaving.live):
-        return _Outcome(left=False, holds_on=True, lost=lost)
+        raise Refused(what=_("take {guest} off the segment").format(guest=asked.guest), why=_(
+            "what runs in it has not let go of the card") if leaving.live else _(
+            "its configuration is as before, but while it runs the card cannot be moved"), hint=_(
+            "leave again when it has, or when it is off") if leaving.live else _("leave again when it is off"))
     if not departure.by_tunnel:
         freed = _free(asked, departure.names)
     for entry in (standing.earlier, *standing.gone):
@@ -170,13 +176,11 @@ def _tell(asked: _Asked, departure: _Departure, outcome: _Outcome, dry_run: bool
         output.result(carrying.shown(leaving.actions) if leaving.actions or not names else "\n".join(
             _("{name} leaves {segment}").format(name=name, segment=asked.segment) for name in names), document)
         return
-    if outcome.holds_on:
-        text = _("{guest} is still on {segment}: what runs in it has not let go of the card; leave again when it "
-                 "has, or when it is off")
-    else:
-        text = _("{guest} has left {segment}") if outcome.left else _("{guest} is not on {segment}")
-        if leaving.actions and leaving.running and not leaving.live:
-            text += "\n" + _("it is running: it is off the segment when it ends")
+    text = _("{guest} has left {segment}") if outcome.left else _("{guest} is not on {segment}")
+    if leaving.actions and leaving.running and not leaving.live:
+        text += "\n" + _("it is running: it is off the segment when it ends")
+    elif not outcome.left and departure.still_seen(asked):
+        text = _("{guest} has left {segment}, and is there until it ends")
     output.remark("\n".join((text.format(guest=asked.guest, segment=asked.segment), *by_kind)), document)
 
 

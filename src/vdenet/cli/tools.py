@@ -17,11 +17,14 @@ from vdenet.errors import ToolFailed, ToolMissing, printable
 from vdenet.i18n import _
 
 
-def find(tool: str, path: str | None = None, package: str | None = None) -> str:
-    """The program's path, looked up in `path` or the user's. Raises `ToolMissing`."""
+def find(tool: str, path: str | None = None, package: str | None = None, hint: str | None = None) -> str:
+    """The program's path, looked up in `path` or the user's.
+
+    Raises `ToolMissing`: Debian has it in `package`, or else `hint` says where it comes from.
+    """
     found = shutil.which(tool, path=path)
     if found is None:
-        raise ToolMissing(tool=tool, package=package)
+        raise ToolMissing(tool=tool, package=package, hint=hint)
     return found
 
 

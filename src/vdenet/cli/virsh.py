@@ -57,7 +57,7 @@ class Virsh:
 
     def refusal(self, error: ToolFailed) -> NotPermitted | ToolFailed:
         """Why it did not answer."""
-        if not any(word in str(error.data.get("why")).lower() for word in _DENIED):
+        if self.session or not any(word in str(error.data.get("why")).lower() for word in _DENIED):
             return error
         try:
             name = pwd.getpwuid(os.getuid()).pw_name

@@ -26,7 +26,6 @@ _SECONDS = 60
 _ABSENT = ("no such container", "no such object",
            # Nobody's name, but what two ids begin with: Docker's server and Podman's say so.
            "multiple ids found", "more than one result")
-_CLOSED = ("permission denied",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +49,8 @@ class Podman:
     tool = "podman"
     title = "Podman"
     package = "podman"
+    closed: tuple[str, ...] = ()
+    """What it says where only root may ask."""
 
     def __init__(self, guest: str) -> None:
         tools.find(self.tool, package=self.package)
@@ -141,7 +142,7 @@ class Podman:
             why = str(error.data.get("why")).lower()
             if any(words in why for words in _ABSENT):
                 raise self._absent() from None
-            if any(words in why for words in _CLOSED):
+            if any(words in why for words in self.closed):
                 raise NotPermitted(what=_("ask {tool}").format(tool=self.title), why=_("it is closed to you"),
                                    hint=_("put sudo in front of it")) from None
             raise
@@ -163,3 +164,4 @@ class Docker(Podman):
     tool = "docker"
     title = "Docker"
     package = "docker.io"
+    closed = ("permission denied",)

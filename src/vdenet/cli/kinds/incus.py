@@ -184,4 +184,4 @@ def _tool() -> str:
     for name in ("incus", "lxc"):
         if shutil.which(name) is not None:
             return name
-    raise ToolMissing(tool="incus", hint=_("sudo apt install incus; Debian 12 has lxd in its place"))
+    raise ToolMissing(tool="incus", hint=_("install the package incus, or lxd on Debian 12, which has no incus"))

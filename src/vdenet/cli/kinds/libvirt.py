@@ -49,17 +49,16 @@ class Libvirt:
             raise Refused(what=_("join {guest}").format(guest=self._name), why=_(
                 "it is on the segment already, by a card on the bridge, which is in no VLAN"),
                 hint=self._way_off(wish, where))
-        if not all(any(self._is_on(nic, where) for nic in domain.nics) for domain in self._domains()):
-            self._virsh.require_permission()
+        # Also where nothing is to be changed: who joins a guest has its name from then on.
+        self._virsh.require_permission()
         return Found(qemu.label(self._name) or "vm", nic.mac if nic else None, self._running,
                      joined=on is not None, tap=on.kind == "ethernet" if on is not None
                      else self._virsh.session or wish.vlan is not None)
 
     def join(self, wish: Wish, place: Place) -> Joining:
         """A card on the segment. Raises `Refused`."""
-        if self._on(place) is None and (chosen := self._chosen(wish)) is not None:
-            return self._move(chosen, place)
-        return self._add(place)
+        chosen = self._put_back(place) if self._on(place) is not None else self._chosen(wish)
+        return self._add(place) if chosen is None else self._move(chosen, place)
 
     def leave(self, where: Where, memory: object) -> Leaving:
         """Its cards as they were before; those that were added, by whomever, are taken out.
@@ -125,6 +124,12 @@ class Libvirt:
             raise BadValue(what=_("card"), value=wish.nic, why=_("the domain has {number}").format(number=len(nics)))
         return nics[wish.nic - 1]
 
+    def _put_back(self, where: Where) -> Nic | None:
+        """The card in the configuration that has left, where the same one is on the segment while the domain runs."""
+        live = {nic.mac for nic in (self._live.nics if self._running else ()) if self._is_on(nic, where)}
+        return next((nic for nic in (self._config.nics if self._config else ())
+                     if nic.mac in live and not self._is_on(nic, where)), None)
+
     def _number(self, nic: Nic) -> int:
         nics = (self._config or self._live).nics
         return next((number for number, each in enumerate(nics, 1) if each.mac == nic.mac), 0)
@@ -167,7 +172,8 @@ class Libvirt:
         memory: dict[str, str] = {}
         actions = []
         running = next((each for each in self._live.nics if each.mac == nic.mac), None) if self._running else None
-        if running is not None and libvirt.movable(running, libvirt.card(card)):
+        stayed = running is not None and self._is_on(running, place)
+        if running is not None and not stayed and libvirt.movable(running, libvirt.card(card)):
             memory["live"] = running.xml
             actions.append(self._update(running.xml, libvirt.moved(running, card), "--live"))
         if self._config is not None:
@@ -176,7 +182,7 @@ class Libvirt:
         if not actions:
             raise Refused(what=_("join {guest}").format(guest=self._name), why=_(
                 "it is transient, and a card of its kind cannot be moved while it runs"))
-        return Joining(tuple(actions), _via(place), self._why(place), live="live" in memory,
+        return Joining(tuple(actions), _via(place), self._why(place), live=stayed or "live" in memory,
                        nic=str(self._number(nic)), memory=memory, note=self._saved_note())
 
     def _card(self, place: Place, model: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from vdenet.cli import tools
+from vdenet.cli import hints, tools
 from vdenet.errors import BadValue, NoGuest, NotPermitted, Refused, ToolFailed, ToolMissing
 from vdenet.i18n import _
 from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, Where, Wish
@@ -69,6 +69,7 @@ class Nspawn:
         why = _("its veth on the bridge, by {path}").format(path=self._file)
         if self._on(place) and self._port(place) == place.port:
             return Joining((), VIA, why, live=False, nic="host0")
+        self._require_no_other_segment(place)
         network = nspawn.network(nspawn.without_block(self._text or ""))
         for key in ("Bridge", "Zone"):
             if network.get(key) and (key, network[key], place.port) != ("Bridge", place.bridge, None):
@@ -98,6 +99,16 @@ class Nspawn:
 
     def _port(self, where: Where) -> str | None:
         return nspawn.port(self._text or "", port_prefix(where.segment))
+
+    def _require_no_other_segment(self, place: Place) -> None:
+        """Raises `Refused` where it has joined another: its one veth can be on one bridge only."""
+        text = self._text or ""
+        if self._on(place) or nspawn.without_block(text) == text:
+            return
+        bridge = nspawn.network(text).get("Bridge")
+        raise Refused(what=_("join {guest}").format(guest=self._name), why=_(
+            "it has joined another segment, and has one veth only"), hint=_("let it leave there first")
+            if bridge is None else hints.leave("nspawn", self._name, bridge))
 
     def _require_no_settings_beside(self, images: Sequence[Path]) -> None:
         """Raises `Refused` where an image brought settings: a file of ours would take their place without a word."""

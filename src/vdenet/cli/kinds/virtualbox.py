@@ -154,7 +154,7 @@ class VirtualBox:
 
 
 def _machine(guest: str) -> Machine:
-    tools.find(TOOL, package="virtualbox")
+    tools.find(TOOL, hint=_("install VirtualBox: virtualbox.org has packages, and so has Debian's unstable in contrib"))
     try:
         readable = tools.ask([TOOL, "-q", "showvminfo", guest, "--machinereadable"], _SECONDS)
         human = tools.ask([TOOL, "-q", "showvminfo", guest], _SECONDS)
