@@ -97,6 +97,18 @@ def test_the_command_decides_the_exit_code(ground: Ground) -> None:
     assert str(ground.network[0]).rsplit(".", 1)[0] in done.stdout
 
 
+def test_a_qemu_that_does_not_start(ground: Ground) -> None:
+    """What it says and exits with is QEMU's own; nothing stays on the segment."""
+    before = ports(ground)
+    command = ["qemu-system-x86_64", "-bogus"]
+    own = ground.machine.run(command, user="alice", check=False)
+    done = ground.tarr("join", "qemu", "--name", "qx", "--", *command, check=False)
+    assert own.returncode and "-bogus" in own.stderr
+    assert (done.returncode, done.stderr.endswith(own.stderr)) == (own.returncode, True), done
+    gone(ground, "qx", before, time.monotonic())
+    free(ground, "qx", "bob")
+
+
 def test_a_lease_that_ended_is_no_port(ground: Ground) -> None:
     """`leave` takes the tap off the bridge although QEMU still holds its descriptor."""
     guest = ground.qemu_tap("qy")

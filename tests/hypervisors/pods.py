@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.machine import wait_for
 
-from .conftest import Host
+from .conftest import SEGMENT, Host
 
 PACKAGES = {
     "trixie": ("podman", "crun", "netavark", "aardvark-dns", "passt"),
@@ -148,3 +148,47 @@ class Pod:
         self.ask("kill", self.name, check=False)
         self.ask("rm", "--force", self.name, check=False)
         self.host.tarr("leave", self.kind, self.name, user=self.user, check=False, env=environment(self.host, self.user))
+
+
+def dry_run_changes_nothing(pod: Pod) -> None:
+    before, known = pod.networks(), pod.host.remembered(pod.user)
+    assert f"as {pod.name}" in pod.tarr("join", "--dry-run")
+    assert (pod.networks(), pod.host.remembered(pod.user)) == (before, known)
+    pod.tarr("join")
+    joined, known = pod.networks(), pod.host.remembered(pod.user)
+    assert pod.name in known[0]
+    assert f"{pod.name} leaves" in pod.tarr("leave", "--dry-run")
+    assert (pod.networks(), pod.host.remembered(pod.user)) == (joined, known)
+    assert pod.host.listed(pod.name) is not None
+
+
+def no_address_leaves_nothing(pod: Pod) -> None:
+    """dnsmasq is held, so that the address does not come: the veth goes again, and the name is free."""
+    before, known = pod.networks(), pod.host.remembered(pod.user)
+    pod.host.machine.run(["pkill", "-STOP", "-x", "dnsmasq"])
+    try:
+        said = pod.refused(1, "refused", "join", pod.kind, pod.name)
+        assert "no address by DHCP" in said
+    finally:
+        pod.host.machine.run(["pkill", "-CONT", "-x", "dnsmasq"])
+    wait_for(lambda: not pod.helpers(), 20, "end of its helper")
+    assert (pod.networks(), pod.host.remembered(pod.user)) == (before, known)
+    pod.host.tarr("join", "run", "--name", pod.name, "--", "true", user="bob")
+
+
+def is_recognised(pod: Pod, guest: str) -> None:
+    """Root moves a veth into a container without a network: `list` knows which it is, though nobody joined it."""
+    machine = pod.host.machine
+    pid = pod.ask("inspect", "--format={{.State.Pid}}", pod.name).strip()
+    machine.sh(f"ip link add byhand type veth peer name eth0 netns {pid}; ip link set byhand master {SEGMENT} up")
+    try:
+        machine.sh(f"exec nsenter --net=/proc/{pid}/ns/net sh -c 'ip link set eth0 up && "
+                   f"udhcpc -i eth0 -s /bin/true -n -q -t 20 -T 1 -x hostname:{pod.name}'")
+        wait_for(lambda: (pod.host.listed(pod.name) or {}).get("port"), 30, "the container on its port")
+        found = pod.host.listed(pod.name)
+        assert found is not None
+        assert tuple(found[key] for key in ("kind", "guest", "owner", "via", "port", "joined")) == (
+            pod.kind, guest, pod.user, "veth", "byhand", False)
+        assert f"veth ({pod.kind})" in pod.host.tarr("list").stdout
+    finally:
+        machine.sh("ip link del byhand")

@@ -12,7 +12,7 @@ from lab.machine import wait_for
 
 from . import renaming
 from .conftest import DOMAIN, SEGMENT, Host
-from .pods import Pod
+from .pods import Pod, dry_run_changes_nothing, is_recognised, no_address_leaves_nothing
 
 Boxes = Callable[..., "Box"]
 
@@ -41,8 +41,6 @@ def test_a_container_joins_and_leaves_live(docker: Host, boxes: Boxes, options: 
     box = boxes(*options)
     before = box.networks()
     assert "is not on" in box.tarr("leave")
-    assert f"as {box.name}" in box.tarr("join", "--dry-run")
-    assert box.networks() == before
     told = box.told("join")
     assert (told["changed"], told["via"], told["live"], told["running"]) == (True, "veth", True, True)
     guest = docker.listed(box.name)
@@ -63,6 +61,20 @@ def test_a_container_joins_and_leaves_live(docker: Host, boxes: Boxes, options: 
     wait_for(lambda: not box.helpers(), 20, "end of its helper")
     assert box.networks() == before
     assert docker.listed(box.name) is None
+
+
+def test_dry_run_changes_nothing(boxes: Boxes) -> None:
+    dry_run_changes_nothing(boxes())
+
+
+def test_no_address_leaves_nothing(boxes: Boxes) -> None:
+    no_address_leaves_nothing(boxes())
+
+
+def test_put_there_by_hand(boxes: Boxes) -> None:
+    """Its own process on the host has no more of it than the number."""
+    box = boxes("--network=none")
+    is_recognised(box, box.ask("inspect", "--format={{.Id}}", box.name)[:12])
 
 
 def test_networks_of_its_own(docker: Host, boxes: Boxes) -> None:
@@ -163,5 +175,7 @@ def test_two_joins_at_once_and_while_the_segment_is_down(docker: Host, boxes: Bo
 def test_into_a_vlan(docker: Host, boxes: Boxes) -> None:
     box = boxes()
     assert "has no VLANs" in box.refused(2, "bad-value", "join", "docker", box.name, "--vlan", "33")
+    known = docker.remembered("root")
     with docker.vlan():
         assert f"{SEGMENT}, VLAN 33: a veth into" in box.tarr("join", "--vlan", "33", "--dry-run")
+    assert docker.remembered("root") == known

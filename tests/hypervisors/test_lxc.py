@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +26,8 @@ lxc.net.0.ipv4.address = 192.0.2.7/24
 class Container:
     """A container of busybox, of root's, without a network."""
 
+    user = "root"
+
     def __init__(self, host: Host, name: str) -> None:
         self.host = host
         self.name = name
@@ -40,14 +43,14 @@ class Container:
 
     def key(self, key: str) -> str:
         """What LXC itself makes of the configuration."""
-        said = self.host.machine.run(["lxc-info", "-n", self.name, "-c", key], check=False).stdout
+        said = self.host.machine.run(["lxc-info", "-n", self.name, "-c", key], user=self.user, check=False).stdout
         return said.partition("=")[2].strip()
 
     def join(self, *argv: str) -> str:
-        return self.host.tarr("join", "lxc", self.name, *argv, user="root").stdout
+        return self.host.tarr("join", "lxc", self.name, *argv, user=self.user).stdout
 
     def leave(self, *argv: str) -> str:
-        return self.host.tarr("leave", "lxc", self.name, *argv, user="root").stdout
+        return self.host.tarr("leave", "lxc", self.name, *argv, user=self.user).stdout
 
     def start(self) -> None:
         self.host.machine.run(["lxc-start", "-n", self.name, "-o", f"/tmp/{self.name}.log", "-l", "info"])
@@ -60,6 +63,20 @@ class Container:
         self.host.machine.run(["lxc-stop", "-k", "-n", self.name], check=False)
 
 
+class Own(Container):
+    """The configuration of a container of a member's, which has nothing else."""
+
+    def __init__(self, host: Host, user: str, name: str = "mine") -> None:
+        self.host, self.user, self.name = host, user, name
+        place = f".local/share/lxc/{name}"
+        host.machine.sh(f"mkdir -p {place}; echo '# mine' >{place}/config; chmod 600 {place}/config", user=user)
+        self.file = host.machine.path(f"/home/{user}/{place}/config")
+
+    def remove(self) -> None:
+        self.host.tarr("leave", "lxc", self.name, user=self.user, check=False)
+        self.host.machine.sh(f"rm -r .local/share/lxc/{self.name}", user=self.user)
+
+
 @pytest.fixture
 def box(lxc: Host, request: pytest.FixtureRequest) -> Iterator[Container]:
     made = Container(lxc, f"c{len(request.node.name)}-{abs(hash(request.node.name)) % 10000}")
@@ -69,6 +86,20 @@ def box(lxc: Host, request: pytest.FixtureRequest) -> Iterator[Container]:
     lxc.machine.run(["lxc-destroy", "-n", made.name])
     # Left by lxc in each hierarchy of control groups, which are not the machine's own.
     lxc.machine.sh("rmdir /sys/fs/cgroup/lxc.pivot /sys/fs/cgroup/*/lxc.pivot 2>/dev/null", check=False)
+
+
+@pytest.fixture
+def mine(lxc: Host) -> Iterator[Own]:
+    made = Own(lxc, "alice")
+    yield made
+    made.remove()
+
+
+@pytest.fixture(params=["box", "mine"])
+def each(request: pytest.FixtureRequest) -> Container:
+    """A container of root's, and one of a member's own."""
+    made: Container = request.getfixturevalue(request.param)
+    return made
 
 
 def test_a_container_joins_starts_and_leaves(lxc: Host, box: Container) -> None:
@@ -110,37 +141,40 @@ def test_a_container_that_was_renamed(lxc: Host, box: Container) -> None:
         lambda name: f"lxc.net.0.link = {SEGMENT}\n" in lxc.machine.path(f"/var/lib/lxc/{name}/config").read_text())
 
 
-def test_both_are_idempotent(lxc: Host, box: Container) -> None:
-    before = box.file.read_bytes()
-    assert "is not on" in box.leave()
-    box.join()
-    joined = box.file.read_bytes()
-    assert "already" in box.join()
-    assert not lxc.told("join", "lxc", box.name, user="root")["changed"]
-    assert box.file.read_bytes() == joined
-    box.leave()
-    assert "is not on" in box.leave()
-    assert box.file.read_bytes() == before
+def test_both_are_idempotent(lxc: Host, each: Container) -> None:
+    before = each.file.read_bytes()
+    assert "is not on" in each.leave()
+    each.join()
+    joined = each.file.read_bytes()
+    assert "already" in each.join()
+    assert not lxc.told("join", "lxc", each.name, user=each.user)["changed"]
+    assert each.file.read_bytes() == joined
+    each.leave()
+    assert "is not on" in each.leave()
+    assert each.file.read_bytes() == before
 
 
-def test_dry_run_changes_nothing(box: Container) -> None:
-    before = box.file.read_bytes()
-    assert f"+lxc.net.0.link = {SEGMENT}" in box.join("--dry-run")
-    assert box.file.read_bytes() == before
-    box.join()
-    joined = box.file.read_bytes()
-    assert f"-lxc.net.0.link = {SEGMENT}" in box.leave("--dry-run")
-    assert box.file.read_bytes() == joined
+def test_dry_run_changes_nothing(lxc: Host, each: Container) -> None:
+    def all_there_is() -> tuple[object, ...]:
+        return each.file.read_bytes(), *lxc.remembered(each.user)
+    before = all_there_is()
+    assert f"+lxc.net.0.link = {SEGMENT}" in each.join("--dry-run")
+    assert all_there_is() == before
+    each.join()
+    joined = all_there_is()
+    assert all(one != other for one, other in zip(joined, before, strict=True))
+    assert f"-lxc.net.0.link = {SEGMENT}" in each.leave("--dry-run")
+    assert all_there_is() == joined
 
 
-def test_another_network_stays(box: Container) -> None:
-    box.write(ANOTHER)
-    before = box.file.read_bytes()
-    assert "inside, eth1 has to be told to ask for an address" in box.join()
-    assert [box.key(f"lxc.net.{key}") for key in ("0.link", "0.ipv4.address", "1.link", "1.name")] == [
+def test_another_network_stays(each: Container) -> None:
+    each.write(ANOTHER)
+    before = each.file.read_bytes()
+    assert "inside, eth1 has to be told to ask for an address" in each.join()
+    assert [each.key(f"lxc.net.{key}") for key in ("0.link", "0.ipv4.address", "1.link", "1.name")] == [
         "lxcbr0", "192.0.2.7/24", SEGMENT, "eth1"]
-    box.leave()
-    assert box.file.read_bytes() == before
+    each.leave()
+    assert each.file.read_bytes() == before
 
 
 def test_another_network_is_taken_when_asked(box: Container) -> None:
@@ -170,20 +204,22 @@ def test_what_is_included_counts(lxc: Host, box: Container) -> None:
     assert box.file.read_bytes() == before
 
 
-def test_joined_by_hand(box: Container) -> None:
-    box.write(f"lxc.net.3.type = veth\nlxc.net.3.link = {SEGMENT}\nlxc.net.3.flags = up\n")
-    box.join()
-    assert (box.key("lxc.net.3.link"), box.key("lxc.net.3.hwaddr")[:9]) == (SEGMENT, "52:54:00:")
-    box.leave()
-    assert "lxc.net" not in box.file.read_text()
+def test_joined_by_hand(each: Container) -> None:
+    each.write(f"lxc.net.3.type = veth\nlxc.net.3.link = {SEGMENT}\nlxc.net.3.flags = up\n")
+    each.join()
+    assert (each.key("lxc.net.3.link"), each.key("lxc.net.3.hwaddr")[:9]) == (SEGMENT, "52:54:00:")
+    each.leave()
+    assert "lxc.net" not in each.file.read_text()
 
 
-def test_a_container_that_is_not_there(lxc: Host, box: Container) -> None:
+def test_a_container_that_is_not_there(lxc: Host, each: Container) -> None:
+    before = each.file.read_bytes()
     for verb in ("join", "leave"):
-        lxc.refused(1, "no-guest", verb, "lxc", "nobody", user="root")
-        lxc.refused(1, "no-guest", verb, "lxc", "../lxc", user="root")
-        lxc.refused(1, "no-guest", verb, "lxc", box.name)  # it is root's
-        lxc.refused(2, "bad-value", verb, "lxc", "--", "-n")
+        lxc.refused(1, "no-guest", verb, "lxc", "nobody", user=each.user)
+        lxc.refused(1, "no-guest", verb, "lxc", "../lxc", user=each.user)
+        lxc.refused(1, "no-guest", verb, "lxc", each.name, user="bob")  # it is another's
+        lxc.refused(2, "bad-value", verb, "lxc", "--", "-n", user=each.user)
+    assert each.file.read_bytes() == before
 
 
 def test_without_lxc(lxc: Host, box: Container) -> None:
@@ -219,32 +255,66 @@ def test_the_segment_is_deleted_meanwhile(lxc: Host, box: Container) -> None:
     lxc.refused(2, "unknown-segment", "leave", "lxc", box.name, "--segment", "lab", user="root")
 
 
-def test_two_joins_at_once(lxc: Host, box: Container) -> None:
+def test_two_joins_at_once(each: Container) -> None:
     with ThreadPoolExecutor() as pool:
-        said = list(pool.map(lambda _number: box.join(), range(3)))
+        said = list(pool.map(lambda _number: each.join(), range(3)))
     assert sum("already" in one for one in said) == 2
-    assert box.file.read_text().count(f"link = {SEGMENT}") == 1
+    assert each.file.read_text().count(f"link = {SEGMENT}") == 1
 
 
-def test_while_the_segment_is_down(lxc: Host, box: Container) -> None:
-    before = box.file.read_bytes()
-    box.join()
+def test_two_members_want_one_name_at_once(lxc: Host, mine: Own) -> None:
+    """Who is too late finds all as it was, and may have the name when the other has left."""
+    his = Own(lxc, "bob", "his")
+
+    def join(own: Own) -> subprocess.CompletedProcess[str]:
+        return lxc.tarr("join", "lxc", own.name, "--name", name, user=own.user, check=False)
+    try:
+        for name in ("shop", "store"):
+            before = {own: (own.file.read_bytes(), lxc.remembered(own.user)[1]) for own in (mine, his)}
+            with ThreadPoolExecutor() as pool:
+                done = dict(zip(before, pool.map(join, before), strict=True))
+            winner, loser = sorted(done, key=lambda own: done[own].returncode)
+            assert (done[winner].returncode, done[loser].returncode) == (0, 1), done
+            assert f"cannot use the name {name}: another user's guest has it" in done[loser].stderr
+            assert (loser.file.read_bytes(), lxc.remembered(loser.user)[1]) == before[loser]
+            assert winner.key("lxc.net.0.hwaddr") == lxc.remembered(winner.user)[0][name]
+            winner.leave()
+            assert (winner.file.read_bytes(), lxc.remembered(winner.user)[1]) == before[winner]
+            loser.join("--name", name)
+            loser.leave()
+    finally:
+        his.remove()
+
+
+def test_join_beside_leave(lxc: Host, each: Container) -> None:
+    """Whichever comes last: all of it is there, or nothing."""
+    before = (each.file.read_bytes(), *lxc.remembered(each.user))
+    each.join()
+    joined = (each.file.read_bytes(), *lxc.remembered(each.user))
+    for _turn in range(2):
+        with ThreadPoolExecutor() as pool:
+            for done in [pool.submit(verb) for verb in (each.join, each.leave, each.join, each.leave)]:
+                done.result()
+        assert (each.file.read_bytes(), *lxc.remembered(each.user)) in (before, joined)
+
+
+def test_while_the_segment_is_down(lxc: Host, each: Container) -> None:
+    before, known = each.file.read_bytes(), lxc.remembered(each.user)
+    each.join()
     lxc.tarr("stop")
     try:
-        box.leave()
-        assert box.file.read_bytes() == before
-        lxc.refused(1, "segment-down", "join", "lxc", box.name, user="root")
-        assert box.file.read_bytes() == before
+        each.leave()
+        assert each.file.read_bytes() == before
+        lxc.refused(1, "segment-down", "join", "lxc", each.name, user=each.user)
+        assert (each.file.read_bytes(), lxc.remembered(each.user)) == (before, known)
     finally:
         lxc.tarr("start")
 
 
 @pytest.fixture
-def own(lxc: Host) -> Path:
+def own(mine: Own) -> Path:
     """The configuration of a container of alice's."""
-    lxc.machine.sh("mkdir -p .local/share/lxc/mine; echo '# mine' >.local/share/lxc/mine/config; "
-                   "chmod 600 .local/share/lxc/mine/config", user="alice")
-    return lxc.machine.path("/home/alice/.local/share/lxc/mine/config")
+    return mine.file
 
 
 def test_a_members_own_container(lxc: Host, own: Path) -> None:
@@ -301,8 +371,10 @@ def test_into_a_vlan_by_a_port_that_the_daemon_puts_there(lxc: Host, box: Contai
     """LXC makes it by its name and leaves it alone, so that no frame of it gets anywhere else."""
     before = box.file.read_bytes()
     with lxc.vlan():
+        known = lxc.remembered("root")
         told = lxc.told("join", "lxc", box.name, "--vlan", "33", "--dry-run", user="root")
         assert (told["vlan"], told["changed"], box.file.read_bytes()) == (33, False, before)
+        assert lxc.remembered("root") == known
         box.file.write_text(box.file.read_text() + "".join(
             f"{line[1:]}\n" for line in told["actions"][0].splitlines() if line.startswith("+") and line[1] != "+"))
         port = box.key("lxc.net.0.veth.pair")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lab import frames
@@ -132,6 +133,31 @@ def test_two_members_containers_talk_and_come_back(host: Host, mine: Own, his: O
     mine.stop()
     wait_for(lambda: host.listed("mine") is None, 20, "mine gone")
     assert host.listed("his") is not None
+
+
+def test_put_there_by_hand(host: Host, mine: Own) -> None:
+    """By the three lines that the README has."""
+    text = mine.file.read_text()
+    mine.file.write_text(f"{text}lxc.net.0.type = veth\nlxc.net.0.link = {SEGMENT}\nlxc.net.0.flags = up\n")
+    mine.start()
+
+    def found() -> dict[str, Any] | None:
+        return next((one for one in host.segment()["guests"] if one["guest"] == "mine" and one["address"]), None)
+    guest = wait_for(found, 60, "the container with its address")
+    assert guest is not None
+    assert tuple(guest[key] for key in ("kind", "owner", "via", "joined")) == ("lxc", "alice", "veth", False)
+    assert f"inet {guest['address']}/" in mine.run("ip -4 addr show dev eth0")
+    assert "veth (lxc)" in host.tarr("list").stdout
+
+
+def test_one_that_runs_joins_at_its_next_start(host: Host, mine: Own) -> None:
+    mine.start()
+    assert "it is running: its next start brings it onto the segment" in host.tarr("join", "lxc", "mine").stdout
+    assert (host.listed("mine") or {}).get("port") is None
+    assert "already" in host.tarr("join", "lxc", "mine").stdout
+    mine.stop()
+    mine.start()
+    mine.wait_address()
 
 
 def test_what_is_hostile_in_it_gets_nowhere(host: Host, mine: Own, his: Own) -> None:

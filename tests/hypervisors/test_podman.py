@@ -12,7 +12,7 @@ from lab.machine import wait_for
 
 from . import renaming
 from .conftest import DOMAIN, SEGMENT, Host
-from .pods import Pod, environment
+from .pods import Pod, dry_run_changes_nothing, environment, is_recognised, no_address_leaves_nothing
 from .pods import podman as containers
 
 Pods = Callable[..., Pod]
@@ -191,8 +191,9 @@ def test_a_helper_that_was_killed(podman: Host, pods: Pods) -> None:
     assert podman.listed(pod.name) is None
 
 
-def test_both_are_idempotent(pods: Pods) -> None:
-    pod = pods()
+@pytest.mark.parametrize("user", ["alice", "root"])
+def test_both_are_idempotent(pods: Pods, user: str) -> None:
+    pod = pods(user=user)
     assert "is not on" in pod.tarr("leave")
     pod.tarr("join")
     joined = pod.networks()
@@ -224,14 +225,15 @@ def test_a_word_that_begins_two_ids(pods: Pods) -> None:
     renaming.a_beginning_of_two_ids_is_no_name(pods())
 
 
-def test_dry_run_changes_nothing(podman: Host, pods: Pods) -> None:
-    pod = pods()
-    before = pod.networks()
-    assert f"as {pod.name}" in pod.tarr("join", "--dry-run")
-    assert pod.networks() == before
-    pod.tarr("join")
-    assert f"{pod.name} leaves" in pod.tarr("leave", "--dry-run")
-    assert podman.listed(pod.name) is not None
+@pytest.mark.parametrize("user", ["alice", "root"])
+def test_dry_run_changes_nothing(pods: Pods, user: str) -> None:
+    dry_run_changes_nothing(pods(user=user))
+
+
+@pytest.mark.parametrize("user", ["alice", "root"])
+def test_put_there_by_hand(pods: Pods, user: str) -> None:
+    pod = pods("--network=none", user=user)
+    is_recognised(pod, pod.name)
 
 
 def test_the_daemon_may_start_anew(podman: Host, pods: Pods) -> None:
@@ -279,19 +281,8 @@ def test_without_podman(podman: Host) -> None:
     assert "apt install podman" in said
 
 
-def test_no_address_leaves_nothing(podman: Host, pods: Pods) -> None:
-    """dnsmasq is held, so that the address does not come: the veth goes again, and the name is free."""
-    pod = pods()
-    before = pod.networks()
-    podman.machine.run(["pkill", "-STOP", "-x", "dnsmasq"])
-    try:
-        said = pod.refused(1, "refused", "join", "podman", pod.name)
-        assert "no address by DHCP" in said
-    finally:
-        podman.machine.run(["pkill", "-CONT", "-x", "dnsmasq"])
-    wait_for(lambda: not pod.helpers(), 20, "end of its helper")
-    assert pod.networks() == before
-    podman.tarr("join", "run", "--name", pod.name, "--", "true", user="bob")
+def test_no_address_leaves_nothing(pods: Pods) -> None:
+    no_address_leaves_nothing(pods())
 
 
 def test_a_container_that_ends_while_it_joins(podman: Host, pods: Pods) -> None:
@@ -336,8 +327,9 @@ def test_two_joins_at_once(podman: Host, pods: Pods) -> None:
     pod.tarr("leave")
 
 
-def test_while_the_segment_is_down(podman: Host, pods: Pods) -> None:
-    pod = pods()
+@pytest.mark.parametrize("user", ["alice", "root"])
+def test_while_the_segment_is_down(podman: Host, pods: Pods, user: str) -> None:
+    pod = pods(user=user)
     before = pod.networks()
     podman.tarr("stop")
     try:
@@ -351,10 +343,12 @@ def test_while_the_segment_is_down(podman: Host, pods: Pods) -> None:
 def test_into_a_vlan(podman: Host, pods: Pods) -> None:
     pod = pods()
     assert "has no VLANs" in pod.refused(2, "bad-value", "join", "podman", pod.name, "--vlan", "33")
+    known = podman.remembered("alice")
     with podman.vlan():
         assert f"{SEGMENT}, VLAN 33: a veth into" in pod.tarr("join", "--vlan", "33", "--dry-run")
+    assert podman.remembered("alice") == known
     pod.tarr("join")
     with podman.vlan():
         said = pod.refused(1, "refused", "join", "podman", pod.name, "--vlan", "33")
-        assert "already, in another VLAN" in said and "hint: let it leave first" in said
+        assert "already, in another VLAN" in said and f"hint: tarr-steps leave podman {pod.name}\n" in said
     pod.tarr("leave")

@@ -113,14 +113,26 @@ def test_a_machine_joins_and_leaves(host: Host, guest: Guest, name: str) -> None
     assert [path.name for path in guest.file.parent.iterdir()] == [guest.file.name]
 
 
-def test_dry_run_changes_nothing(guest: Guest) -> None:
-    before = guest.file.read_bytes()
+def test_dry_run_changes_nothing(host: Host, guest: Guest) -> None:
+    def all_there_is() -> tuple[object, ...]:
+        return guest.file.read_bytes(), *host.remembered(guest.user)
+    before = all_there_is()
     assert '+ethernet1.vnet = "vmnet4"' in guest.join("--dry-run")
-    assert guest.file.read_bytes() == before
+    assert all_there_is() == before
     guest.join()
-    joined = guest.file.read_bytes()
+    joined = all_there_is()
+    assert all(one != other for one, other in zip(joined, before, strict=True))
     assert '-ethernet1.vnet = "vmnet4"' in guest.leave("--dry-run")
-    assert guest.file.read_bytes() == joined
+    assert all_there_is() == joined
+
+
+def test_one_that_has_never_joined(host: Host, guest: Guest) -> None:
+    known = host.remembered(guest.user)
+    for argv in ((), ("--dry-run",)):
+        assert host.told("leave", "vmware", guest.inside, *argv)["left"] is False
+    assert "is not on" in guest.leave()
+    assert (guest.file.read_bytes(), host.remembered(guest.user)) == (vmx.WORKSTATION_12, known)
+    assert [path.name for path in guest.file.parent.iterdir()] == [guest.file.name]
 
 
 def test_an_adapter_is_taken_when_asked(host: Host, guest: Guest) -> None:

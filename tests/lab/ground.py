@@ -196,6 +196,11 @@ class Ground:
         printed = self.tarr("join", "qemu", "--print", "--name", name, user=user).stdout
         return self._guest(name, [*self._qemu(name, name), *shlex.split(printed)], user)
 
+    def qemu_kept(self, name: str, user: str = "alice") -> Guest:
+        """A QEMU machine on the tap that `join qemu --tap` keeps for it; it tells the DHCP server no name."""
+        printed = self.tarr("join", "qemu", "--tap", name, user=user).stdout
+        return self._guest(name, [*self._qemu(name, None), *shlex.split(printed)], user)
+
     def qemu(self, name: str, *more: str, user: str = "alice") -> Guest:
         """A QEMU machine that nobody joins, with more options; it tells the DHCP server its name."""
         return self._guest(name, [*self._qemu(name, name), *more], user)

@@ -281,6 +281,22 @@ def test_a_name_of_a_guest_of_another_kind(machine: Machine, way: str) -> None:
     machine.run(["tarr-steps", "leave", "qemu", "box"], user=USER)
 
 
+@pytest.mark.parametrize(("name", "words"), [
+    ("a-run", ("run", "--name", "a-run", "--", "true")), ("a-qemu", ("qemu", "--name", "a-qemu", "--", "true")),
+    ("a-vde", ("qemu", "--print", "--name", "a-vde")), ("a-tap", ("qemu", "--tap", "a-tap"))])
+def test_while_the_segment_is_down(machine: Machine, name: str, words: tuple[str, ...]) -> None:
+    machine.run(["tarr-steps", "stop"], user=USER)
+    try:
+        done = machine.run(["tarr-steps", "join", *words], user=USER, check=False)
+        assert (done.returncode, done.stdout, done.stderr.splitlines()) == (1, "", [
+            "tarr-steps: cannot join: the segment vdenet0 is down", "hint: tarr-steps start vdenet0"])
+        assert no_ports(machine)
+    finally:
+        machine.run(["tarr-steps", "start"], user=USER)
+    assert name not in guests(machine) and no_ports(machine)
+    run(machine, "true", "--name", name, user="bob")
+
+
 def test_a_stranger_is_told_how_to_get_in(machine: Machine) -> None:
     done = run(machine, "true", check=False, user="nora")
     assert done.returncode == 4
