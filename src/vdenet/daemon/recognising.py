@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vdenet.daemon.members import account_name
 from vdenet.model.report import GuestReport
 from vdenet.probe import namespaces, programs
-from vdenet.text.recognition import Sighting, identify
+from vdenet.text.recognition import Program, Sighting, identify
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,28 @@ class Row:
     ifindex: int | None
 
 
+class Look:
+    """The programs of the host that run guests. They are looked for once a second, however many ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until = 0.0
+        self._found: Sequence[Program] = ()
+
+    def __call__(self) -> Sequence[Program]:
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._found = programs.running()
+                # From its end: one that took long would be out of date at once.
+                self._until = time.monotonic() + _SECONDS
+            return self._found
+
+
+_SECONDS = 1.0
+"""How long a look is good for."""
 _LONGEST = 64
 """Characters of a guest's name that are shown: its program may call it what it likes."""
+_look = Look()
 
 
 def recognise(rows: Sequence[Row]) -> tuple[GuestReport, ...]:
@@ -31,7 +53,7 @@ def recognise(rows: Sequence[Row]) -> tuple[GuestReport, ...]:
     """
     if not rows:
         return ()
-    running = programs.running()
+    running = _look()
     peers = namespaces.peers({row.ifindex for row in rows if row.ifindex is not None and row.seen.via == "veth"})
     reports = []
     for row in rows:

@@ -7,9 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import PurePosixPath as Path
+
+WORDS = 1024
+"""Of a command line that are read; libvirt's have some 200."""
+_KEPT = 64
+"""MACs and taps that are kept of a guest."""
+_LONGEST = 256
+"""Characters that are kept of its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +35,23 @@ class Runs:
     """The guest is a container: a child of the process, in a network namespace of its own."""
 
 
+def is_known(called: str) -> bool:
+    """Whether a process whose first word this is may run a guest: the others need not be read for that."""
+    return _reader(called) is not None
+
+
 def runs(argv: Sequence[str]) -> Runs | None:
     """The guest that a process with these arguments runs; None when it is not known to run any."""
-    if not argv:
-        return None
-    if argv[0].startswith(_LXC):
-        return _lxc(argv)
-    name = Path(argv[0]).name
-    return next((read(argv) for stem, read in _READERS.items() if name == stem or name.startswith(f"{stem}-")), None)
+    read = _reader(argv[0]) if argv else None
+    said = None if read is None else read(argv[:WORDS])
+    return said if said is None or said.guest is None else replace(said, guest=said.guest[:_LONGEST])
+
+
+def _reader(called: str) -> Callable[[Sequence[str]], Runs | None] | None:
+    if called.startswith(_LXC):
+        return _lxc
+    name = Path(called).name
+    return next((read for stem, read in _READERS.items() if name == stem or name.startswith(f"{stem}-")), None)
 
 
 _LXC = "[lxc monitor] "
@@ -91,6 +108,8 @@ def _vmware(argv: Sequence[str]) -> Runs | None:
 
 _DEFAULT_MAC = 0x525400123456
 """The MAC of a first NIC that has none of its own (qemu_macaddr_default_if_unset() in net/net.c)."""
+_MAC, _INTERFACE = 17, 15
+"""Characters of a MAC, and at most of an interface's name (IFNAMSIZ)."""
 _HOSTS_OWN = frozenset({"user", "none", "hubport", "socket", "passt"})
 """Back ends without an interface or a switch of the host."""
 
@@ -100,28 +119,34 @@ def _qemu(argv: Sequence[str]) -> Runs:
     name = _last(_values(argv, "name"))
     guest = None if name is None else (_properties(name, "guest").get("guest") or None)
     by_libvirt = any("/libvirt/qemu/" in word for word in argv)
-    taps, macs = set(), set()
+    taps: list[str] = []
+    macs: list[str] = []
     back_ends: dict[str, str] = {}
     without = 0
     for option, value in _pairs(argv):
         if option == "netdev":
             said = _properties(value, "type")
             back_ends[said.get("id", "")] = said.get("type", "")
-            taps.add(said.get("ifname", ""))
+            taps.append(said.get("ifname", ""))
         elif option in ("nic", "net"):
             said = _properties(value, "type")
-            taps.add(said.get("ifname", ""))
+            taps.append(said.get("ifname", ""))
             if option == "nic" and said.get("type") not in _HOSTS_OWN or said.get("type") == "nic":
-                macs.add(said.get("mac") or said.get("macaddr") or "")
+                macs.append(said.get("mac") or said.get("macaddr") or "")
                 without += not (said.get("mac") or said.get("macaddr"))
     for option, value in _pairs(argv):
         if option == "device" and "netdev" in (said := _properties(value, "driver")) \
                 and back_ends.get(said["netdev"]) not in _HOSTS_OWN:
-            macs.add(said.get("mac", ""))
+            macs.append(said.get("mac", ""))
             without += not said.get("mac")
-    macs |= {(_DEFAULT_MAC + number).to_bytes(6, "big").hex(":") for number in range(min(without, 16))}
+    macs += [(_DEFAULT_MAC + number).to_bytes(6, "big").hex(":") for number in range(min(without, 16))]
     return Runs("libvirt" if by_libvirt else "qemu", guest,
-                macs=frozenset(mac.lower() for mac in macs if mac), taps=frozenset(tap for tap in taps if tap))
+                macs=_some(mac.lower() for mac in macs if len(mac) == _MAC),
+                taps=_some(tap for tap in taps if 0 < len(tap) <= _INTERFACE))
+
+
+def _some(found: Iterable[str]) -> frozenset[str]:
+    return frozenset(islice(dict.fromkeys(found), _KEPT))
 
 
 _READERS: Mapping[str, Callable[[Sequence[str]], Runs | None]] = {

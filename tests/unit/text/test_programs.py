@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vdenet.text.programs import Runs, runs
+from vdenet.text.programs import Runs, is_known, runs
 
 MAC, OTHER = "52:54:00:8a:1b:2c", "52:54:00:8a:1b:2d"
 LIBVIRT = f"""/usr/bin/qemu-system-x86_64 -name guest=debian12,debug-threads=on -S
@@ -99,3 +99,27 @@ def test_whatever_it_says(program: str, words: list[str]) -> None:
 
 def test_nothing_said() -> None:
     assert runs([]) is None
+    assert not is_known("")
+
+
+@given(st.sampled_from(PROGRAMS) | st.text(), st.lists(WORDS))
+def test_whoever_is_not_known_runs_nothing(program: str, words: list[str]) -> None:
+    assert is_known(program) or runs([program, *words]) is None
+
+
+def test_what_is_kept_has_an_end() -> None:
+    """A program may say anything; of a machine's own command line, which libvirt makes long, all is read."""
+    nics = [word for number in range(450) for word in ("-nic", f"tap,ifname=t{number},mac=02:00:00:00:{number >> 8:02x}"
+                                                       f":{number & 255:02x}")]
+    said = runs(["qemu-system-x86_64", *nics, "-name", "web" * 1000])
+    assert said is not None and said.guest is not None
+    assert (len(said.macs), len(said.taps), len(said.guest)) == (64, 64, 256)
+    assert runs(["qemu-system-x86_64", *["-S"] * 1023, "-name", "web"]) == Runs("qemu", None)
+    assert runs(["qemu-system-x86_64", *["-S"] * 900, *shlex.split(LIBVIRT)[1:]]) == runs(shlex.split(LIBVIRT))
+
+
+@pytest.mark.parametrize("nic", ["tap,ifname=an-interface-of-nobody", "tap,mac=52:54:00:12:34:56:78", "tap,mac=52:54"])
+def test_what_is_no_name_of_an_interface_and_no_mac(nic: str) -> None:
+    said = runs(["qemu-system-x86_64", "-nic", nic])
+    assert said is not None
+    assert (said.taps, said.macs - {"52:54:00:12:34:56"}) == (frozenset(), frozenset())
