@@ -6,8 +6,8 @@ Read-only, by files and /proc alone: no program of VMware's is asked, and none h
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from vdenet.i18n import _
@@ -67,7 +67,21 @@ def _programs() -> Iterator[tuple[int, str]]:
     for entry in Path("/proc").iterdir():
         words = processes.command_line(int(entry.name)) if entry.name.isdecimal() else ()
         name = os.path.basename(words[0]) if words else ""
-        if name in SERVICES or name == GUEST:
-            with suppress(OSError):
-                if entry.stat().st_uid == 0:
-                    yield int(entry.name), name
+        if (name in SERVICES or name == GUEST) and _is_roots(entry, name):
+            yield int(entry.name), name
+
+
+def _is_roots(process: Path, name: str) -> bool:
+    """Whether root runs it, or it is a program of that very name that is set-user-ID to root.
+
+    Who its directory belongs to proves nothing: to root, too, where a process keeps others from looking into it
+    (PR_SET_DUMPABLE of prctl(2)), and where a set-user-ID program waits for a password.
+    """
+    if processes.real_uid(int(process.name)) == 0:
+        return True
+    try:
+        file = os.stat(process / "exe")
+        called = os.path.basename(os.readlink(process / "exe")).removesuffix(" (deleted)")
+    except OSError:
+        return False
+    return called == name and file.st_uid == 0 and bool(file.st_mode & stat.S_ISUID)

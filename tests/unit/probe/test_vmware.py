@@ -47,6 +47,33 @@ def test_findings(tmp_path: Path, networking: Path) -> None:
     assert vmware.findings(SEGMENTS, ["gone0"], tmp_path) == []
 
 
+# --- what runs ------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(("uid", "mode", "called", "roots"), [
+    (0, 0o755, "bash", True), (1000, 0o4755, "vmware-vmx", True), (1000, 0o4755, "vmware-vmx (deleted)", True),
+    (1000, 0o4755, "su", False), (1000, 0o755, "vmware-vmx", False), (None, 0o755, "bash", False)])
+def test_whose_a_program_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uid: int | None, mode: int, called: str,
+                            roots: bool) -> None:
+    """What a member's process calls itself proves nothing, though it be a set-user-ID program that waits (su)."""
+    process, program = tmp_path / "5", tmp_path / called
+    process.mkdir()
+    program.touch()
+    program.chmod(mode)
+    (process / "exe").symlink_to(program)
+    monkeypatch.setattr(processes, "real_uid", {5: uid}.get)
+    real = os.stat
+    # Only root could have made the program root's.
+    monkeypatch.setattr(vmware.os, "stat", lambda path, **how: os.stat_result([*real(path, **how)[:4], 0, *real(path)[5:10]]))
+    assert vmware._is_roots(process, "vmware-vmx") is roots
+
+
+def test_a_program_that_may_not_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its directory is root's, as that of any process that has made itself undumpable (prctl(2))."""
+    monkeypatch.setattr(processes, "real_uid", {5: 1000}.get)
+    (tmp_path / "5").mkdir()
+    assert not vmware._is_roots(tmp_path / "5", "vmnet-bridge")
+
+
 # --- machines -------------------------------------------------------------------------------------
 
 @pytest.fixture
