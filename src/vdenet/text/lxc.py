@@ -12,15 +12,14 @@ from dataclasses import dataclass
 
 from vdenet.model.names import DEFAULT_SEGMENT
 from vdenet.model.places import GROUP
+from vdenet.text.block import BEGIN, END
 
-BEGIN = "# vdenet: what stands from here to its end is tarr-steps', and goes with tarr-steps leave"
-END = "# vdenet: end"
 _BLOCK = re.compile(rf"^{re.escape(BEGIN)}\n.*?^{re.escape(END)}\n", re.MULTILINE | re.DOTALL)
 # After a line that had no end: then neither has the block, and the line's end is the block's.
 _OPEN_BLOCK = re.compile(rf"\n{re.escape(BEGIN)}\n.*?^{re.escape(END)}\Z", re.MULTILINE | re.DOTALL)
-_NET = re.compile(r"lxc\.net\.([0-9]+)(?:\.(.+))?")
-_DEPTH = 20
-"""Files that include one another end here."""
+_NET = re.compile(r"lxc\.net\.([0-9]{1,9})(?:\.(.+))?")
+_DEPTH, _FILES = 20, 200
+"""Files that include one another end here, and so does one that includes itself twice."""
 
 Files = Callable[[str], Sequence[str]]
 """The texts of what a path stands for: of a file, of the *.conf files of a directory, of nothing."""
@@ -53,7 +52,7 @@ class Net:
 def nets(text: str, files: Files) -> dict[int, Net]:
     """The networks that a configuration comes to, with all that it includes."""
     found: dict[int, dict[str, str]] = {}
-    for key, value in _lines(text, files, _DEPTH):
+    for key, value in _lines(text, files, _DEPTH, []):
         if key == "lxc.net" and not value:
             found.clear()
         elif matched := _NET.fullmatch(key):
@@ -71,7 +70,7 @@ def nets(text: str, files: Files) -> dict[int, Net]:
 def root(text: str, files: Files) -> str | None:
     """The directory that the container has for its root; None where it is an image or the like."""
     path = None
-    for key, value in _lines(text, files, _DEPTH):
+    for key, value in _lines(text, files, _DEPTH, []):
         if key == "lxc.rootfs.path":
             path = value.removeprefix("dir:") or None
     return path if path is not None and path.startswith("/") else None
@@ -142,12 +141,14 @@ def _with_block(text: str, lines: Sequence[str]) -> str:
     return f"{text}\n{block}" if text and not text.endswith("\n") else f"{text}{block}\n"
 
 
-def _lines(text: str, files: Files, depth: int) -> Iterator[tuple[str, str]]:
+def _lines(text: str, files: Files, depth: int, read: list[str]) -> Iterator[tuple[str, str]]:
     for line in text.split("\n"):
         key, value = _pair(line)
         if key == "lxc.include":
-            for included in files(value) if depth else ():
-                yield from _lines(included, files, depth - 1)
+            for included in files(value) if depth and len(read) < _FILES else ():
+                if len(read) < _FILES:
+                    read.append(value)
+                    yield from _lines(included, files, depth - 1, read)
         elif key:
             yield key, value
 

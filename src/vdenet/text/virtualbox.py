@@ -57,14 +57,17 @@ class Machine:
 
 
 _PAIR = re.compile(r'"?([^"=]+?)"?="?(.*?)"?')
-_NIC = re.compile(r"nic([1-9][0-9]*)")
+_NIC = re.compile(r"nic([1-9][0-9]{0,8})")
 _TARGETS = {"bridged": "bridgeadapter", "intnet": "intnet", "hostonly": "hostonlyadapter",
             "generic": "generic", "natnetwork": "nat-network", "hostonlynetwork": "hostonly-network"}
 _OPTIONS = {"bridged": "bridgeadapter", "intnet": "intnet", "hostonly": "hostonlyadapter",
             "natnetwork": "nat-network", "hostonlynetwork": "host-only-net"}
-_ADAPTER = re.compile(r"NIC ([1-9][0-9]*):(.*)")
-_PROPERTIES = re.compile(r".*?Attachment: Generic '.*?'\s*\{ (.*) \}, Cable")
-_PROPERTY = re.compile(r"([\w.-]+)='(.*?)'(?=,? \w|$)")
+_ADAPTER = re.compile(r"NIC ([1-9][0-9]{0,8}):(.*)")
+_GENERIC, _END = "Attachment: Generic '", " }, Cable"
+_BEGIN = re.compile(r"'\s*+\{ ")
+_NAME = re.compile(r"(?<![\w.-])([\w.-]++)='")
+_QUOTE = re.compile(r"'(?=,? \w|$)")
+_SLOT = re.compile(r"[0-9]{1,9}")
 
 
 def settings_file(machine_readable: str) -> str | None:
@@ -223,8 +226,21 @@ def _shown(human: str) -> dict[int, dict[str, str]]:
     for line in human.splitlines():
         if matched := _ADAPTER.match(line):
             lines.setdefault(int(matched[1]), matched[2])
-    return {number: dict(_PROPERTY.findall(found[1])) for number, line in lines.items()
-            if (found := _PROPERTIES.match(line))}
+    found = {number: _properties(line.partition(_GENERIC)[2]) for number, line in lines.items()}
+    return {number: properties for number, properties in found.items() if properties is not None}
+
+
+def _properties(attachment: str) -> dict[str, str] | None:
+    """What stands in braces behind the driver's name; a value may have quotes and braces, too."""
+    begin, end = _BEGIN.search(attachment), attachment.rfind(_END)
+    if begin is None or end < begin.end():
+        return None
+    text, properties, at = attachment[begin.end():end], dict[str, str](), 0
+    # One pattern for name and value would take time as the square of the line's length.
+    while (name := _NAME.search(text, at)) and (quote := _QUOTE.search(text, name.end())):
+        properties[name[1]] = text[name.end():quote.start()]
+        at = quote.end()
+    return properties
 
 
 def _stored(settings: str) -> dict[int, Nic]:
@@ -235,7 +251,7 @@ def _stored(settings: str) -> dict[int, Nic]:
         return {}
     found = {}
     for adapter in root.iterfind("./{*}Machine/{*}Hardware/{*}Network/{*}Adapter"):
-        if not (slot := adapter.get("slot", "")).isdecimal():
+        if not _SLOT.fullmatch(slot := adapter.get("slot", "")):
             continue
         generic, interface = adapter.find(".//{*}GenericInterface"), adapter.find(".//{*}BridgedInterface")
         properties = {} if generic is None else {

@@ -23,7 +23,7 @@ _VMNETS = {"": 0, "bridged": 0, "hostonly": 1, "nat": 8}
 _VMNET = re.compile(r"(?:/dev/)?vmnet([0-9]{1,3})", re.IGNORECASE)
 _MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}")
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
-_HOLDER = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+_HOLDER = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ LAST = 254
 
 _VERSION = re.compile(r"VERSION=1,[0-9]+\s*")
 _ANSWER = re.compile(r"VNET_([0-9]{1,3})_.*")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", re.ASCII)
 _ADD, _REMOVE = "add_bridge_mapping", "remove_bridge_mapping"
 
@@ -49,7 +50,7 @@ def free(text: str) -> int:
     for words in _commands(text):
         for word in words[1:]:
             answer = _ANSWER.fullmatch(word)
-            taken |= {int(answer[1])} if answer else {int(word)} if word.isdecimal() else set()
+            taken |= {int(answer[1])} if answer else {int(word)} if _NUMBER.fullmatch(word) else set()
     number = next((number for number in range(LAST + 1) if number not in taken), None)
     if number is None:
         raise Refused(what=_("bridge a network of VMware's"), why=_("all of its vmnets are in use"))
@@ -78,6 +79,6 @@ def _commands(text: str) -> Iterator[list[str]]:
 
 
 def _mapping(words: list[str]) -> tuple[str, int] | None:
-    if len(words) == 3 and words[0] == _ADD and words[2].isdecimal() and int(words[2]) <= LAST:
+    if len(words) == 3 and words[0] == _ADD and _NUMBER.fullmatch(words[2]) and int(words[2]) <= LAST:
         return words[1], int(words[2])
     return None

@@ -51,6 +51,23 @@ def test_includes_are_read_where_they_stand() -> None:
     assert found[0].settings["link"] == "lxcbr0"  # the file's own line comes after
 
 
+def test_a_file_that_includes_itself_twice() -> None:
+    asked = []
+
+    def files(path: str) -> Sequence[str]:
+        asked.append(path)
+        return ["lxc.include = x\nlxc.include = x\nlxc.net.7.type = phys\n"] * 2
+
+    assert sorted(lxc.nets(f"{CONFIG}lxc.include = x\nlxc.net.8.type = veth\n", files)) == [0, 7, 8]
+    assert len(asked) <= 200
+
+
+def test_a_number_of_no_network() -> None:
+    huge = f"lxc.net.{'1' * 5000}.type = veth\n"  # more digits than int() takes
+    assert sorted(lxc.nets(CONFIG + huge, nothing)) == [0]
+    assert lxc.without(CONFIG + huge, 1) == CONFIG + huge
+
+
 @pytest.mark.parametrize("line, root", [
     ("", "/var/lib/lxc/web/rootfs"),
     ("lxc.rootfs.path = /srv/web", "/srv/web"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -105,6 +106,31 @@ def test_a_machine_is_read() -> None:
 
 def test_properties_come_from_where_they_are_shown() -> None:
     assert vm().nics[2].properties == {"network": "/run/a'b", "x": "1"}
+
+
+@pytest.mark.parametrize(("shown", "properties"), [
+    ("{ network='' }", {"network": ""}), ("{ a.b-c='x y' d='} , {' }", {"a.b-c": "x y", "d": "} , {"}),
+    ("{ a=' }, Cable' }", {"a": " }, Cable"}), ("{  }", {}), ("{ a='b }", {}), ("{ a=' b', c=', d' }", {"a": " b", "c": ", d"}),
+])
+def test_properties_as_they_are_shown(shown: str, properties: dict[str, str]) -> None:
+    human = f"NIC 2:  MAC: 080027B2B5A0, Attachment: Generic 'VDE' {shown}, Cable connected: on, Trace: off (file: none)\n"
+    assert virtualbox.machine(READABLE, human, None).nics[2].properties == properties
+
+
+@pytest.mark.parametrize("long", [
+    "Attachment: Generic ''{ " * 1000, "Attachment: Generic 'VDE' { " + "a" * 50_000 + " }, Cable",
+    "Attachment: Generic 'VDE' { " + "a='" * 20_000 + "x }, Cable", "Attachment: Generic '" + "' " * 20_000], ids=range(4))
+def test_a_long_line_does_not_hold_it_up(long: str) -> None:
+    before = time.process_time()
+    assert not virtualbox.machine(READABLE, f"NIC 2: {long}\n", None).nics[2].properties
+    assert time.process_time() - before < 1
+
+
+def test_numbers_of_no_adapter() -> None:
+    huge = "1" * 5000  # more digits than int() takes
+    found = virtualbox.machine(f'{READABLE.partition("description")[0]}nic{huge}="nat"\n', f"NIC {huge}: x\n{HUMAN}",
+                               SETTINGS.replace('slot="3"', f'slot="{huge}"'))
+    assert sorted(found.nics) == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_the_settings_file_tells_what_is_not_in_use() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import example, given
@@ -15,6 +16,8 @@ from vdenet.text.vmware_file import Settings
 from vdenet.text.vmware_machine import Holder, Machine
 
 MAC = "00:50:56:01:02:03"
+HUGE = "1" * 5000
+"""More digits than int() takes."""
 
 
 def text(raw: bytes) -> str:
@@ -45,6 +48,14 @@ settings = st.dictionaries(name, value, max_size=5).filter(lambda one: len({key.
 ])
 def test_a_line_as_vmware_reads_it(line: str, expected: str | None) -> None:
     assert Settings(line).get("a") == expected
+
+
+@pytest.mark.parametrize("line", [f"a={' ' * 16_000}x y", f"a{' ' * 16_000}b", f"a = \"{'x' * 16_000}", f"a=b{' ' * 16_000}c"],
+                         ids=range(4))
+def test_a_long_line_does_not_hold_it_up(line: str) -> None:
+    before = time.process_time()
+    assert Settings(line).get("a") is None
+    assert time.process_time() - before < 1
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -203,6 +214,11 @@ def test_who_holds_a_lock(lock: str, expected: Holder | None) -> None:
     assert vmware_machine.holder(lock) == expected
 
 
+def test_a_lock_with_numbers_that_nobody_has() -> None:
+    held = vmware_machine.holder(f"host {HUGE}-{HUGE}(vmware-vmx) 1 X")
+    assert held is None or held.pid > 2**22
+
+
 # --- /etc/vmware/networking -----------------------------------------------------------------------
 
 NETWORKING = vmx.NETWORKING.decode()
@@ -217,6 +233,12 @@ def test_networks_are_read() -> None:
     assert vmware_networks.is_known("\nVERSION=1,0 \r\n")
     for other in ("", "answer VNET_1_DHCP yes\n", "VERSION=2,0\n"):
         assert not vmware_networks.is_known(other)
+
+
+def test_numbers_of_no_vmnet() -> None:
+    more = f"add_bridge_mapping br {HUGE}\nanswer VNET_{HUGE}_NAT no\nremove_bridge_mapping eth0 {HUGE}\n"
+    assert vmware_networks.mappings(NETWORKING + more) == {"eth1": 2}
+    assert vmware_networks.free(NETWORKING + more) == 4
 
 
 def test_all_vmnets_in_use() -> None:

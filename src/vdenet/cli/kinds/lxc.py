@@ -20,11 +20,14 @@ from vdenet.i18n import _
 from vdenet.model.joining import EditFile, Found, Joining, Leaving, Place, Where, Wish
 from vdenet.model.names import port_prefix
 from vdenet.model.places import LXC_USERNET
+from vdenet.probe import regular
 from vdenet.text import inside, lxc, qemu
 from vdenet.text.lxc import Net
 
 VIA = "veth"
 _SECONDS = 20
+_MOST = 1024 * 1024
+"""Bytes of an included file that are read."""
 
 
 class Lxc:
@@ -165,13 +168,7 @@ def _files(name: str) -> Sequence[str]:
     """What `lxc.include` takes in; what cannot be read is left to LXC to complain about."""
     path = Path(name)
     paths = sorted(path.glob("*.conf")) if path.is_dir() else [path]
-    texts = []
-    for each in paths:
-        try:
-            texts.append(each.read_text(errors="replace"))
-        except OSError:
-            continue
-    return texts
+    return [regular.text(each, _MOST) for each in paths]
 
 
 def _require_permission(bridge: str) -> None:
