@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.machine import wait_for
 
-from .conftest import Host
+from .conftest import SEGMENT, Host
 
 _numbers = itertools.count(1)
 
@@ -94,6 +94,10 @@ class Instance:
         """Its own devices."""
         return dict(self.state()["devices"])
 
+    def macs(self) -> dict[str, str]:
+        """Those that the server has given to its nics."""
+        return {key: value for key, value in self.state()["config"].items() if key.endswith(".hwaddr")}
+
     def join(self, *argv: str) -> str:
         return self.host.tarr("join", "incus", self.name, *argv, user=self.user).stdout
 
@@ -102,6 +106,13 @@ class Instance:
 
     def run(self, *argv: str, check: bool = True) -> str:
         return self.incus("exec", self.name, "--", *argv, check=check)
+
+    def kept(self) -> dict[str, bytes]:
+        """What is reserved and remembered: by the daemon, and for the user."""
+        machine = self.host.machine
+        files = (machine.path(f"/var/lib/vdenet/{SEGMENT}/guests.json"),
+                 *machine.path(f"{machine.account(self.user)[2]}/.local/state/vdenet").rglob("*.json"))
+        return {str(file): file.read_bytes() for file in files if file.exists()}
 
     def delete(self) -> None:
         self.host.tarr("leave", "incus", self.name, user=self.user, check=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -27,6 +27,21 @@ def box(incus: Host) -> Iterator[Instance]:
 def own(incus: Host) -> Iterator[Instance]:
     """An instance of alice's, in the restricted project that incus-user made for her."""
     yield from instances(incus, "alice")
+
+
+@pytest.fixture
+def tools(incus: Host) -> Iterator[Callable[[str], dict[str, str]]]:
+    """Makes the real client, but for some cases of its own, the first in PATH."""
+    place = incus.machine.path("/tmp/broken")
+
+    def make(cases: str) -> dict[str, str]:
+        place.mkdir()
+        (place / "incus").write_text(f'#!/bin/sh\ncase "$*" in {cases} esac\nexec /usr/bin/incus "$@"\n')
+        (place / "incus").chmod(0o755)
+        return {"PATH": f"/tmp/broken:{os.defpath}:/usr/sbin:/sbin"}
+
+    yield make
+    incus.machine.run(["rm", "-rf", "/tmp/broken"])
 
 
 def test_a_container_that_runs_joins_and_leaves_live(incus: Host, box: Instance) -> None:
@@ -72,14 +87,15 @@ def test_both_are_idempotent(incus: Host, box: Instance) -> None:
 
 
 def test_dry_run_prints_what_can_be_pasted(box: Instance) -> None:
-    before = box.devices()
+    before, kept = box.devices(), box.kept()
     command = box.join("--dry-run").strip()
-    assert box.devices() == before
+    assert (box.devices(), box.kept()) == (before, kept)
     box.incus(*shlex.split(command)[1:])
     joined = box.devices()
     assert "already" in box.join()
+    kept = box.kept()
     command = box.leave("--dry-run").strip()
-    assert box.devices() == joined
+    assert (box.devices(), box.kept()) == (joined, kept)
     box.incus(*shlex.split(command)[1:])
     assert box.devices() == before
 
@@ -116,6 +132,19 @@ def test_joined_by_hand(incus: Host, box: Instance) -> None:
     assert box.state()["expanded_config"]["volatile.wire.hwaddr"] == told["mac"]
     box.leave()
     assert box.devices() == before
+
+
+def test_one_that_was_put_there_by_hand_is_recognised(incus: Host, box: Instance) -> None:
+    box.incus("config", "device", "add", box.name, "eth0", "nic", "nictype=bridged", f"parent={SEGMENT}")
+    box.incus("start", box.name)
+    box.run("ip", "link", "set", "eth0", "up")
+    box.run("udhcpc", "-n", "-q", "-t", "10", "-i", "eth0", "-s", "/etc/dhcp.sh")
+    settings = box.state()["expanded_config"]
+    guest = next(one for one in incus.segment()["guests"] if one["mac"] == settings["volatile.eth0.hwaddr"])
+    assert (guest["kind"], guest["guest"], guest["owner"], guest["via"], guest["joined"]) == (
+        "incus", box.name, "root", "veth", False)
+    assert guest["port"] == settings["volatile.eth0.host_name"]
+    assert guest["address"] in box.run("ip", "addr")
 
 
 def test_joined_by_a_profile(incus: Host, box: Instance) -> None:
@@ -188,23 +217,55 @@ def test_a_restricted_project(incus: Host, own: Instance) -> None:
 def test_without_incus(incus: Host, box: Instance) -> None:
     incus.machine.sh("mkdir /tmp/tools; ln -s /usr/bin/* /tmp/tools/; rm -f /tmp/tools/incus* /tmp/tools/lxc")
     said = incus.refused(5, "tool-missing", "join", "incus", box.name, user="root", env={"PATH": "/tmp/tools"})
-    assert "apt install incus" in said
+    assert "install the package incus" in said
 
 
-def test_a_server_that_fails_leaves_nothing(incus: Host, box: Instance) -> None:
-    """The real client, but for `config device add`, which breaks off as it would without space."""
-    tools = incus.machine.path("/tmp/broken")
-    tools.mkdir()
-    (tools / "incus").write_text('#!/bin/sh\n[ "$1" != config ] || { echo "Error: no space left" >&2; exit 1; }\n'
-                                 'exec /usr/bin/incus "$@"\n')
-    (tools / "incus").chmod(0o755)
+def test_a_server_that_fails_leaves_nothing(incus: Host, box: Instance,
+                                            tools: Callable[[str], dict[str, str]]) -> None:
+    """It breaks off as it would without space."""
+    env = tools("config*) echo 'Error: no space left' >&2; exit 1;;")
     before = box.devices()
-    said = incus.refused(5, "tool-failed", "join", "incus", box.name, user="root",
-                         env={"PATH": f"/tmp/broken:{os.defpath}:/usr/sbin:/sbin"})
-    assert "no space left" in said
+    assert "no space left" in incus.refused(5, "tool-failed", "join", "incus", box.name, user="root", env=env)
     assert box.devices() == before
     # The name is free again.
     incus.tarr("join", "run", "--name", box.name, "--", "true", user="bob")
+
+
+def test_one_that_cannot_leave_stays_as_it_joined(incus: Host, box: Instance,
+                                                  tools: Callable[[str], dict[str, str]]) -> None:
+    env = tools("config*) echo 'Error: no space left' >&2; exit 1;;")
+    before = box.devices()
+    box.join()
+    joined, kept = box.devices(), box.kept()
+    assert "no space left" in incus.refused(5, "tool-failed", "leave", "incus", box.name, user="root", env=env)
+    assert (box.devices(), box.kept()) == (joined, kept)
+    incus.refused(1, "name-taken", "join", "run", "--name", box.name, "--", "true", user="bob")
+    assert "has left" in box.leave()
+    assert box.devices() == before
+
+
+def test_of_two_nics_one_that_cannot_be_removed(incus: Host, box: Instance,
+                                                tools: Callable[[str], dict[str, str]]) -> None:
+    """The other is as it was, also for the one who gave it its address."""
+    for device in ("eth0", "eth1"):
+        box.incus("config", "device", "add", box.name, device, "nic", "nictype=bridged", f"parent={SEGMENT}")
+    box.incus("start", box.name)
+    before, macs = box.devices(), box.macs()
+    env = tools("'config device remove '*' eth1') echo 'Error: no space left' >&2; exit 1;;")
+    assert "no space left" in incus.refused(5, "tool-failed", "leave", "incus", box.name, user="root", env=env)
+    assert (box.devices(), box.macs()) == (before, macs)
+    assert "has left" in box.leave()
+    assert list(box.devices()) == ["root"]
+
+
+def test_what_leave_answers_by_json(incus: Host, box: Instance) -> None:
+    told = incus.told("leave", "incus", box.name, user="root")
+    assert told == {"segment": SEGMENT, "kind": "incus", "guest": box.name, "name": None, "left": False, "live": False,
+                    "actions": [], "notes": []}
+    box.join("--name", "named")
+    dry = incus.told("leave", "incus", box.name, "--dry-run", user="root")
+    assert incus.told("leave", "incus", box.name, user="root") == {**dry, "left": True} == {
+        **told, "name": "named", "left": True, "actions": [f"incus config device remove {box.name} eth0"]}
 
 
 def test_two_joins_at_once(incus: Host, box: Instance) -> None:
@@ -240,8 +301,9 @@ def test_into_a_vlan_by_a_port_that_the_daemon_puts_there(incus: Host, box: Inst
     box.incus("start", box.name)
     assert "has no VLANs" in incus.refused(2, "bad-value", "join", "incus", box.name, "--vlan", "33", user="root")
     with incus.vlan():
+        kept = box.kept()
         told = incus.told("join", "incus", box.name, "--vlan", "33", "--dry-run", user="root")
-        assert (told["vlan"], box.devices()) == (33, before)
+        assert (told["vlan"], box.devices(), box.kept()) == (33, before, kept)
         box.incus(*shlex.split(told["actions"][0])[1:])
         device = box.devices()["eth0"]
         port = device.pop("host_name")
@@ -251,6 +313,7 @@ def test_into_a_vlan_by_a_port_that_the_daemon_puts_there(incus: Host, box: Inst
         assert told["mac"] in box.run("ip", "link", "show", "eth0")
         moved = incus.told("join", "incus", box.name, "--dry-run", user="root")
         assert [shlex.split(action)[3] for action in moved["actions"]] == ["remove", "add"]
+        assert box.kept() == kept
         assert "has left" in box.leave()
     assert box.devices() == before
     assert incus.end(port) == {}

@@ -14,6 +14,7 @@ import subprocess
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lab import qemu
@@ -119,6 +120,13 @@ class Vm:
         process = subprocess.Popen(self.host.machine.command(["python3", "-c", RELAY, f"/tmp/{self.file}.agent"]),
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         return Guest(self.label, process, "eth0", self.host.machine.path(f"/tmp/{self.file}.console"))
+
+    def kept(self) -> dict[str, bytes]:
+        """What is reserved and remembered: by the daemon, and for the user."""
+        machine = self.host.machine
+        files = (machine.path(f"/var/lib/vdenet/{SEGMENT}/guests.json"),
+                 *machine.path(f"{machine.account(self.user)[2]}/.local/state/vdenet").rglob("*.json"))
+        return {str(file): file.read_bytes() for file in files if file.exists()}
 
     def remove(self) -> None:
         self.virsh("destroy", self.name, check=False)
@@ -303,13 +311,46 @@ def test_a_machine_without_a_free_slot_gets_its_card_at_the_next_start(libvirt: 
     assert "its next start brings it" in vm.join()
 
 
-def test_an_older_kind_of_machine(new: Callable[..., Vm]) -> None:
+def test_an_older_kind_of_machine(libvirt: Host, new: Callable[..., Vm]) -> None:
     vm = new("old", machine="pc", devices=OWN)
     vm.start()
     vm.join()
     assert len(vm.cards(live=True)) == len(vm.cards()) == 2
-    vm.leave()
+    libvirt.refused(1, "refused", "leave", "libvirt", "old")  # nothing runs in it yet that could let go of the card
     assert vm.cards() == [MINE]
+
+
+def test_a_machine_that_takes_no_card_while_it_runs(libvirt: Host, new: Callable[..., Vm]) -> None:
+    """On a PC without ACPI QEMU can plug in nothing, nor out."""
+    vm = new("fixed", machine="pc", devices=OWN)
+    vm.virsh("define", xml=vm.xml(OWN, "pc").replace("<features><acpi/></features>", ""))
+    vm.start()
+    told = libvirt.told("join", "libvirt", "fixed")
+    assert (told["changed"], told["live"], len(vm.cards()), vm.cards(live=True)) == (True, False, 2, [MINE])
+    vm.virsh("destroy", "fixed")
+    vm.start()
+    assert "cannot be taken out while it runs" in libvirt.refused(1, "refused", "leave", "libvirt", "fixed")
+    assert (vm.cards(), vm.cards(live=True)) == ([MINE], [MINE, card(vm, told["mac"])])
+    vm.join()
+    assert len(vm.cards()) == 2
+    vm.virsh("destroy", "fixed")
+    assert "has left" in vm.leave()
+    assert vm.cards() == [MINE]
+
+
+def test_a_moved_card_that_stays_while_it_runs_is_not_added_again(libvirt: Host, new: Callable[..., Vm]) -> None:
+    """Two cards with one MAC address could not be told apart any more."""
+    vm = new("twice", SYSTEM, devices=PORTS + OWN)
+    libvirt.told("join", "libvirt", "twice", "--nic", "1")
+    vm.start()
+    libvirt.refused(1, "refused", "leave", "libvirt", "twice")
+    assert vm.cards() == [MINE]
+    assert libvirt.told("join", "libvirt", "twice")["live"]
+    assert vm.cards() == [card(vm, MINE["address"])]
+    vm.virsh("destroy", "twice")
+    assert "has left" in vm.leave()
+    assert vm.cards() == [MINE]
+    assert "is not on" in vm.leave()
 
 
 def test_a_transient_machine(libvirt: Host, new: Callable[..., Vm]) -> None:
@@ -340,7 +381,8 @@ def test_a_machine_that_does_not_let_go_of_its_card(libvirt: Host, new: Callable
         guest.wait_ready(240)
         guest.wait_address(None, 120)
         vm.virsh("suspend", "holder")
-        assert "what runs in it has not let go of the card" in vm.leave()
+        assert "what runs in it has not let go of the card" in libvirt.refused(
+            1, "refused", "leave", "libvirt", "holder")
         assert vm.cards() == []
         assert vm.cards(live=True) == [card(vm, told["mac"])]
         vm.virsh("resume", "holder")
@@ -369,7 +411,7 @@ def test_a_saved_machine(libvirt: Host, vm: Vm) -> None:
         assert "virsh managedsave-remove" in libvirt.refused(1, "refused", "leave", "libvirt", vm.name)
         assert len(vm.cards()) == 2
         vm.start()  # it goes on with its tap
-        vm.leave()
+        libvirt.refused(1, "refused", "leave", "libvirt", vm.name)  # until it has let go of the card
     else:
         assert "its saved state still has the card" in vm.leave()
         vm.virsh("managedsave-remove", vm.name)
@@ -409,15 +451,16 @@ def test_the_card_is_of_the_model_that_the_guest_has_a_driver_for(libvirt: Host,
 
 
 def test_dry_run_changes_nothing_and_shows_what_works(libvirt: Host, vm: Vm) -> None:
-    before = vm.virsh("dumpxml", vm.name)
+    before, kept = vm.virsh("dumpxml", vm.name), vm.kept()
     command = vm.join("--dry-run")
-    assert vm.virsh("dumpxml", vm.name) == before
+    assert (vm.virsh("dumpxml", vm.name), vm.kept()) == (before, kept)
     assert "is not on" in vm.leave()
     libvirt.machine.sh(command, user="alice")
     assert len(vm.cards()) == 2
     assert "already" in vm.join()
+    kept = vm.kept()
     command = vm.leave("--dry-run")
-    assert len(vm.cards()) == 2
+    assert (len(vm.cards()), vm.kept()) == (2, kept)
     libvirt.machine.sh(command, user="alice")
     assert vm.cards() == [MINE]
 
@@ -436,27 +479,67 @@ def test_a_card_of_its_own_is_moved_when_asked_for(libvirt: Host, vm: Vm) -> Non
     assert vm.cards() == [MINE]
 
 
-def test_a_running_machine_of_the_system_moves_its_card_at_once(libvirt: Host, new: Callable[..., Vm]) -> None:
+AT_LAB = {"type": "bridge", "address": "52:54:00:11:22:33", "bridge": "lab0"}
+
+
+@pytest.fixture
+def mover(libvirt: Host, new: Callable[..., Vm]) -> Iterator[Vm]:
+    """One of the system's that runs, with a card on a bridge of its own."""
     libvirt.machine.sh("ip link add lab0 type bridge; ip link set lab0 up")
     try:
-        at_lab = {"type": "bridge", "address": "52:54:00:11:22:33", "bridge": "lab0"}
         vm = new("mover", SYSTEM, devices="<interface type='bridge'><mac address='52:54:00:11:22:33'/>"
                  "<source bridge='lab0'/><model type='virtio'/><boot order='1'/></interface>")
         vm.start()
-        before = vm.virsh("dumpxml", "--inactive", vm.name)
-        assert libvirt.told("join", "libvirt", "mover", "--nic", "1")["live"]
-        assert vm.cards() == vm.cards(live=True) == [on_the_bridge(MINE["address"])]
-        assert libvirt.machine.sh(f"ls /sys/class/net/{SEGMENT}/brif | grep vnet")
-        wait_for(lambda: libvirt.listed("mover"), 60, "its boot program heard")
-        said = libvirt.refused(1, "refused", "leave", "libvirt", "mover", user="root")
-        assert "hint: sudo -u alice tarr-steps leave libvirt mover" in said
-        vm.leave()
-        assert vm.cards(live=True) == [at_lab]
-        assert vm.virsh("dumpxml", "--inactive", vm.name) == before
-        assert libvirt.machine.sh("ls /sys/class/net/lab0/brif")
-    finally:
+        yield vm
         vm.remove()
+    finally:
         libvirt.machine.sh("ip link delete lab0")
+
+
+def test_a_running_machine_of_the_system_moves_its_card_at_once(libvirt: Host, mover: Vm) -> None:
+    before = mover.virsh("dumpxml", "--inactive", mover.name)
+    assert libvirt.told("join", "libvirt", "mover", "--nic", "1")["live"]
+    assert mover.cards() == mover.cards(live=True) == [on_the_bridge(MINE["address"])]
+    assert libvirt.machine.sh(f"ls /sys/class/net/{SEGMENT}/brif | grep vnet")
+    wait_for(lambda: libvirt.listed("mover"), 60, "its boot program heard")
+    said = libvirt.refused(1, "refused", "leave", "libvirt", "mover", user="root")
+    assert "hint: sudo -u alice tarr-steps leave libvirt mover" in said
+    mover.leave()
+    assert mover.cards(live=True) == [AT_LAB]
+    assert mover.virsh("dumpxml", "--inactive", mover.name) == before
+    assert libvirt.machine.sh("ls /sys/class/net/lab0/brif")
+
+
+def test_a_card_that_is_moved_by_half_is_moved_back(libvirt: Host, mover: Vm,
+                                                    tools: Callable[[str], dict[str, str]]) -> None:
+    """What runs is moved first; then its configuration cannot be."""
+    env = tools("*update-device*--config) ls /sys/class/net/lab0/brif >/tmp/meanwhile; "
+                "echo 'error: Failed to update device\nerror: no space left' >&2; exit 1;;")
+    port = mover.virsh("domiflist", mover.name).split()[0]
+
+    def on_lab() -> list[str]:
+        return libvirt.machine.sh("ls /sys/class/net/lab0/brif").split()
+
+    def meanwhile() -> list[str]:
+        return libvirt.machine.path("/tmp/meanwhile").read_text().split()
+
+    kept = mover.kept()
+    assert "virsh failed: no space left" in libvirt.refused(
+        5, "tool-failed", "join", "libvirt", "mover", "--nic", "1", env=env)
+    assert (meanwhile(), on_lab()) == ([], [port])
+    assert mover.cards() == mover.cards(live=True) == [AT_LAB]
+    assert mover.kept() == kept
+    libvirt.tarr("join", "run", "--name", "mover", "--", "true", user="bob")
+
+    mover.join("--nic", "1")
+    kept = mover.kept()
+    assert "virsh failed: no space left" in libvirt.refused(5, "tool-failed", "leave", "libvirt", "mover", env=env)
+    assert (meanwhile(), on_lab()) == ([port], [])
+    assert mover.cards() == mover.cards(live=True) == [on_the_bridge(MINE["address"])]
+    assert mover.kept() == kept
+    libvirt.refused(1, "name-taken", "join", "run", "--name", "mover", "--", "true", user="bob")
+    assert "has left" in mover.leave()
+    assert mover.cards() == mover.cards(live=True) == [AT_LAB]
 
 
 @pytest.mark.parametrize("way", ["bridge", "direct", "network"])
@@ -477,6 +560,37 @@ def test_joined_by_hand(libvirt: Host, new: Callable[..., Vm], way: str) -> None
     finally:
         if way == "network":
             vm.virsh("net-undefine", "handed")
+
+
+def heard(host: Host, mac: str) -> dict[str, Any]:
+    """A guest that has an address, as `list --json` has it, whatever its name."""
+    return wait_for(lambda: next((guest for guest in host.segment()["guests"]
+                                  if guest["mac"] == mac and guest["port"] and guest["address"]), {}), 120, mac)
+
+
+def test_one_that_was_put_there_by_hand_is_recognised(libvirt: Host, new: Callable[..., Vm]) -> None:
+    vm = new("by hand", SYSTEM, devices=f"{PORTS}<interface type='bridge'><source bridge='{SEGMENT}'/>"
+             "<model type='virtio'/></interface>")
+    vm.start()
+    guest = heard(libvirt, vm.cards()[0]["address"])
+    assert (guest["kind"], guest["guest"], guest["owner"], guest["via"], guest["joined"]) == (
+        "libvirt", "by hand", "libvirt-qemu", "tap", False)
+    assert guest["port"] == vm.virsh("domiflist", "by hand").split()[0]
+
+
+def test_one_that_was_put_on_a_tap_by_hand_is_recognised(libvirt: Host, new: Callable[..., Vm]) -> None:
+    """The tap was made for a QEMU, and libvirt runs one: which, and that it is there, is seen."""
+    tap = libvirt.told("join", "qemu", "--tap", "ours")
+    vm = new("on a tap", devices=f"{PORTS}<interface type='ethernet'><mac address='{tap['mac']}'/>"
+             f"<target dev='{tap['port']}' managed='no'/><model type='virtio'/></interface>")
+    try:
+        vm.start()
+        guest = heard(libvirt, tap["mac"])
+        assert (guest["kind"], guest["guest"], guest["owner"], guest["via"], guest["port"]) == (
+            "qemu", "on a tap", "alice", "tap", tap["port"])
+    finally:
+        vm.remove()
+        libvirt.tarr("leave", "qemu", "ours")
 
 
 def test_joined_by_hand_on_a_tap_made_for_qemu(libvirt: Host, new: Callable[..., Vm]) -> None:
@@ -644,13 +758,13 @@ def test_a_change_that_fails_is_taken_back(libvirt: Host, vm: Vm, tools: Callabl
     assert vm.cards() == [MINE]
 
 
-def test_two_joins_at_once(libvirt: Host, mine: Vm) -> None:
-    both = [libvirt.machine.popen(["tarr-steps", "join", "libvirt", mine.name], user="alice",
+def test_two_joins_at_once(libvirt: Host, vm: Vm) -> None:
+    both = [libvirt.machine.popen(["tarr-steps", "join", "libvirt", vm.name], user="alice",
                                   stderr=subprocess.STDOUT) for _each in range(2)]
     said = [each.communicate(timeout=240)[0] for each in both]
     assert [each.returncode for each in both] == [0, 0], said
     assert sorted("already" in text for text in said) == [False, True]
-    assert len(mine.cards()) == 2
+    assert len(vm.cards()) == 2
 
 
 def test_while_the_segment_is_down(libvirt: Host, vm: Vm) -> None:
@@ -686,8 +800,9 @@ def test_into_a_vlan_by_a_tap_also_on_the_system(libvirt: Host, new: Callable[..
     vm = new("apart", SYSTEM)
     assert "has no VLANs" in libvirt.refused(2, "bad-value", "join", "libvirt", "apart", "--vlan", "33")
     with libvirt.vlan():
+        kept = vm.kept()
         told = libvirt.told("join", "libvirt", "apart", "--vlan", "33", "--dry-run")
-        assert (told["vlan"], told["via"], vm.cards()) == (33, "tap", [])
+        assert (told["vlan"], told["via"], vm.cards(), vm.kept()) == (33, "tap", [], kept)
     tap = libvirt.told("join", "qemu", "--tap", "apart", "--mac", told["mac"])["port"]
     libvirt.machine.sh(told["actions"][0], user="alice")
     assert vm.cards() == [on_a_tap(told["mac"], tap)]

@@ -130,7 +130,7 @@ def _depart(asked: _Asked, departure: _Departure, output: Output) -> _Outcome:
     if standing.where is not None and leaving.lingers and _is_still_on(asked, standing.where, leaving.live):
         raise Refused(what=_("take {guest} off the segment").format(guest=asked.guest), why=_(
             "what runs in it has not let go of the card") if leaving.live else _(
-            "its configuration is as before, but while it runs the card cannot be moved"), hint=_(
+            "its configuration is as before, but the card cannot be taken out while it runs"), hint=_(
             "leave again when it has, or when it is off") if leaving.live else _("leave again when it is off"))
     if not departure.by_tunnel:
         freed = _free(asked, departure.names)
@@ -287,7 +287,7 @@ def _is_still_on(asked: _Asked, where: Where, told: bool) -> bool:
     """
     for _second in range(_PATIENCE if told else 1):
         try:
-            if not _look_up(asked).leave(where, None).actions:
+            if not _look_up(asked).leave(where, None).lingers:
                 return False
         except VdenetError:
             return False

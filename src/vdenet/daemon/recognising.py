@@ -59,7 +59,8 @@ def recognise(rows: Sequence[Row]) -> tuple[GuestReport, ...]:
     for row in rows:
         known = row.report
         found = identify(replace(row.seen, namespace=peers.get(row.ifindex or 0)), running)
-        agreed = known.kind in (None, found.kind)
+        # What libvirt runs is a QEMU, and may be on a tap that was made for one.
+        agreed = known.kind in (None, found.kind) or (known.kind, found.kind) == ("qemu", "libvirt")
         reports.append(replace(
             known, kind=known.kind or found.kind, guest=_shown(found.guest) if agreed else None,
             owner=known.owner or (None if found.uid is None else account_name(found.uid))))

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TOOL = "virsh"
 MODEL = "virtio"
@@ -33,6 +32,8 @@ class Nic:
     target: str | None = None
     mac: str | None = None
     model: str | None = None
+    fixed: bool = False
+    """It cannot be taken out while the domain runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,9 @@ def facts(text: str) -> dict[str, str]:
 def domain(text: str) -> Domain:
     """A domain's XML. Raises ValueError for what is none."""
     root = _parse(text, "domain")
-    nics = tuple(_nic(element) for element in root.iterfind("./devices/interface"))
+    fixed = _fixed(root)
+    nics = tuple(replace(_nic(element), fixed=_bus(element.find("address[@type='pci']")) in fixed)
+                 for element in root.iterfind("./devices/interface"))
     room, old_room = _room(root)
     return Domain(root.get("id") is not None, nics, room, old_room)
 
@@ -209,34 +212,43 @@ def _text(element: ElementTree.Element) -> str:
 def _room(root: ElementTree.Element) -> tuple[bool, bool]:
     """Where cards can be plugged in while it runs: PCI Express, conventional PCI.
 
-    A root port takes one device, a bridge 31. The root of PCI Express itself takes none at run time; a
-    machine without it has conventional PCI, or no PCI at all and none of its limits.
+    A root port takes one device, a bridge 31. A machine without PCI Express has conventional PCI, where libvirt
+    takes the root before any bridge, or no PCI at all and none of its limits.
     """
-    used: dict[int, set[str]] = {}
-    for bus, slot in _addresses(root):
-        used.setdefault(bus, set()).add(slot)
-    ports: list[int] = []
-    bridges: list[int] = []
-    express = False
-    for controller in root.iterfind("./devices/controller[@type='pci']"):
-        model, index = controller.get("model", ""), controller.get("index", "")
-        target = controller.find("target")
-        if not index.isdecimal() or (target is not None and target.get("hotplug") == "off"):
-            continue
-        express |= model == "pcie-root"
-        if model in ("pcie-root-port", "pcie-switch-downstream-port"):
-            ports.append(int(index))
-        elif model in ("pci-root", "pci-bridge", "pcie-to-pci-bridge"):
-            bridges.append(int(index))
-    old_room = any(len(used.get(bus, ())) < 31 for bus in bridges)
-    if not express:
-        return old_room or not bridges, old_room or not bridges
-    return any(not used.get(bus) for bus in ports), old_room
-
-
-def _addresses(root: ElementTree.Element) -> Iterator[tuple[int, str]]:
+    used: dict[int | None, set[str]] = {}
     for address in root.iterfind("./devices/*/address[@type='pci']"):
-        try:
-            yield int(address.get("bus", ""), 16), address.get("slot", "")
-        except ValueError:
-            continue
+        used.setdefault(_bus(address), set()).add(address.get("slot", ""))
+    controllers, fixed = _controllers(root), _fixed(root)
+    old_room = any(len(used.get(bus, ())) < 31 for bus, model in controllers.items()
+                   if model in ("pci-root", "pci-bridge", "pcie-to-pci-bridge") and bus not in fixed)
+    if "pcie-root" in controllers.values():
+        return any(not used.get(bus) for bus, model in controllers.items() if model in (
+            "pcie-root-port", "pcie-switch-downstream-port") and bus not in fixed), old_room
+    room = not controllers or old_room and 0 not in fixed
+    return room, room
+
+
+def _fixed(root: ElementTree.Element) -> frozenset[int]:
+    """The PCI buses where nothing is plugged in or out while it runs.
+
+    Those are the root of PCI Express, that of a PC without ACPI, and which are said to be.
+    """
+    kind = root.find("./os/type")
+    without_acpi = kind is not None and kind.get("arch") in ("i686", "x86_64") and root.find("./features/acpi") is None
+    off = {int(controller.get("index", "")) for controller in root.iterfind("./devices/controller[@type='pci']")
+           if controller.get("index", "").isdecimal() and controller.find("target[@hotplug='off']") is not None}
+    return frozenset(bus for bus, model in _controllers(root).items()
+                     if bus in off or model == "pcie-root" or (model == "pci-root" and without_acpi))
+
+
+def _controllers(root: ElementTree.Element) -> dict[int, str]:
+    """Models of what makes a PCI bus, by its number."""
+    return {int(index): controller.get("model", "") for controller in root.iterfind("./devices/controller[@type='pci']")
+            if (index := controller.get("index", "")).isdecimal()}
+
+
+def _bus(address: ElementTree.Element | None) -> int | None:
+    try:
+        return None if address is None else int(address.get("bus", ""), 16)
+    except ValueError:
+        return None

@@ -530,7 +530,7 @@ def test_a_guest_that_cannot_be_looked_up_by_its_id_is_alive(
 
 @pytest.mark.parametrize(("live", "why", "hint"), [
     (True, "what runs in it has not let go of the card", "leave again when it has, or when it is off"),
-    (False, "its configuration is as before, but while it runs the card cannot be moved", "leave again when it is off")])
+    (False, "its configuration is as before, but the card cannot be taken out while it runs", "leave again when it is off")])
 def test_a_running_guest_may_hold_on_to_its_card(daemon: Daemon, tarr_steps: TarrSteps, box: Path, live: bool, why: str,
                                                  hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its name, and the tap that it may have, are its own until it has let go."""

@@ -57,6 +57,9 @@ CONFIGURED = RUNNING.replace(" id='7'", "").replace(
 FREE = "<controller type='pci' index='5' model='pcie-root-port'/>"
 PC = """<domain type='qemu'><name>old</name><uuid>60645a2a-c5d1-4f8a-9280-a7c086e55b0c</uuid><devices>
 <controller type='pci' index='0' model='pci-root'/>{more}</devices></domain>"""
+X86 = """<domain type='qemu' id='1'><os><type arch='x86_64' machine='pc'>hvm</type></os>{features}<devices>
+<controller type='pci' index='0' model='pci-root'>{target}</controller><interface type='bridge'>
+<mac address='52:54:00:00:00:01'/><address type='pci' bus='0x00' slot='0x03'/></interface></devices></domain>"""
 PREFIX = port_prefix("vdenet0")
 
 
@@ -122,6 +125,13 @@ def test_where_a_network_hands_its_guests_to(text: str, bridge: str | None) -> N
     assert libvirt.network_bridge(text) == bridge
 
 
+def test_a_card_that_cannot_be_taken_out_while_it_runs() -> None:
+    """QEMU: `Bus 'pci.0' does not support hotplugging`."""
+    for features, fixed in (("", True), ("<features><acpi/></features>", False)):
+        nic, = libvirt.domain(X86.format(features=features, target="")).nics
+        assert nic.fixed is fixed
+
+
 @pytest.mark.parametrize(("text", "room", "old_room"), [
     (RUNNING, False, False),
     (RUNNING.replace("</devices>", FREE + "</devices>"), True, False),
@@ -129,6 +139,10 @@ def test_where_a_network_hands_its_guests_to(text: str, bridge: str | None) -> N
     (RUNNING.replace("</devices>", FREE.replace("index='5'", "index='x'") + "</devices>"), False, False),
     (RUNNING.replace("bus='0x04'", "bus='x'"), True, False),
     (PC.format(more=""), True, True),
+    (X86.format(features="<features><acpi/></features>", target=""), True, True),
+    (X86.format(features="", target=""), False, False),
+    (X86.format(features="", target="").replace("x86_64", "ppc64"), True, True),
+    (X86.format(features="<features><acpi/></features>", target="<target hotplug='off'/>"), False, False),
     (PC.format(more="".join(f"<disk><address type='pci' bus='0x00' slot='{slot:#04x}'/></disk>" for slot in range(1, 32))),
      False, False),
     ("<domain><devices><controller type='ccw' index='0'/></devices></domain>", True, True),

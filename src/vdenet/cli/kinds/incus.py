@@ -94,16 +94,19 @@ class Incus:
             return Leaving((), live=False)
         if not all(nic.own for nic in nics):
             raise self._of_a_profile(_("take {guest} off the segment").format(guest=self._guest), nics[0])
-        actions = tuple(self._removal(nic) for nic in nics)
-        return Leaving(actions, live=self._instance.running, running=self._instance.running, mac=nics[0].mac)
+        # All or none: a nic that was removed and added again would have another MAC.
+        action = RunTool(self._config("device", "remove", *(nic.device for nic in nics)))
+        return Leaving((action,), live=self._instance.running, running=self._instance.running, mac=nics[0].mac)
 
     def _on(self, where: Where) -> Nic | None:
         prefix = port_prefix(where.segment)
         return next((nic for nic in self._instance.nics if nic.on(where.bridge, prefix)), None)
 
     def _removal(self, nic: Nic) -> RunTool:
+        # Its MAC is mostly not in its settings, and the server would give it another.
+        settings = {**nic.settings, **({} if nic.mac is None else {"hwaddr": nic.mac})}
         return RunTool(self._config("device", "remove", nic.device), self._config("device", "add", nic.device, "nic", *(
-            f"{key}={value}" for key, value in sorted(nic.settings.items()) if key != "type")))
+            f"{key}={value}" for key, value in sorted(settings.items()) if key != "type")))
 
     def _of_a_profile(self, what: str, nic: Nic) -> Refused:
         return Refused(what=what, why=_("a profile puts it there: {profiles}").format(

@@ -76,10 +76,11 @@ class Libvirt:
         for mac in {**config, **live}:
             before = [nic for which in ("live", "config") if (nic := _before(memory, which, mac)) is not None]
             if not before:
-                flags = ("--live",) * (mac in live) + ("--config",) * (mac in config)
+                flags = ("--live",) * (mac in live and not live[mac].fixed) + ("--config",) * (mac in config)
                 card = libvirt.plain(live.get(mac) or config[mac])
-                actions.append(RunTool(self._command("detach-device", *flags),
-                                       self._command("attach-device", *flags), card, card))
+                if flags:
+                    actions.append(RunTool(self._command("detach-device", *flags),
+                                           self._command("attach-device", *flags), card, card))
                 continue
             if mac in live and libvirt.movable(live[mac], before[0]):
                 actions.append(self._update(live[mac].xml, libvirt.plain(before[0]), "--live"))
