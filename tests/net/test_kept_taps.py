@@ -104,7 +104,7 @@ def test_it_is_there_after_a_boot(machine: Machine, daemon: Daemon, stopped: boo
         daemon.__init__(machine)  # type: ignore[misc]
     link = port(machine, told["port"])
     assert link["master"] == BRIDGE
-    assert tarr(machine, "join", "qemu", "--tap", "web") == told
+    assert tarr(machine, "join", "qemu", "--tap", "web") == {**told, "changed": False}
     with machine.popen(["python3", "-c", OPEN, told["port"]], user="alice", stdin=-1) as holder:
         wait_for(lambda: "LOWER_UP" in port(machine, told["port"])["flags"], 20, "a holder")
         holder.communicate(timeout=20)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from vdenet.daemon import authority
+from vdenet.daemon import authority, memberships, whereabouts
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, Guest, GuestBook
 from vdenet.daemon.members import Caller
@@ -20,6 +20,10 @@ from vdenet.probe import links
 from vdenet.text import dnsmasq
 
 KINDS = ("qemu", "virtualbox", "vmware", "lxc", "libvirt", "incus", "nspawn", "podman", "docker", "run")
+DAEMONS_OWN = frozenset({"qemu", "podman", "docker", "run"})
+"""Kinds whose guests are on a port of the daemon's making, or on the VDE switch: no other port is theirs."""
+OVER_VDE = frozenset({"qemu", "virtualbox"})
+"""Kinds whose guests can be on the VDE switch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,38 +45,70 @@ def admit(engine: Engine, segment: Segment, caller: Caller, asked: Asked, kind: 
     if links.link(segment.sign) is None:
         raise SegmentDown(what=_("join"), segment=segment.name)
     there = links.links()
-    taken = sum(1 for other in engine.configuration.names() for guest in engine.book(other).all()
-                if guest.uid == caller.uid and guest.port in there)
-    if caller.uid != 0 and taken >= MAX_TAPS:
-        raise QuotaExceeded(what=_("join"), limit=MAX_TAPS, unit=_("ports"))
     name = name_for(engine, segment, caller, asked.name)
     authority.require_room_for_guest(engine, caller, segment.name, name)
     mac = mac_for(segment, caller, name, asked.mac)
     guest = Guest(name, mac, kind_of(asked.kind, kind), caller.uid, vlan=vlan_for(segment, mac, name, asked.vlan))
-    book = engine.book(segment.name)
-    refuse_a_second(segment, book, there, guest)
-    return replace(guest, port=free_port(segment, book, there, name))
+    require_room_for_port(engine, segment, guest)
+    refuse_a_second(segment, engine.book(segment.name), there, guest)
+    if asked.mac is None:
+        refuse_a_twin(engine, segment, guest)
+    return replace(guest, port=free_port(engine, segment, name))
 
 
-def free_port(segment: Segment, book: GuestBook, there: Mapping[str, Link], name: str) -> str:
-    """A name for the port of the guest of that name."""
-    kept = {known.port for known in book.all() if known.keeps_port and known.port is not None}
-    return names.port_name(segment.name, name, frozenset({*there, *kept}))
+def require_room_for_port(engine: Engine, segment: Segment, guest: Guest) -> None:
+    """That the guest's owner may have one port more, if it is to have one. Raises `QuotaExceeded`.
 
-
-def free_switch_port(engine: Engine, segment: Segment, name: str) -> int:
-    """A port of the VDE switch for the guest of that name: its own again, else one that nobody is on.
-
-    Raises `Refused`.
+    What the book keeps for a guest counts also while it is not there: all of it comes back with its segment.
     """
-    held = {guest.vde_port for guest in engine.book(segment.name).all()
-            if guest.name != name and guest.vde_port is not None}
+    if guest.uid == 0:
+        return
+    there = links.links()
+    taken = sum(1 for other in engine.configuration.names() for known in engine.book(other).all()
+                if known.uid == guest.uid and not (other == segment.name and _same(known, guest))
+                and (known.keeps_port or known.vde_port is not None or known.port in there))
+    # Also those that its programs still hold after `leave`, or it could have any number of them.
+    taken += sum(1 for link in there.values() if link.left is not None and link.left[1] == guest.uid)
+    if taken >= MAX_TAPS:
+        raise QuotaExceeded(what=_("join"), limit=MAX_TAPS, unit=_("ports"))
+
+
+def _same(known: Guest, guest: Guest) -> bool:
+    """Whether the book has room for one of them only."""
+    return known.name == guest.name or known.mac == guest.mac
+
+
+def free_port(engine: Engine, segment: Segment, name: str) -> str:
+    """A name for the port of the guest of that name. None that is kept for a guest of any segment: two segments may
+    name their ports alike."""
+    kept = {known.port for other in {segment.name, *engine.configuration.names()}
+            for known in engine.book(other).all() if known.keeps_port and known.port is not None}
+    return names.port_name(segment.name, name, frozenset({*links.links(), *kept}))
+
+
+def refuse_elsewhere(engine: Engine, segment: Segment, guest: Guest) -> None:
+    """Raises `NameTaken` when the port that the book keeps for the guest is another segment's by now."""
+    if guest.port is not None and guest.port in engine.elsewhere(segment, links.links()):
+        raise NameTaken(name=guest.port, why=_("another segment has a port of that name; leave, and join again"))
+
+
+def free_switch_port(engine: Engine, segment: Segment, guest: Guest) -> int:
+    """A port of the VDE switch for the guest: its own again, else one that nobody is on.
+
+    Raises `QuotaExceeded`, `Refused`.
+    """
+    others = [known for known in engine.book(segment.name).all()
+              if known.name != guest.name and known.vde_port is not None]
+    held = {known.vde_port for known in others if known.vde_port is not None}
     declared = {one.number for one in segment.ports} | {
         plug.port for plug in segment.plugs if plug.port is not None}
-    known = engine.book(segment.name).find(name)
+    known = engine.book(segment.name).find(guest.name)
     if known is not None and known.vde_port is not None and known.vde_port not in declared | held \
             and known.vde_port < segment.switch_ports:
         return known.vde_port
+    share = vlans.share_of_switch_ports(segment.switch_ports)
+    if guest.uid != 0 and sum(1 for one in others if one.uid == guest.uid and one.mac != guest.mac) >= share:
+        raise QuotaExceeded(what=_("join"), limit=share, unit=_("ports of the VDE switch"))
     active = switch.active_ports(segment.name, engine.places)
     number = vlans.free_switch_port(segment.switch_ports, declared | active, held)
     if number is None:
@@ -107,13 +143,54 @@ def refuse_a_second(segment: Segment, book: GuestBook, there: Mapping[str, Link]
         raise NameTaken(name=guest.mac, why=_("your guest {name} has this MAC address").format(name=known.name))
 
 
+def refuse_a_twin(engine: Engine, segment: Segment, guest: Guest) -> None:
+    """Raises `NameTaken` when another guest of the same user's is on the segment with the MAC that was made of the
+    guest's name: one that left while it runs keeps its card until it ends, and two would fight for the address.
+
+    For a MAC of our making only: by one that its hypervisor has, the guest itself is heard, wherever it is now. Nor
+    does what other users' ports send count, or one could keep all names from a member.
+    """
+    there = links.links()
+    where = _heard_elsewhere(engine, segment, guest, there)
+    if where is not None:
+        raise NameTaken(name=guest.name, why=_("a guest on {port} runs with its MAC address {mac} until that one ends")
+                        .format(port=where, mac=guest.mac))
+
+
+def _heard_elsewhere(engine: Engine, segment: Segment, guest: Guest, there: Mapping[str, Link]) -> str | None:
+    """The port with somebody who has the guest's MAC and cannot be the guest itself, in words."""
+    makes_port = guest.by_itself and guest.kind not in DAEMONS_OWN
+    for link in there.values():
+        if link.mac == guest.mac and _is_strangers(segment, link, guest):
+            return link.name
+    last = engine.whereabouts.get(segment.name, {})
+    if guest.mac not in last and guest.mac not in links.heard(segment.bridge):
+        return None  # the switch may keep one waiting: it is asked for a reason only
+    heard, silent = whereabouts.heard(engine, segment)
+    place = heard.get(guest.mac) or silent.get(guest.mac)
+    if place is None:
+        return None
+    if place.port == segment.tap:
+        over_vde = guest.by_itself and not guest.handed and guest.kind in OVER_VDE
+        mine = place.client is not None and place.client.uid == guest.uid
+        return _("port {number} of the VDE switch").format(number=place.plug) if mine and not over_vde else None
+    behind = there.get(place.port)
+    return place.port if behind is not None and not makes_port and _is_strangers(segment, behind, guest) else None
+
+
+def _is_strangers(segment: Segment, link: Link, guest: Guest) -> bool:
+    """Whether a port is one that some other program put on the bridge, and may be the user's."""
+    return link.master == segment.bridge and link.name != segment.tap and not link.ours \
+        and link.owner in (None, 0, guest.uid)
+
+
 def _holds(guest: Guest, there: Mapping[str, Link]) -> bool:
     """Whether its name and MAC are its own now: the book may not know yet that its port is gone."""
     return guest.keeps_port or guest.by_itself or guest.port in there
 
 
 def enter(engine: Engine, segment: Segment, guest: Guest) -> None:
-    """Write the guest into the book. Raises `NameTaken`."""
+    """Write the guest into the book. Raises `NameTaken`, `Refused`."""
     given = dnsmasq.owners(segment.hosts, segment.labels)
     if guest.name in given and given[guest.name] != guest.mac:
         raise NameTaken(name=guest.name, why=_("the segment's configuration gives it to another guest"))
@@ -121,7 +198,26 @@ def enter(engine: Engine, segment: Segment, guest: Guest) -> None:
     if guest.mac not in fixed and any(names.same_on_host_side(mac, guest.mac) for mac in fixed):
         raise NameTaken(name=guest.mac, why=_(
             "the segment's configuration has a host with this MAC address, but for its first octet"))
+    _refuse_to_move(engine, segment, guest)
     engine.book(segment.name).enter(guest)
+
+
+def _refuse_to_move(engine: Engine, segment: Segment, guest: Guest) -> None:
+    """Raises `Refused` when the file has a VLAN for the guest's name, and what would be put there by its MAC is a tap
+    that is on the segment already, of which nobody can tell whose it is: any member could say that it is his.
+    """
+    known = engine.book(segment.name).find(guest.name)
+    if memberships.of(segment, guest) == vlans.access() or guest.uid == 0 \
+            or (known is not None and (known.uid, known.mac) == (guest.uid, guest.mac)) \
+            or any(host.mac == guest.mac for host in segment.hosts):
+        return
+    for link in links.links().values():
+        if link.kind == "tap" and not link.owner and link.mac == names.host_side_mac(guest.mac) \
+                and _is_strangers(segment, link, guest):
+            raise Refused(what=_("put {name} into a VLAN").format(name=guest.name),
+                          why=_("{mac} is on {port} already, and whose that is cannot be told").format(
+                              mac=guest.mac, port=link.name),
+                          hint=_("root joins it, or names its MAC address in a table [[host]]"))
 
 
 def name_for(engine: Engine, segment: Segment, caller: Caller, asked: str | None) -> str:

@@ -77,14 +77,14 @@ def apply(engine: Engine, caller: Caller, what: Wish, seconds: int | None) -> Ap
 def confirm(engine: Engine, caller: Caller, segment: str) -> None:
     """Keep the change. Raises `Refused` when none waits, `NotPermitted` when it is another member's."""
     with engine.lock:
-        _mine(engine, caller, segment)
+        _mine(engine, caller, segment, _("confirm"))
         files.remove(engine.places.pending(segment))
 
 
 def take_back(engine: Engine, caller: Caller, segment: str) -> None:
     """Do not wait for the time to pass. Raises as `confirm`."""
     with engine.lock:
-        _mine(engine, caller, segment)
+        _mine(engine, caller, segment, _("take a change back"))
         roll_back(engine, segment)
 
 
@@ -173,12 +173,13 @@ def _came_back(engine: Engine, segment: str, waiting: Pending) -> bool:
         return True  # the file is gone: nothing is left to be taken back
 
 
-def _mine(engine: Engine, caller: Caller, segment: str) -> None:
+def _mine(engine: Engine, caller: Caller, segment: str, what: str) -> None:
+    """Raises `Refused` when no change waits, `NotPermitted` when it is another member's, that `what` cannot be done."""
     waiting = pending(engine.places, segment)
     if waiting is None or not waiting.left():
-        raise Refused(what=_("confirm"), why=_("no change of {segment} waits for it").format(segment=segment))
+        raise Refused(what=what, why=_("no change of {segment} waits for it").format(segment=segment))
     if caller.uid not in (0, waiting.uid):
-        raise NotPermitted(what=_("confirm"), why=_("the change is another user's"))
+        raise NotPermitted(what=what, why=_("the change is another user's"))
 
 
 def _write(places: Places, segment: str, waiting: Pending) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from vdenet.daemon import host, memberships, retiring
 from vdenet.daemon.configuration import Configuration
+from vdenet.daemon.departed import Departed
 from vdenet.daemon.guests import GuestBook
 from vdenet.daemon.log import logger
 from vdenet.daemon.members import uid_of
@@ -33,13 +34,14 @@ from vdenet.i18n import _
 from vdenet.model import plan as planning
 from vdenet.model import tunnel
 from vdenet.model.change import Change, Plan
+from vdenet.model.names import same_ports
 from vdenet.model.neighbours import asked, neighbours
 from vdenet.model.observed import Link, Observed
 from vdenet.model.parts import ports
 from vdenet.model.places import PLUG_ACCOUNT, Places
 from vdenet.model.segment import MTU, Retiring, Segment
 from vdenet.model.tunnel import Tunnel
-from vdenet.model.wanted import Tap, Wanted
+from vdenet.model.wanted import Tap, Wanted, alias
 from vdenet.probe import leases, links, processes, resolvers
 from vdenet.text import blueprint, config, dnsmasq
 from vdenet.text.blueprint import Guests
@@ -78,7 +80,7 @@ class Engine:
         self._books: dict[str, GuestBook] = {}
         self._ports = Ports()
         self._service_pids: set[int] = set()
-        self._departed: dict[str, int] = {}
+        self._departed: dict[str, Departed] = {}
         self._due: dict[str, float] = {}
         self.whereabouts: dict[str, dict[str, Place]] = {}
         """By segment and MAC: where guests were heard last; for `vdenet.daemon.whereabouts`."""
@@ -136,11 +138,14 @@ class Engine:
     def forget(self, segment: str) -> None:
         """What is remembered of a segment that is no more."""
         self._books.pop(segment, None)
+        self._departed.pop(segment, None)
         self._ports.forget(segment)
+        self._servers.forget(segment)
         self._due.pop(segment, None)
+        self.whereabouts.pop(segment, None)
 
     def take_down(self, segment: Segment, keep_stopped: bool = True) -> Outcome:
-        """Remove the segment from the machine; guests' own taps stay with the guests."""
+        """Remove the segment from the machine; guests' own taps stay with the guests, but for those that have left."""
         with self.lock:
             wanted = self.wanted(segment)
             observed = observe(wanted, self.supervisor, self.places)
@@ -148,6 +153,7 @@ class Engine:
             losing = tuple(self._guest_names(segment, ports.on(segment.bridge, observed)))
             plan = planning.down(wanted, observed, last=self._is_last(segment), good=not keep_stopped)
             steps = self.carry_out(plan, undo=True)
+            self._end_left(segment)
             if keep_stopped:
                 # Last: after a crash or a failure before here, the segment was not stopped.
                 self._prepare_state(segment)
@@ -165,12 +171,13 @@ class Engine:
 
     def plan_up(self, segment: Segment, former: Segment | None = None,
                 served: Sequence[Retiring] | None = None) -> tuple[Plan, Wanted, Observed]:
-        """What `bring_up` would do. Raises `Collision`.
+        """What `bring_up` would do. Raises `Collision`, `Refused`.
 
         With `former`, the segment as it is now, every step of the plan can be taken back. `served` are the
         earlier addresses, where they are not those that are served now.
         """
         with self.lock:
+            self._refuse_same_ports(segment.name)
             before = None if former is None else self.wanted(former)
             wanted = self.wanted(segment, served)
             observed = observe(wanted, self.supervisor, self.places)
@@ -193,17 +200,19 @@ class Engine:
             there = links.links()
             on_bridge = {link.name for link in there.values() if link.master == segment.bridge}
             book = self.book(segment.name)
+            elsewhere = self.elsewhere(segment, there)
+            mine = [guest for guest in book.all() if guest.port not in elsewhere]
             guests = Guests(
                 joined=book.joined(), pinned=book.claimed(),
                 ports=tuple(sorted(self._ports.belonging(segment, there) - {segment.tap})),
                 present=tuple(sorted(on_bridge)),
-                handed=tuple(guest.port for guest in book.all()
+                handed=tuple(guest.port for guest in mine
                              if guest.handed and guest.port is not None and guest.port in there
-                             and there[guest.port].kind in ("veth", "tap")),
-                taps=tuple(Tap(guest.port, guest.uid, MTU) for guest in book.all()
+                             and there[guest.port].kind in ("veth", "tap") and not there[guest.port].ours),
+                taps=tuple(Tap(guest.port, guest.uid, MTU) for guest in mine
                            if guest.kept and guest.tunnel is None and guest.port is not None and guest.uid is not None),
                 tunnels=tuple(Tunnel(tunnel.address(segment.bridge), guest.tunnel, guest.port, guest.uid)
-                              for guest in book.all()
+                              for guest in mine
                               if guest.tunnel is not None and guest.port is not None and guest.uid is not None),
                 plugs=_plugs_that_run(),
                 retiring=tuple(served) if served is not None
@@ -259,12 +268,46 @@ class Engine:
 
     # --- ports -----------------------------------------------------------------------------
 
+    def elsewhere(self, segment: Segment, there: Mapping[str, Link]) -> frozenset[str]:
+        """Of the ports that the book has, those that are another segment's by now: never to be taken for a guest's of
+        this one. Where a hypervisor makes the port, nobody can tell for which of two segments."""
+        with self.lock:
+            handed = {guest.port for other in self.configuration.names() if other != segment.name
+                      for guest in self.book(other).all() if guest.handed}
+            return frozenset(guest.port for guest in self.book(segment.name).all() if guest.port is not None and (
+                ports.is_elsewhere(there.get(guest.port), segment.name) or (guest.handed and guest.port in handed)))
+
+    def namesakes(self, segment: str) -> list[str]:
+        """The other segments that may name an interface as this one does."""
+        return [other for other in self.configuration.names() if other != segment and same_ports(segment, other)]
+
+    def _refuse_same_ports(self, segment: str) -> None:
+        """Of two segments that may name their ports alike, the one that was there first is brought up: nobody creates
+        the other, so an administrator wrote its file. What is up already stays so. Raises `Refused`."""
+        def later(name: str) -> tuple[bool, bool, str]:
+            return alias(name) not in marks, not Path(self.places.state(name)).is_dir(), name
+
+        others, marks = self.namesakes(segment), {link.alias for link in links.links().values()}
+        if others and alias(segment) not in marks and (first := min([segment, *others], key=later)) != segment:
+            raise Refused(what=_("bring up {segment}").format(segment=segment), why=_(
+                "the ports of its guests could have the same names as those of {other}").format(other=first),
+                hint=_("give it another name: tarr-steps export, and segment create"))
+
     def let_go(self, segment: Segment, port: str) -> None:
         """Take a port that is not ours off the bridge, for good."""
         link = links.link(port)
-        if link is not None and link.master == segment.bridge:
+        if link is not None and link.master == segment.bridge and not link.ours:
             self.netlink.detach(port)
         self._ports.let_go(segment.name, port)
+
+    def _end_left(self, segment: Segment) -> None:
+        """Delete the taps of guests that have left: with its segment goes all that it made, whoever holds it."""
+        for link in links.links().values():
+            if link.left is not None and link.left[0] == segment.name:
+                try:
+                    self.netlink.delete(link.name, link.ifindex, link.alias)
+                except VdenetError as error:  # it goes with its holder, at the latest
+                    logger.error("%s", error)
 
     def _guest_names(self, segment: Segment, ports: list[Link]) -> list[str]:
         book = self.book(segment.name)
@@ -289,22 +332,31 @@ class Engine:
 
     def departed(self, segment: Segment, mac: str) -> None:
         """Note that a guest has left: its lease, which goes on, no longer says that it is here."""
-        self._departed |= {lease.mac: lease.expires for lease in self.leases(segment) if lease.mac == mac}
+        self._of_departed(segment).note(mac, self.leases(segment))
 
-    def is_departed(self, lease: dnsmasq.Lease) -> bool:
+    def is_departed(self, segment: Segment, lease: dnsmasq.Lease) -> bool:
         """Whether the guest left after it was given this lease."""
-        return self._departed.get(lease.mac) == lease.expires
+        return self._of_departed(segment).has(lease)
+
+    def _of_departed(self, segment: Segment) -> Departed:
+        if segment.name not in self._departed:
+            self._departed[segment.name] = Departed(segment.name, self.places)
+        return self._departed[segment.name]
 
     def follow_guests(self, segment: Segment) -> None:
         """Take over names that guests claimed, and note ports that are gone."""
         with self.lock:
             book = self.book(segment.name)
             there = links.links()
+            elsewhere = self.elsewhere(segment, there)
             for guest in book.all():
-                if guest.port is not None and guest.port not in there and not guest.keeps_port:
+                if guest.port is not None and (guest.port not in there or guest.port in elsewhere) \
+                        and not guest.keeps_port:
                     book.port_gone(guest.port)
                     logger.info("port %s of guest %s is gone", guest.port, guest.name)
-            book.follow(self.leases(segment), dnsmasq.owners(segment.hosts, self.labels(segment) | segment.labels))
+            given = self.leases(segment)
+            self._of_departed(segment).follow(given)
+            book.follow(given, dnsmasq.owners(segment.hosts, self.labels(segment) | segment.labels))
 
     def labels(self, segment: Segment) -> frozenset[str]:
         """Names of the host itself in the segment's domain."""

@@ -24,7 +24,7 @@ from vdenet.model import names
 from vdenet.model.segment import MTU, Segment
 from vdenet.model.tunnel import Tunnel, address
 from vdenet.model.vlans import access
-from vdenet.model.wanted import guest_alias
+from vdenet.model.wanted import guest_alias, left_alias
 from vdenet.probe import links
 from vdenet.text import relay
 
@@ -103,6 +103,7 @@ def keep_tap(engine: Engine, segment: Segment, caller: Caller, asked: Asked,
             guest = replace(known, name=name, kind=admission.kind_of(asked.kind, "qemu"),
                             vlan=admission.vlan_for(segment, known.mac, name, asked.vlan))
             admission.refuse_a_second(segment, book, links.links(), guest, but=known)
+            admission.refuse_elsewhere(engine, segment, known)
         assert guest.port is not None
         if guest != known:
             admission.enter(engine, segment, guest)
@@ -148,14 +149,14 @@ def open_veth(engine: Engine, segment: Segment, caller: Caller, asked: Asked, ne
         try:
             _settle(engine, segment, guest)
         except BaseException:
-            engine.netlink.delete(guest.port, 0)
+            engine.netlink.delete(guest.port, 0, guest_alias(segment.name))
             raise
         return Opened(segment, guest, guest.port, interface=inner)
 
 
 def reserve(engine: Engine, segment: Segment, caller: Caller, asked: Asked, plug: bool = False,
             handed: bool = False) -> dict[str, Any]:
-    """A name and a MAC for a guest that joins by itself. Raises `NameTaken`, `BadValue`, `Refused`.
+    """A name and a MAC for a guest that joins by itself. Raises `NameTaken`, `BadValue`, `Refused`, `QuotaExceeded`.
 
     Where it is to be in a VLAN, it is given a port of the switch if it comes over VDE (`plug`), or the name of a port
     that its hypervisor is to make and leave to us (`handed`).
@@ -173,6 +174,8 @@ def reserve(engine: Engine, segment: Segment, caller: Caller, asked: Asked, plug
         if memberships.of(segment, guest) != access():
             guest = _with_ports(engine, segment, guest, before, plug, handed)
         admission.refuse_a_second(segment, book, links.links(), guest, but=before)
+        if asked.mac is None:
+            admission.refuse_a_twin(engine, segment, guest)
         known = [one for one in (book.find(name), book.by_mac(guest.mac)) if one is not None]
         admission.enter(engine, segment, guest)
         if before is not None and before.port != guest.port:
@@ -206,15 +209,18 @@ def _with_ports(engine: Engine, segment: Segment, guest: Guest, before: Guest | 
                 handed: bool) -> Guest:
     """The guest with what gets it into its VLAN; `before` as `_replaced` has it, `plug` and `handed` as in `reserve`.
 
-    Raises `Refused`.
+    Raises `QuotaExceeded`, `Refused`, `NameTaken`.
     """
+    if plug or handed:
+        admission.require_room_for_port(engine, segment, guest)
     if plug:
-        guest = replace(guest, vde_port=admission.free_switch_port(engine, segment, guest.name))
+        guest = replace(guest, vde_port=admission.free_switch_port(engine, segment, guest))
     if not handed:
         return guest
-    own = before.port if before is not None and before.handed else None
-    book = engine.book(segment.name)
-    return replace(guest, handed=True, port=own or admission.free_port(segment, book, links.links(), guest.name))
+    if before is not None and before.handed and before.port is not None:
+        admission.refuse_elsewhere(engine, segment, before)
+        return replace(guest, handed=True, port=before.port)
+    return replace(guest, handed=True, port=admission.free_port(engine, segment, guest.name))
 
 
 def leave(engine: Engine, segment: Segment, caller: Caller, name: str, kind: str | None) -> bool:
@@ -250,8 +256,10 @@ def _close(engine: Engine, segment: Segment, guest: Guest) -> None:
         engine.left_tunnels = {**others, (guest.uid, guest.mac): guest.tunnel}
     if guest.handed:
         engine.let_go(segment, guest.port)
+    elif guest.tunnel is not None:  # its holder was the relay, and has ended
+        engine.netlink.delete(guest.port, 0, guest_alias(segment.name))
     else:
-        engine.netlink.delete(guest.port, 0)
+        engine.netlink.part(guest.port, guest_alias(segment.name), left_alias(segment.name, guest.uid or 0))
 
 
 def _settle(engine: Engine, segment: Segment, guest: Guest) -> None:

@@ -19,10 +19,15 @@ from vdenet.model.wanted import guest_alias
 
 def of(segment: Segment, guest: Guest) -> Membership:
     """The VLANs of a guest's port."""
+    host = _in_file(segment, guest)
+    return of_guest(guest.vlan) if host is None else of_guest(host.vlan, host.trunk)
+
+
+def _in_file(segment: Segment, guest: Guest) -> Host | None:
+    """The table of the guest's that says where its port belongs."""
     host = segment.host_of(guest.mac, guest.name)
-    if host is not None and (host.vlan is not None or host.trunk or host.dhcp_server):
-        return of_guest(host.vlan, host.trunk)  # who serves DHCP, serves the segment's own network only
-    return of_guest(guest.vlan)
+    # Who serves DHCP, serves the segment's own network only.
+    return host if host is not None and (host.vlan is not None or host.trunk or host.dhcp_server) else None
 
 
 def vlan_of(segment: Segment, guest: Guest) -> int | None:
@@ -37,7 +42,8 @@ def of_ports(segment: Segment, book: GuestBook, there: Mapping[str, Link]) -> di
     A port of another hypervisor's is known by the name that we would have given it (`vd0-web`, uncut), or by its
     MAC where that is the guest's with the first octet fe, as libvirt makes it. Others are let be: their own
     hypervisor may have put them into a VLAN. So is a tap that the kernel says is another account's, and one
-    whose MAC may be that of several guests.
+    whose MAC may be that of several guests. And so is what the kernel does not say whose it is, such as the taps of
+    libvirt's for the whole host, but for the word of root's and of the file: any member could join its guest's MAC.
     """
     found = {guest.port: of(segment, guest) for guest in book.all() if guest.port is not None}
     by_name, by_mac = _by_name(segment, book), _by_mac(segment, book)
@@ -46,32 +52,45 @@ def of_ports(segment: Segment, book: GuestBook, there: Mapping[str, Link]) -> di
                 or link.alias == guest_alias(segment.name):
             continue
         known = by_name.get(link.name) or (by_mac.get(link.mac) if link.kind == "tap" else None)
-        if known is not None and (not link.owner or known.uid in (None, 0, link.owner)):
+        if known is not None and _counts(known, link):
             found[link.name] = known.member
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Where a guest's port belongs; `uid` None: the segment's file says so, whosever the guest is."""
+    """Where a guest's port belongs; `uid` None: the segment's file says so, whosever the guest is. `by_file`: it says
+    so of who joined under that name."""
 
     member: Membership
     uid: int | None
+    by_file: bool = False
+
+
+def _counts(known: _Known, link: Link) -> bool:
+    """Whether that is to be believed of a port; where only the name stands in the file, see `admission.enter`."""
+    if known.uid in (None, 0):
+        return True
+    return known.uid == link.owner if link.owner else known.by_file
 
 
 def _by_name(segment: Segment, book: GuestBook) -> dict[str, _Known]:
     prefix = names.port_prefix(segment.name)
-    known = {prefix + guest.name: _Known(of(segment, guest), guest.uid) for guest in _present(book)}
+    known = {prefix + guest.name: _known(segment, guest) for guest in _present(book)}
     return known | {prefix + host.name: _Known(of_guest(host.vlan, host.trunk), None)
                     for host in _placed(segment) if host.name is not None}
 
 
 def _by_mac(segment: Segment, book: GuestBook) -> dict[str, _Known]:
     """By the MAC of the host's end; nothing where that may be several guests' and they belong in several places."""
-    guests = _agreed((guest.mac, _Known(of(segment, guest), guest.uid)) for guest in _present(book))
+    guests = _agreed((guest.mac, _known(segment, guest)) for guest in _present(book))
     hosts = _agreed((host.mac, _Known(of_guest(host.vlan, host.trunk), None))
                     for host in _placed(segment) if host.mac is not None)
     return {key: known for key, known in (guests | hosts).items() if known is not None}
+
+
+def _known(segment: Segment, guest: Guest) -> _Known:
+    return _Known(of(segment, guest), guest.uid, _in_file(segment, guest) is not None)
 
 
 def _agreed(claims: Iterable[tuple[str, _Known]]) -> dict[str, _Known | None]:

@@ -19,7 +19,7 @@ from vdenet.daemon.admission import Asked
 from vdenet.daemon.configuration import MAX_SIZE
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.members import Caller
-from vdenet.errors import BadConfig, BadValue, UnknownOperation, UnknownSegment
+from vdenet.errors import BadConfig, BadValue, SegmentDown, UnknownOperation, UnknownSegment
 from vdenet.i18n import _
 from vdenet.model.names import DEFAULT_SEGMENT, segment_name
 from vdenet.model.plan import sentences
@@ -150,6 +150,15 @@ def _start(request: Request) -> Answer:
     return Answer({"segment": outcome.segment, "changed": outcome.changed, "steps": list(outcome.steps)})
 
 
+def _reload(request: Request) -> Answer:
+    """One that was stopped on purpose stays down until somebody starts it; one that fell down is brought up again."""
+    authority.require_owner(request.caller, request.segment(), _("reload {segment}").format(segment=request.name()))
+    with request.engine.lock:
+        if request.engine.stopped(request.name()):
+            raise SegmentDown(what=_("reload"), segment=request.name())
+        return _start(request)
+
+
 def _stop(request: Request) -> Answer:
     try:
         segment, configured = request.segment(), True
@@ -185,8 +194,8 @@ def _open_tap(request: Request) -> Answer:
 
 
 def _keep_tap(request: Request) -> Answer:
-    kept = joining.keep_tap(request.engine, request.segment(), request.caller, _asked(request))
-    return Answer(kept.json())
+    return _noted(request, lambda segment: joining.keep_tap(
+        request.engine, segment, request.caller, _asked(request)).json())
 
 
 def _open_veth(request: Request) -> Answer:
@@ -196,8 +205,19 @@ def _open_veth(request: Request) -> Answer:
 
 
 def _reserve(request: Request) -> Answer:
-    return Answer(joining.reserve(request.engine, request.segment(), request.caller, _asked(request),
-                                  plug=request.parameters.flag("plug"), handed=request.parameters.flag("handed")))
+    return _noted(request, lambda segment: joining.reserve(
+        request.engine, segment, request.caller, _asked(request), plug=request.parameters.flag("plug"),
+        handed=request.parameters.flag("handed")))
+
+
+def _noted(request: Request, give: Callable[[Segment], dict[str, Any]]) -> Answer:
+    """What a guest is given, and whether that changed what the book has of it."""
+    with request.engine.lock:
+        segment = request.segment()
+        before = {guest.name: guest for guest in request.engine.book(segment.name).all()}
+        given = give(segment)
+        now = request.engine.book(segment.name).find(given["name"])
+        return Answer({**given, "changed": now != before.get(given["name"])})
 
 
 def _keep_tunnel(request: Request) -> Answer:
@@ -236,7 +256,7 @@ TABLE: Mapping[str, Operation] = {operation.name: operation for operation in (
     Operation("DeleteSegment", Role.MEMBER, True, ("segment", "force"), _delete_segment),
     Operation("Start", Role.MEMBER, True, ("segment",), _start),
     Operation("Stop", Role.MEMBER, True, ("segment",), _stop),
-    Operation("Reload", Role.MEMBER, True, ("segment",), _start),
+    Operation("Reload", Role.MEMBER, True, ("segment",), _reload),
     Operation("SetAddress", Role.MEMBER, True, ("segment", "address"), _set_address),
     Operation("OpenTap", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan"), _open_tap),
     Operation("KeepTap", Role.MEMBER, True, ("segment", "name", "mac", "kind", "vlan"), _keep_tap),

@@ -39,8 +39,25 @@ def reap(engine: Engine, segment: Segment) -> None:
             try:
                 if guest is not None and guest.kept:
                     book.strike(guest.name)  # else the next plan would make it again
-                engine.netlink.delete(link.name, link.ifindex)
+                engine.netlink.delete(link.name, link.ifindex, link.alias)
                 logger.info("port %s removed: %s", link.name, why)
+            except VdenetError as error:
+                logger.error("%s", error)
+
+
+def reap_left(engine: Engine) -> None:
+    """Delete the taps of guests that have left, on whichever segment, once no program holds them any more."""
+    with engine.lock:
+        segments = engine.configuration.names()
+        for link in links.links().values():
+            if link.left is None:
+                continue
+            try:
+                if link.master is not None:
+                    engine.netlink.detach(link.name)  # a crash came in between
+                if link.left[0] not in segments or not engine.netlink.is_held(link.ifindex):
+                    engine.netlink.delete(link.name, link.ifindex, link.alias)
+                    logger.info("port %s removed: its guest has left", link.name)
             except VdenetError as error:
                 logger.error("%s", error)
 

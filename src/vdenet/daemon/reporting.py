@@ -72,17 +72,18 @@ def guests(engine: Engine, segment: Segment) -> list[Row]:
     book = engine.book(segment.name)
     member = vlans.of_bridge(segment.bridge) if vlans.filtering(segment.bridge) else {}
     fixed = {host.mac: host for host in segment.hosts if host.mac is not None}
-    macs = set(heard) | {guest.mac for guest in book.all() if guest.port in there}
+    own = there.keys() - engine.elsewhere(segment, there)
+    macs = set(heard) | {guest.mac for guest in book.all() if guest.port in own}
     # A lease says that a guest is about, though it may be silent; a guest of ours whose port is gone is not.
-    macs |= {mac for mac, lease in leases.items() if not engine.is_departed(lease)
+    macs |= {mac for mac, lease in leases.items() if not engine.is_departed(segment, lease)
              and ((known := book.by_mac(mac)) is None or known.kind == CLAIMED or known.by_itself
-             or known.port in there)}
+             or known.port in own)}
     rows = []
     for mac in macs:
         guest, lease, host = book.by_mac(mac), leases.get(mac), fixed.get(mac)
         name = (host.name if host else None) or (guest.name if guest else None) or label(lease.name if lease else None)
         place = heard.get(mac) or silent.get(mac)
-        port = place.port if place is not None else guest.port if guest and guest.port in there else None
+        port = place.port if place is not None else guest.port if guest and guest.port in own else None
         link = there.get(port) if port else None
         via = "unknown"
         if link is not None:
@@ -126,6 +127,16 @@ def _of_the_configuration(engine: Engine, segment: Segment) -> list[Finding]:
             found.append(Finding("domain-clash", Severity.ERROR, segment.name, _(
                 "{domain} is the domain of {other}, too").format(domain=segment.domain, other=other.name),
                 _("give one of them a domain of its own")))
+    found += [Finding("same-ports", Severity.ERROR, segment.name, _(
+        "guests' ports of {segment} and of {other} could have the same names").format(
+            segment=segment.name, other=other), _("delete one of them, and create it under another name"))
+        for other in engine.namesakes(segment.name)]
+    with engine.lock:
+        elsewhere = engine.elsewhere(segment, links.links())
+        found += [Finding("port-taken", Severity.ERROR, segment.name, _(
+            "another segment has a port by the name of {guest}'s, {port}").format(guest=guest.name, port=guest.port),
+            _("its owner: leave, and join again"))
+            for guest in engine.book(segment.name).all() if guest.port in elsewhere]
     waiting = confirming.pending(engine.places, segment.name)
     if waiting is not None:
         found.append(Finding("unconfirmed", Severity.INFO, segment.name, _(

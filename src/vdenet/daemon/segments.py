@@ -14,7 +14,16 @@ from vdenet.daemon.engine import Engine
 from vdenet.daemon.log import logger
 from vdenet.daemon.members import Caller
 from vdenet.effect import files, usernet
-from vdenet.errors import BadConfig, Collision, NotPermitted, QuotaExceeded, Refused, UnknownSegment, VdenetError
+from vdenet.errors import (
+    BadConfig,
+    BadValue,
+    Collision,
+    NotPermitted,
+    QuotaExceeded,
+    Refused,
+    UnknownSegment,
+    VdenetError,
+)
 from vdenet.i18n import _
 from vdenet.model import names
 from vdenet.model.places import DNS_ACCOUNT
@@ -23,6 +32,7 @@ from vdenet.model.segment import Mode, Segment, default_domain
 from vdenet.model.wanted import Directory, guest_alias
 from vdenet.probe import configured, links, routes
 from vdenet.text import config
+from vdenet.text.config import bridged
 from vdenet.text.networks import choose_network, choose_ula
 
 
@@ -97,7 +107,7 @@ def _delete(engine: Engine, segment: Segment) -> tuple[str, ...]:
         raise
     for link in links.links().values():
         if link.alias == guest_alias(segment.name):
-            engine.netlink.delete(link.name, link.ifindex)
+            engine.netlink.delete(link.name, link.ifindex, link.alias)
     _about_containers(usernet.shut_out(segment.name))
     _forget(engine, segment.name)
     engine.refresh_others(segment.name)
@@ -128,10 +138,14 @@ def _forget(engine: Engine, name: str) -> None:
 def _refuse_taken(engine: Engine, name: str) -> None:
     if Path(engine.places.config(name)).exists():
         raise Refused(what=_("create {segment}").format(segment=name), why=_("there is a segment of that name"))
+    for other in engine.namesakes(name):
+        raise Refused(what=_("create {segment}").format(segment=name), why=_(
+            "the ports of its guests could have the same names as those of {other}").format(other=other),
+            hint=_("choose another name"))
     there = links.links()
     for link in (name, f"{name}-vde"):
         if link in there:
-            raise Collision(name=link, what=_("an interface"))
+            raise Collision(name=link, what=_("an interface"), hint=_("choose another name for the segment"))
 
 
 def _refuse_too_many(engine: Engine, caller: Caller, policy: Policy) -> None:
@@ -146,6 +160,11 @@ def _described(engine: Engine, caller: Caller, name: str, text: str | None, addr
                policy: Policy) -> tuple[str, Segment]:
     """The new file and what it says. Raises `BadConfig`, `BadValue`, `Refused`."""
     owner = None if caller.uid == 0 else caller.name
+    if text is None and mode == Mode.BRIDGED:
+        raise BadValue(what=_("mode"), value=mode, why=_("it needs a FILE that also has one of {keys}").format(
+            keys=", ".join(bridged.KEYS)), hint=_(
+                "tarr-steps segment create {segment} FILE; man vdenet.toml tells what it may hold").format(
+                    segment=name))
     if text is None:
         seed = _seed(name)
         segment = Segment(

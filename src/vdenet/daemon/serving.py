@@ -36,6 +36,10 @@ class Servers:
         mac = host.mac or (guest.mac if guest is not None else None)
         return None if mac is None else self._by_ear(segment, mac, there)
 
+    def forget(self, segment: str) -> None:
+        """The segment is no more."""
+        self._heard.pop(segment, None)
+
     def _by_ear(self, segment: Segment, mac: str, there: Mapping[str, Link]) -> DhcpServer | None:
         known_mac, known_port, ifindex = self._heard.get(segment.name, ("", "", 0))
         link = there.get(known_port)

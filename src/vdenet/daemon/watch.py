@@ -121,8 +121,11 @@ class Watch:
 
     def _look(self, due: bool) -> None:
         segments = [one for one in self._engine.configuration.all() if not self._engine.stopped(one.name)]
-        # One that is there no more would be due for ever.
-        self._retry = {one.name: self._retry[one.name] for one in segments if one.name in self._retry}
+        names = {one.name for one in segments}
+        # One that is there no more would be due for ever, and names come and go.
+        self._retry = {name: self._retry[name] for name in self._retry.keys() & names}
+        self._files = {name: self._files[name] for name in self._files.keys() & names}
+        self._told = {name: self._told[name] for name in self._told.keys() & names}
         for segment in segments:
             if not self._files_changed(segment.name) and not due:
                 continue
@@ -139,6 +142,8 @@ class Watch:
                 if self._told.get(segment.name) != str(error):
                     self._told[segment.name] = str(error)
                     logger.error("cannot repair %s: %s", segment.name, error)
+        if due:
+            reaper.reap_left(self._engine)
 
     def _repair(self, name: str) -> None:
         with self._engine.lock:

@@ -5,6 +5,7 @@ Every function names what it changes by index where the name could meanwhile be 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import struct
@@ -17,14 +18,15 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from vdenet.effect import tun
 from vdenet.errors import ToolFailed
-from vdenet.model.names import tap_mac
+from vdenet.model.names import left_port, tap_mac
+from vdenet.model.observed import Link
 from vdenet.model.vlans import Membership
 from vdenet.model.wanted import ALIAS, GROUP, Address, Bridge, Patch, Tap, VlanLink
 from vdenet.probe import ethtool, links, vlans
 
 _ETHTOOL_STXCSUM = 0x00000017
 _PVID, _UNTAGGED = 0x2, 0x4  # linux/if_bridge.h
-_PROBE = "vdenet-probe"
+_PROBE, _PROBES = "vdenet-probe", f"{ALIAS}probe"
 
 
 class Netlink:
@@ -87,12 +89,12 @@ class Netlink:
 
         Tried on a bridge that nothing is on, which is gone again at once: the kernel has no other answer.
         """
-        self.delete(_PROBE, 0)
+        self.delete(_PROBE, 0, _PROBES)
         try:
             self._route.link("add", ifname=_PROBE, kind="bridge")
             try:
                 probe = index(_PROBE)
-                self._route.link("set", index=probe, ifalias=f"{ALIAS}probe")
+                self._route.link("set", index=probe, ifalias=_PROBES)
                 self._route.link("add", ifname=f"{_PROBE}.2", kind="vlan", link=probe, vlan_id=2)
                 return vlans.can(_PROBE)
             finally:
@@ -100,20 +102,47 @@ class Netlink:
         except (NetlinkError, OSError, ToolFailed):
             return False
 
-    def delete(self, name: str, ifindex: int) -> None:
-        """Delete an interface of ours; that it is gone already is no error.
+    def delete(self, name: str, ifindex: int, mark: str) -> None:
+        """Delete the interface that carries this mark of ours; that it is gone already is no error.
 
-        `ifindex` 0 stands for whatever has the name now. What does not carry our mark is left alone.
+        `ifindex` 0 stands for whatever has the name now. What carries another mark is left alone: the names of
+        two segments' ports may be the same.
         """
-        for link in links.links().values():
-            if (link.ifindex == ifindex or (ifindex == 0 and link.name == name)) \
-                    and link.alias.startswith(ALIAS):
-                with explained(f"delete {name}"):
-                    self._route.link("del", index=link.ifindex)
+        link = _marked(name, ifindex, mark)
+        if link is not None:
+            with explained(f"delete {name}", ignore=errno.ENODEV):
+                self._route.link("del", index=link.ifindex)
+
+    def part(self, name: str, mark: str, after: str) -> None:
+        """Take a guest's port that carries `mark` from its bridge for good, and its name from it.
+
+        A tap that a program holds stays with that, down, and is marked `after`: QEMU ends itself when its tap is gone
+        at the moment that the guest's driver sets the card up. All else is deleted.
+        """
+        link = _marked(name, 0, mark)
+        if link is None:
+            return
+        if link.kind != "tap" or not self.is_held(link.ifindex):
+            self.delete(name, link.ifindex, mark)
+            return
+        with explained(f"take {name} off its bridge", ignore=errno.ENODEV):
+            # Down first: one that is up and on no bridge, the host itself would hear.
+            self._route.link("set", index=link.ifindex, state="down", ifalias=after)
+            self._route.link("set", index=link.ifindex, master=0)
+        # Last, and if somebody has that name, not at all: the next guest's port is called otherwise then.
+        with contextlib.suppress(ToolFailed), explained(f"rename {name}"):
+            self._route.link("set", index=link.ifindex, ifname=left_port(link.ifindex))
+
+    def is_held(self, ifindex: int) -> bool:
+        """Whether a program has a tap open. Of one that is down only netlink says so."""
+        try:
+            return any(link.get_attr("IFLA_CARRIER") for link in self._route.link("get", index=ifindex))
+        except NetlinkError:
+            return False  # it went away just now
 
     def create_patch(self, patch: Patch, alias: str) -> None:
         """A pair of interfaces, both marked and up. Half of one from a crash is made anew."""
-        self.delete(patch.inner, 0)
+        self.delete(patch.inner, 0, alias)
         with explained(f"make the patch {patch.inner}"):
             self._route.link("add", ifname=patch.inner, kind="veth", mtu=patch.mtu, group=GROUP,
                              peer={"ifname": patch.outer, "mtu": patch.mtu, "group": GROUP})
@@ -173,6 +202,13 @@ class Netlink:
             self._route.link("add", ifname=outer, kind="veth", mtu=mtu,
                              peer={"ifname": inner, "address": mac, "mtu": mtu, "net_ns_fd": netns})
             self._route.link("set", index=index(outer), ifalias=alias)
+
+
+def _marked(name: str, ifindex: int, mark: str) -> Link | None:
+    """The interface of that index, or for 0 of that name, if it carries the mark."""
+    found = links.link(name) if ifindex == 0 else \
+        next((link for link in links.links().values() if link.ifindex == ifindex), None)
+    return found if found is not None and found.alias == mark else None
 
 
 def _flags(membership: Membership, vid: int) -> int:

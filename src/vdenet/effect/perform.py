@@ -34,7 +34,7 @@ class Hands:
                     self.notes.append(f"{tun.DEVICE} opened to all accounts, as udev does")
                 self.netlink.create_tap(step.tap, step.alias)
             case steps.DeleteLink():
-                self.netlink.delete(step.name, step.ifindex)
+                self.netlink.delete(step.name, step.ifindex, step.alias)
             case steps.CreateVlanLink():
                 self.netlink.create_vlan_link(step.link, step.alias)
             case steps.SetVlans():

@@ -38,9 +38,11 @@ def segment_name(text: str) -> str:
 
     Raises `BadValue`.
     """
-    if not _SEGMENT.fullmatch(text) or text in RESERVED_SEGMENTS:
+    if not _SEGMENT.fullmatch(text):
         raise BadValue(what=_("segment name"), value=text,
                        why=_("expected 1 to 11 lower-case letters and digits, a letter first"))
+    if text in RESERVED_SEGMENTS:
+        raise BadValue(what=_("segment name"), value=text, why=_("the name is reserved"))
     return text
 
 
@@ -185,12 +187,25 @@ def same_on_host_side(mac: str, other: str) -> bool:
 def port_prefix(segment: str) -> str:
     """What the names of a segment's guest ports begin with: `vd0-` for vdenet0.
 
-    Any other segment gets four characters of a hash, so that two never share a prefix by their spelling.
+    Any other segment gets four characters of a hash, and two may get the same ones (`same_ports`). The ports of guests
+    that run have it in their names, so it stays as it is.
     """
     number = segment.removeprefix("vdenet")
     if segment.startswith("vdenet") and number.isdigit() and len(number) <= 3:
         return f"vd{number}-"
     return f"vd{hashlib.sha256(segment.encode()).hexdigest()[:4]}-"
+
+
+def same_ports(one: str, other: str) -> bool:
+    """Whether interfaces of two segments could have the same name: their guests' ports, or a guest's and what the
+    other has for itself, as the port of the guest `vde` would be the tap of a segment `vd0`."""
+    prefixes = port_prefix(one), port_prefix(other)
+    return prefixes[0] == prefixes[1] or f"{one}-" == prefixes[1] or f"{other}-" == prefixes[0]
+
+
+def left_port(ifindex: int) -> str:
+    """What the tap of a guest that has left is called, if its program still holds it: no guest's port begins so."""
+    return f"vdl-{ifindex}"
 
 
 def port_name(segment: str, guest: str, taken: frozenset[str] = frozenset()) -> str:

@@ -32,6 +32,12 @@ class Link:
         """Made by this program."""
         return self.alias.startswith(ALIAS)
 
+    @property
+    def left(self) -> tuple[str, int] | None:
+        """Of a tap whose guest has left while its program holds it: the segment, and the account that it counts for."""
+        segment, left, uid = self.alias.removeprefix(ALIAS).partition(":left:")
+        return (segment, int(uid)) if self.ours and left and uid.isdecimal() else None
+
 
 @dataclass(frozen=True, slots=True)
 class RunningService:

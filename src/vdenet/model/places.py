@@ -142,6 +142,10 @@ class Places:
         """The daemon's record of guests that joined: names, MACs, owners."""
         return self.var / segment / "guests.json"
 
+    def departed(self, segment: str) -> Path:
+        """Which leases are of guests that have left."""
+        return self.var / segment / "departed.json"
+
     def patch(self, segment: str) -> Path:
         """Which Open vSwitch bridge the segment is plugged into."""
         return self.var / segment / "openvswitch"

@@ -85,6 +85,12 @@ class SwitchTable:
     ports: Mapping[int, SwitchPort] = field(default_factory=dict)
 
 
+def share_of_switch_ports(ports: int) -> int:
+    """How many of a VDE switch with so many ports may be one user's guests' own: a quarter of those that can be any
+    guest's, so that no member has all of them."""
+    return max(1, ports // 2 // 4)
+
+
 def free_switch_port(ports: int, taken: Collection[int], held: Collection[int]) -> int | None:
     """A number for a guest's own port on a VDE switch with so many ports; None where there is none left.
 

@@ -38,6 +38,14 @@ def guest_alias(segment: str) -> str:
     return f"{ALIAS}{segment}:guest"
 
 
+def left_alias(segment: str, uid: int) -> str:
+    """The mark of a tap that its guest's program holds although the guest has left: no port of the segment any more.
+
+    Whose it was stands in it: what the tap itself says of its owner, its holder can change.
+    """
+    return f"{ALIAS}{segment}:left:{uid}"
+
+
 @dataclass(frozen=True, slots=True)
 class Bridge:
     """A kernel bridge."""

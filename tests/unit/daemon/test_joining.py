@@ -6,22 +6,26 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from unit.samples import PLAIN
-from vdenet.daemon import admission, joining
+from vdenet.daemon import admission, joining, whereabouts
 from vdenet.daemon.admission import Asked
 from vdenet.daemon.engine import Engine
-from vdenet.daemon.guests import GuestBook
+from vdenet.daemon.guests import Guest, GuestBook
 from vdenet.daemon.joining import Opened
 from vdenet.daemon.members import Caller
+from vdenet.daemon.whereabouts import Place, Plugged
 from vdenet.errors import BadValue, NameTaken, QuotaExceeded, Refused
 from vdenet.model.observed import Link
 from vdenet.model.places import Places
 from vdenet.model.policy import DEFAULT, Policy
 from vdenet.model.segment import Host, Vlan
+from vdenet.model.wanted import alias, guest_alias
+from vdenet.text.vde import Client
 
 ALICE, BOB = Caller(1000, "alice"), Caller(1001, "bob")
 ANY = Asked(None, None, None)
@@ -35,17 +39,27 @@ class Machine:
         self.places = places
         self.configuration = self.netlink = self
         self.links = {PLAIN.bridge: Link(PLAIN.bridge, 1, "02:00:00:00:00:01", 1500, True, True, "bridge")}
-        self._book = GuestBook(PLAIN.name, places)
+        Path(places.state("lab")).mkdir()
+        self._book, self._beside = GuestBook(PLAIN.name, places), GuestBook("lab", places)
         self.let_go_of: list[str] = []
+        self.whereabouts: dict[str, dict[str, Place]] = {}
+        self.heard: dict[str, str] = {}
+        self.taken: set[str] = set()
 
     def names(self) -> list[str]:
-        return [PLAIN.name]
+        return ["lab", PLAIN.name]
+
+    def elsewhere(self, _segment: object, _there: object) -> frozenset[str]:
+        return frozenset(self.taken)
+
+    def leases(self, _segment: object) -> list[object]:
+        return []
 
     def policy(self) -> Policy:
         return DEFAULT
 
-    def book(self, _segment: str) -> GuestBook:
-        return self._book
+    def book(self, segment: str) -> GuestBook:
+        return self._beside if segment == "lab" else self._book
 
     def labels(self, _segment: object) -> frozenset[str]:
         return frozenset()
@@ -62,6 +76,9 @@ class Machine:
     def set(self, name: str, **_values: object) -> None:
         pass
 
+    def part(self, name: str, _mark: str, _after: str) -> None:
+        self.links.pop(name, None)
+
     def open_kept(self, name: str, owner: int) -> None:
         if name not in self.links:
             os.close(self.open(name, owner, vnet_hdr=False))
@@ -76,6 +93,7 @@ def machine(places: Places, monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine(places)
     monkeypatch.setattr(joining.links, "links", lambda: made.links)
     monkeypatch.setattr(joining.links, "link", made.links.get)
+    monkeypatch.setattr(joining.links, "heard", lambda _bridge: dict(made.heard))
     monkeypatch.setattr(joining.tun, "open_tap", made.open)
     monkeypatch.setattr(joining.tun, "open_vhost", lambda: None)
     return made
@@ -148,6 +166,158 @@ def test_so_many_ports_and_no_more(machine: Machine, monkeypatch: pytest.MonkeyP
     tap(machine, ANY, BOB)
     del machine.links[opened[1].port]
     assert tap(machine, ANY).guest == opened[1].guest
+
+
+def test_what_is_kept_for_a_guest_counts_while_it_is_not_there(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it comes back with its segment, of which there may be several."""
+    monkeypatch.setattr(admission, "MAX_TAPS", 4)
+    monkeypatch.setattr(admission.switch, "active_ports", lambda _segment, _places: set())
+    keep(machine, Asked("one", None, None))
+    hand(machine, Asked("two", None, "lxc", 33))
+    plug(machine, Asked("three", None, None, 33))
+    machine.book("lab").enter(Guest("four", "52:54:00:00:00:04", "qemu", ALICE.uid, "vd28f5-four", kept=True))
+    machine.links = {PLAIN.bridge: machine.links[PLAIN.bridge]}
+    for way in (tap, keep, lambda machine, asked: hand(machine, replace(asked, vlan=33)),
+                lambda machine, asked: plug(machine, replace(asked, vlan=33))):
+        with pytest.raises(QuotaExceeded, match="4 ports"):
+            way(machine, Asked("five", None, None))
+    assert reserve(machine, Asked("five", None, None))["port"] is None, "it takes none"
+    tap(machine, Asked("bobs", None, None), BOB)
+    hand(machine, Asked("two", None, "lxc", 44))
+    plug(machine, Asked("three", None, None, 44))
+    keep(machine, Asked("one", None, None))
+    with pytest.raises(QuotaExceeded):
+        tap(machine, Asked("six", None, None))
+
+
+def plug(machine: Machine, asked: Asked, caller: Caller = ALICE) -> int:
+    return int(joining.reserve(cast(Engine, machine), LAB, caller, asked, plug=True)["vde_port"])
+
+
+def test_nobody_has_all_of_the_switchs_ports(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission.switch, "active_ports", lambda _segment, _places: set())
+    share = LAB.switch_ports // 8
+    for number in range(share):
+        plug(machine, Asked(f"a{number}", None, None, 33))
+    with pytest.raises(QuotaExceeded, match=f"{share} ports of the VDE switch"):
+        plug(machine, Asked("one-more", None, None, 33))
+    assert plug(machine, Asked("a0", None, None, 44)) == LAB.switch_ports - 1, "its own again"
+    plug(machine, Asked("bobs", None, None, 33), BOB)
+    for number in range(share + 1):
+        plug(machine, Asked(f"r{number}", None, None, 33), Caller(0, "root"))
+    joining.leave(cast(Engine, machine), LAB, ALICE, "a1", None)
+    plug(machine, Asked("one-more", None, None, 33))
+
+
+def test_a_port_that_is_kept_on_another_segment_is_nobody_elses(machine: Machine) -> None:
+    """Two segments may name their ports alike; its tap is away while that segment is stopped."""
+    beside = Guest("web", "52:54:00:00:00:04", "qemu", BOB.uid, "vd28f5-web", kept=True)
+    machine.book("lab").enter(beside)
+    machine.book("lab").enter(replace(beside, name="shop", mac="52:54:00:00:00:05", port="vd28f5-shop", kept=False, handed=True))
+    like = replace(LAB, name="lab2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(admission.names, "port_prefix", lambda _segment: "vd28f5-")
+        for name in ("web", "shop"):
+            assert admission.free_port(cast(Engine, machine), like, name) == f"vd28f5-{name}-2"
+
+
+@pytest.mark.parametrize("way", ["keep", "hand"])
+def test_a_port_that_has_become_another_segments_is_not_given_again(machine: Machine, way: str) -> None:
+    asked = Asked("web", None, "lxc", 33)
+    kept = machine.book("").all
+    hand(machine, asked) if way == "hand" else keep(machine, replace(asked, vlan=None))
+    before = kept()
+    machine.taken.add("vd0-web")
+    with pytest.raises(NameTaken, match="cannot use the name vd0-web: another segment has a port of that name"):
+        hand(machine, asked) if way == "hand" else keep(machine, replace(asked, vlan=None))
+    assert kept() == before
+
+
+def veth(machine: Machine, name: str, mac: str | None = None, **more: Any) -> None:
+    link = Link(name, len(machine.links) + 1, "fe:00:00:00:00:01", 1500, True, True, "veth", master=PLAIN.bridge)
+    machine.links[name] = replace(link, **more)
+    if mac is not None:
+        machine.heard[mac] = name
+
+
+def test_two_guests_that_run_do_not_get_one_mac(machine: Machine) -> None:
+    """A container that has left is on the bridge until it ends."""
+    mac = reserve(machine, Asked("web", None, "lxc"))["mac"]
+    joining.leave(cast(Engine, machine), PLAIN, ALICE, "web", None)
+    veth(machine, "veth7", mac)
+    for way, kind in ((tap, "run"), (tap, "podman"), (keep, "qemu"), (reserve, "qemu")):
+        with pytest.raises(NameTaken, match=f"cannot use the name web: a guest on veth7 runs with its MAC address {mac}"):
+            way(machine, Asked("web", None, kind))
+    assert machine.book("").all() == []
+    tap(machine, Asked("web", None, "run"), BOB)
+    joining.leave(cast(Engine, machine), PLAIN, BOB, "web", None)
+    assert reserve(machine, Asked("web", None, "lxc"))["mac"] == mac, "the same guest"
+    assert reserve(machine, Asked("web", mac, "lxc"))["mac"] == mac
+    joining.leave(cast(Engine, machine), PLAIN, ALICE, "web", None)
+    assert keep(machine, Asked("web", mac, "libvirt")).guest.mac == mac, "its hypervisor has that MAC"
+    joining.leave(cast(Engine, machine), PLAIN, ALICE, "web", None)
+    machine.heard.clear()
+    tap(machine, Asked("web", None, "run"))
+
+
+def test_what_another_users_port_sends_keeps_no_name_from_a_member(machine: Machine) -> None:
+    mac = reserve(machine, Asked("web", None, "lxc"))["mac"]
+    joining.leave(cast(Engine, machine), PLAIN, ALICE, "web", None)
+    for link in ({"owner": BOB.uid, "kind": "tap"}, {"alias": guest_alias(PLAIN.name)}, {"master": "virbr0"}):
+        veth(machine, "veth7", mac, **link)
+        tap(machine, Asked("web", None, "run"))
+        joining.leave(cast(Engine, machine), PLAIN, ALICE, "web", None)
+    machine.heard.clear()
+    veth(machine, "veth7", mac=None)
+    machine.links["veth7"] = replace(machine.links["veth7"], mac=mac)
+    with pytest.raises(NameTaken, match="on veth7"):
+        tap(machine, Asked("web", None, "run"))
+
+
+@pytest.mark.parametrize(("uid", "taken"), [(ALICE.uid, True), (BOB.uid, False)])
+def test_a_guest_on_the_switch_has_its_mac_until_it_is_unplugged(
+        machine: Machine, monkeypatch: pytest.MonkeyPatch, uid: int, taken: bool) -> None:
+    mac = reserve(machine, Asked("web", None, "qemu"))["mac"]
+    joining.leave(cast(Engine, machine), PLAIN, ALICE, "web", None)
+    veth(machine, PLAIN.tap, mac, kind="tap", owner=999, alias=alias(PLAIN.name))
+    plugged = Plugged({4: Client(uid, 4711)}, {mac: 4})
+    monkeypatch.setattr(whereabouts, "_ask", lambda _engine, _segment: plugged)
+    for way, kind in ((tap, "run"), (reserve, "lxc")):
+        if taken:
+            with pytest.raises(NameTaken, match="a guest on port 4 of the VDE switch runs"):
+                way(machine, Asked("web", None, kind))
+        else:
+            way(machine, Asked("web", None, kind))
+            joining.leave(cast(Engine, machine), PLAIN, ALICE, "web", None)
+    assert reserve(machine, Asked("web", None, "qemu"))["mac"] == mac, "the same guest"
+    joining.leave(cast(Engine, machine), PLAIN, ALICE, "web", None)
+    plugged = Plugged({}, {})  # the bridge has not forgotten yet
+    tap(machine, Asked("web", None, "run"))
+
+
+def test_a_tap_that_is_there_and_nobodys_is_not_put_into_a_vlan(machine: Machine) -> None:
+    """Where the file has a VLAN for a name only, and a member says whose name it is."""
+    file = replace(LAB, hosts=(Host(None, "web", vlan=33), Host("52:54:00:00:00:07", "shop", vlan=33)))
+    mac = "52:54:00:aa:bb:cc"
+
+    def say(asked: Asked, caller: Caller = ALICE) -> dict[str, Any]:
+        return joining.reserve(cast(Engine, machine), file, caller, asked)
+
+    say(Asked("web", mac, "libvirt"))
+    veth(machine, "vnet0", kind="tap", mac=None)
+    machine.links["vnet0"] = replace(machine.links["vnet0"], mac="fe:54:00:aa:bb:cc")
+    assert say(Asked("web", mac, "libvirt"))["vlan"] == 33, "it was hers before"
+    joining.leave(cast(Engine, machine), file, ALICE, "web", None)
+    with pytest.raises(Refused, match=f"cannot put web into a VLAN: {mac} is on vnet0 already"):
+        say(Asked("web", mac, "libvirt"))
+    assert machine.book("").all() == []
+    machine.links["vnet0"] = replace(machine.links["vnet0"], owner=ALICE.uid)
+    assert say(Asked("web", mac, "libvirt"))["vlan"] == 33
+    joining.leave(cast(Engine, machine), file, ALICE, "web", None)
+    machine.links["vnet0"] = replace(machine.links["vnet0"], owner=None)
+    assert say(Asked("web", mac, "libvirt"), Caller(0, "root"))["vlan"] == 33
+    machine.links["vnet0"] = replace(machine.links["vnet0"], mac="fe:54:00:00:00:07")
+    assert say(Asked("shop", "52:54:00:00:00:07", "libvirt"))["vlan"] == 33, "the file says whose it is"
 
 
 def test_a_guest_that_comes_by_itself_keeps_the_name_that_was_chosen(machine: Machine) -> None:

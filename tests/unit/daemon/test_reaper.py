@@ -36,7 +36,8 @@ class Machine:
     def book(self, _segment: str) -> GuestBook:
         return self._book
 
-    def delete(self, _name: str, ifindex: int) -> None:
+    def delete(self, _name: str, ifindex: int, mark: str) -> None:
+        assert mark == guest_alias(PLAIN.name)
         self.deleted.append(ifindex)
 
 

@@ -125,6 +125,14 @@ def test_port_names_are_readable_where_they_can_be() -> None:
     assert names.port_prefix("vdenet12") == "vd12-"
 
 
+def test_segments_whose_ports_may_have_the_same_names() -> None:
+    assert names.port_name("lab", "web") == names.port_name("xaa81j1", "web") == "vda511-web", "upgrades keep them"
+    for one, other in (("lab", "xaa81j1"), ("vdenet0", "vd0"), ("lab", "vda511"), ("vd0", "vdenet0")):
+        assert names.same_ports(one, other)
+    for one, other in (("lab", "lab2"), ("vdenet0", "vdenet1"), ("vdenet0", "vd1"), ("lab", "vda51"), ("vd0", "vd1")):
+        assert not names.same_ports(one, other)
+
+
 def test_segments_share_no_prefix_by_their_spelling() -> None:
     some = ("vdenet0", "vdenet00", "vdenet1", "vdenet10", "vdenet1000", "vdenet", "vd", "lab", "lab0", "lab1", "lab10")
     prefixes = {names.port_prefix(segment) for segment in some}

@@ -309,6 +309,19 @@ def test_a_foreign_interface_with_the_name_of_a_held_tap_is_left_alone() -> None
     assert plan.up(HELD, machine.observe(HELD)) == ()
 
 
+@pytest.mark.parametrize("kind", ["kept", "handed over"])
+def test_what_is_another_segments_is_left_alone_whatever_its_name(kind: str) -> None:
+    """Two segments may name their ports alike."""
+    there = replace(guest("vd0-vm", 5), alias=guest_alias("lab"), up=False)
+    machine = Machine(links={"vd0-vm": there})
+    wanted = HELD if kind == "kept" else blueprint.wanted(
+        VLAN, HOST, Guests(handed=("vd0-vm",), memberships={"vd0-vm": of_guest(33)}), PLACES)
+    up(machine, wanted)
+    assert plan.up(wanted, machine.observe(wanted)) == ()
+    down(machine, wanted, good=True)
+    assert machine.links["vd0-vm"] == there
+
+
 @pytest.mark.parametrize("up_already", [False, True])
 @pytest.mark.parametrize("guests, ours", [
     (Guests(ports=("vd0-a",)), True), (Guests(ports=("vd0-a",)), False),
@@ -352,6 +365,8 @@ FOREIGN = {
     "dummy": Link("vdenet0", 5, WANTED.bridge.mac, 1500, True, True, "other"),
     "marked, but no bridge": Link("vdenet0", 5, WANTED.bridge.mac, 1500, True, True, "veth", alias=alias("vdenet0")),
     "tap": Link("vdenet0-vde", 5, "02:00:00:00:00:01", 1500, True, True, "tap", owner=990),
+    "another segment's tap": Link("vdenet0-vde", 5, "02:00:00:00:00:01", 1500, True, True, "tap", owner=1000,
+                                  alias=guest_alias("lab")),
     "marked, but no tap": Link("vdenet0-vde", 5, "02:00:00:00:00:01", 1500, True, True, "veth", alias=alias("vdenet0")),
 }
 
@@ -364,7 +379,7 @@ def test_what_is_not_ours_is_refused_before_anything_is_planned(what: str) -> No
         plan.up(WANTED, machine.observe(WANTED))
 
 
-@pytest.mark.parametrize("what", ("bridge", "dummy", "tap"))
+@pytest.mark.parametrize("what", ("bridge", "dummy", "tap", "another segment's tap"))
 def test_what_is_not_ours_survives_down(what: str) -> None:
     link = FOREIGN[what]
     machine = Machine(links={link.name: link})

@@ -608,3 +608,11 @@ def test_the_hosts_interface_needs_a_name_that_the_kernel_takes() -> None:
     with pytest.raises(BadConfig, match=r"abcdefghijk\.4000 would have a name longer than 15"):
         config.parse(LAN.replace("44", "4000").replace("10.4000.", "10.44."), "abcdefghijk", "x.toml")
     assert config.parse(LAN, "abcdefghijk", "x.toml").links[1] == "abcdefghijk.33"
+
+
+def test_each_key_that_could_be_meant_is_named_once() -> None:
+    with pytest.raises(BadConfig) as caught:
+        config.parse('address = "10.83.14.1/24"\nfoo = 1\n', "vdenet0", "f")
+    named = str(caught.value).partition("expected one of ")[2].split(", ")
+    assert len(set(named)) == len(named)
+    assert {"dhcp", "host", "plug"} <= set(named)

@@ -31,18 +31,18 @@ def refuse(wanted: Wanted, observed: Observed) -> None:
             and (bridge.kind != "bridge" or not is_ours(wanted, bridge)):
         raise Collision(name=bridge.name, what=_("an interface"))
     tap = observed.links.get(wanted.tap.name)
-    if tap is not None and (tap.kind != "tap" or not tap.ours):
+    if tap is not None and (tap.kind != "tap" or tap.alias != alias(wanted.segment)):
         raise Collision(name=tap.name, what=_("an interface"))
     for link in wanted.vlan_links:
         there = observed.links.get(link.name)
-        if there is not None and (there.kind != "vlan" or not there.ours):
+        if there is not None and (there.kind != "vlan" or there.alias != alias(wanted.segment)):
             raise Collision(name=link.name, what=_("an interface"))
 
 
 def is_ours(wanted: Wanted, link: Link) -> bool:
     """By its mark; or by its MAC, which is derived from this machine and segment: a crash may have come
     between making the bridge and marking it."""
-    return link.ours or (link.kind == "bridge" and link.mac == wanted.bridge.mac)
+    return link.alias == alias(wanted.segment) or (link.kind == "bridge" and link.mac == wanted.bridge.mac)
 
 
 def make(wanted: Wanted, observed: Observed) -> Iterable[Change]:
@@ -103,16 +103,17 @@ def set_up(wanted: Wanted, observed: Observed) -> Iterable[Change]:
 def remove(wanted: Wanted, observed: Observed) -> Iterable[Change]:
     """The host's interfaces of the segment go, those in VLANs first, the bridge last; another program's bridge only
     loses its ports of ours."""
+    mark = alias(wanted.segment)
     for name, remake in _remakes(wanted, observed):
         link = observed.links.get(name)
         if name == wanted.bridge.name and wanted.bridge.adopted:
             for port in ports.on(name, observed):
                 if port.ours and port.name != wanted.tap.name:
                     yield Change(DetachPort(port.name, name), (AttachPort(port.name, name),))
-        elif link is not None and (link.ours or is_ours(wanted, link)):
-            if not link.ours:  # nothing without the mark is ever deleted
-                yield Change(SetLink(name, alias=alias(wanted.segment)))
-            yield Change(DeleteLink(name, link.ifindex, link.alias), remake)
+        elif link is not None and is_ours(wanted, link):
+            if link.alias != mark:  # nothing without the mark is ever deleted
+                yield Change(SetLink(name, alias=mark))
+            yield Change(DeleteLink(name, link.ifindex, mark), remake)
 
 
 def _remakes(wanted: Wanted, observed: Observed) -> tuple[tuple[str, tuple[Step, ...]], ...]:

@@ -9,7 +9,12 @@ from vdenet.model.observed import Link, Observed
 from vdenet.model.parts import vlans
 from vdenet.model.steps import AttachPort, CreateTap, DeleteLink, DetachPort, SetLink, SetVlans, Step
 from vdenet.model.vlans import access
-from vdenet.model.wanted import Wanted, guest_alias
+from vdenet.model.wanted import Wanted, alias, guest_alias
+
+
+def is_elsewhere(link: Link | None, segment: str) -> bool:
+    """Whether an interface is another segment's, whatever its name: never to be taken for a guest's of this one."""
+    return link is not None and link.ours and link.alias not in (alias(segment), guest_alias(segment))
 
 
 def make_taps(wanted: Wanted, observed: Observed) -> Iterable[Change]:
@@ -35,8 +40,10 @@ def attach(wanted: Wanted, observed: Observed) -> Iterable[Change]:
     held = {tap.name for tap in wanted.guest_taps}
     for name in wanted.ports:
         link = observed.links.get(name)
-        if link is not None and name in held and not link.ours:
+        if link is not None and name in held and link.alias != guest_alias(wanted.segment):
             continue  # it only has the name of a guest's tap
+        if is_elsewhere(link, wanted.segment):
+            continue  # so has this one, that a hypervisor was to make
         # Or it is on the bridge that the segment had in a former mode.
         former = {wanted.segment, observed.adopted, None} - {wanted.bridge.name}
         if link is not None and link.master not in {wanted.bridge.name, *former}:

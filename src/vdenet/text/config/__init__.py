@@ -51,7 +51,7 @@ def parse(text: str, name: str, where: str) -> Segment:
 
 
 def _segment(reader: Reader, name: str, table: Mapping[str, Any]) -> Segment:
-    reader.known(table, (*KEYS[""], *(heading.strip("[]") for heading in KEYS if heading)))
+    reader.known(table, tuple(dict.fromkeys((*KEYS[""], *(heading.strip("[]") for heading in KEYS if heading)))))
     mode = _mode(reader, table)
     outside = bridged.read(reader, table, mode)
     owner = None
