@@ -1,14 +1,14 @@
 # bash completion for tarr-steps(1)                                        -*- shell-script -*-
 
-# Segments that are up have a VDE switch; its directory's name is all that is asked for here.
+# Segments that are configured have a file, those that are up a VDE switch; their names are all that is asked for here.
 __tarr_steps_segments()
 {
     local path
-    for path in /run/vdenet/*/switch; do
+    for path in /etc/vdenet/*.toml /run/vdenet/*/switch; do
         [[ -e $path ]] || continue
-        path=${path%/switch}
-        printf '%s\n' "${path##*/}"
-    done
+        path=${path%/switch} path=${path##*/} path=${path%.toml}
+        [[ $path == policy ]] || printf '%s\n' "$path"
+    done | sort -u
 }
 
 # The names of the user's guests of a kind, those without blanks.
@@ -126,7 +126,8 @@ _tarr_steps()
             esac
             ;;
         leave)
-            choice="$common --connect --dry-run"
+            choice="$common --dry-run"
+            [[ -n $word && $word != libvirt ]] || choice+=" --connect"
             case $word:$values in
                 :*) choice+=" $kinds" ;;
                 *:1) choice+=" $(__tarr_steps_guests "$word")" ;;

@@ -1,10 +1,15 @@
 # fish completion for tarr-steps(1)
 
 function __tarr_steps_segments
-    # Segments that are up have a VDE switch.
-    for path in /run/vdenet/*/
-        test -e $path/switch; and basename $path
-    end
+    # Segments that are configured have a file, those that are up a VDE switch.
+    begin
+        for path in /etc/vdenet/*.toml
+            basename $path .toml
+        end
+        for path in /run/vdenet/*/switch
+            basename (dirname $path)
+        end
+    end | string match -v policy | sort -u
 end
 
 function __tarr_steps_virtualbox

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 from test_docs import COMMANDS
@@ -24,10 +25,10 @@ def options(verb: str) -> set[str]:
             for option in parameter.opts if option.startswith("--")} | {"--help"}
 
 
-def bash(*words: str) -> set[str]:
+def bash(*words: str, file: Path = COMPLETIONS / "tarr-steps.bash") -> set[str]:
     """What bash offers for the last of the words."""
     script = f"""
-        . {shlex.quote(str(COMPLETIONS / "tarr-steps.bash"))}
+        . {shlex.quote(str(file))}
         COMP_WORDS=(tarr-steps {shlex.join(words)}) COMP_CWORD={len(words)}
         _tarr_steps
         printf '%s\\n' "${{COMPREPLY[@]}}"
@@ -65,6 +66,27 @@ def test_bash_offers_each_option(verb: str) -> None:
         # --liste is taken, but nobody needs to be led to it.
         expected |= {old for old in spelling.OPTION_VERBS if old.startswith("--")} - {"--liste"}
     assert bash(*verb.split(), "--") - {"--"} == expected
+
+
+def test_bash_offers_the_options_that_a_kind_takes_to_leave() -> None:
+    assert {kind for kind in KINDS if "--connect" in bash("leave", kind, "--")} == {
+        name for name, kind in kinds.TABLE.items() if kind.connected}
+
+
+def test_bash_offers_segments_that_are_down(tmp_path: Path) -> None:
+    """What `start` is for. A policy is no segment; one that is up may have lost its file."""
+    for path in ("etc/vdenet", "run/vdenet/lab/switch", "run/vdenet/left/switch", "run/vdenet/state"):
+        (tmp_path / path).mkdir(parents=True)
+    text = (COMPLETIONS / "tarr-steps.bash").read_text()
+    for path in ("/etc/vdenet", "/run/vdenet"):
+        text = text.replace(path, f"{tmp_path}{path}")
+    file = tmp_path / "completion"
+    file.write_text(text)
+    assert bash("start", "", file=file) == {"lab", "left"}
+    for name in ("lab", "vdenet0", "policy"):
+        (tmp_path / f"etc/vdenet/{name}.toml").touch()
+    for words in ("start",), ("segment", "delete"), ("list", "--segment"):
+        assert bash(*words, "", file=file) == {"lab", "left", "vdenet0"}
 
 
 @pytest.mark.parametrize(("file", "mark"), [("tarr-steps.fish", "-l "), ("_tarr-steps", "--")])

@@ -11,6 +11,7 @@ from vdenet.cli.client import connect
 from vdenet.cli.output import Output
 from vdenet.i18n import _
 from vdenet.model.names import segment_address
+from vdenet.model.report import State
 
 ADDRESS = typer.Argument(None, show_default=False, help=_("The new address, such as 10.9.8.1/24."))
 
@@ -30,9 +31,11 @@ def ip(address: Optional[str] = ADDRESS, segment: Optional[str] = options.SEGMEN
     wanted = str(segment_address(address))
     with connect() as daemon:
         done = daemon.call("SetAddress", segment=name, address=wanted).parameters
+        down = answers.segment(daemon.call("List", segment=name).parameters).state is State.DOWN
     now, old = answers.text(done, "address"), answers.maybe(done, "retiring")
     name, changed = answers.text(done, "segment"), bool(done.get("changed"))
-    lines = [(_("{segment} has the address {address} now") if changed
+    lines = [(_("{segment} will have the address {address} when it is up") if down
+              else _("{segment} has the address {address} now") if changed
               else _("{segment} has the address {address} already")
               ).format(segment=name, address=now)]
     if old:

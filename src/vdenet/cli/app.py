@@ -92,7 +92,7 @@ def _join() -> typer.Typer:
     join.command("run", context_settings=_GUESTS_COMMAND, help=_(
         "Run any command in its own network namespace on the segment."))(joining.join_run)
     for kind in kinds.TABLE:
-        join.command(kind, help=_("Put a {kind} guest that exists on the segment.").format(kind=kind))(
+        join.command(kind, help=_("Put an existing {kind} guest on the segment.").format(kind=kind))(
             existing.join(kind))
     return join
 
@@ -118,7 +118,7 @@ def _group(**settings: Any) -> typer.Typer:
                        **_PLAIN, **settings)
 
 
-def _no_verb(context: typer.Context, segment: Optional[str] = options.SEGMENT,
+def _no_verb(context: typer.Context, segment: Optional[str] = options.SEGMENT_OF_ALL,
              json: bool = options.JSON, quiet: bool = options.QUIET, version: bool = VERSION) -> None:
     output = Output(json, quiet)
     if version:

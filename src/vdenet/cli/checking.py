@@ -13,7 +13,7 @@ from vdenet.model.report import is_ok
 from vdenet.text import reports
 
 
-def check(segment: Optional[str] = options.SEGMENT_ARGUMENT, named: Optional[str] = options.SEGMENT,
+def check(segment: Optional[str] = options.SEGMENT_ARGUMENT, named: Optional[str] = options.SEGMENT_OF_ALL,
           json: bool = options.JSON, quiet: bool = options.QUIET) -> None:
     """`check`: look at every part; exit 1 if one of them is broken."""
     from vdenet.cli.checkup import Checkup

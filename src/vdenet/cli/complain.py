@@ -52,7 +52,7 @@ HINTS = {
     "name-taken": (N_("tarr-steps leave {kind} {guest} --segment {segment} frees it"),
                    N_("tarr-steps leave {kind} {guest} frees it"), N_("choose another with --name")),
     "overlap": (N_("choose another network; ip route shows those in use"),),
-    "collision": (N_("rename or remove it, then: tarr-steps start"),),
+    "collision": ("{hint}", N_("rename or remove it, then: tarr-steps start"),),
     "tool-missing": (N_("sudo apt install {package}"),),
 }
 """By the error's code; the first whose words are all among the error's data is the one."""

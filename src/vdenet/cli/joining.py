@@ -9,14 +9,14 @@ from typing import Any, NoReturn, Optional
 
 import typer
 
-from vdenet.cli import access, answers, documents, existing, kinds, options, tools
+from vdenet.cli import access, answers, documents, existing, hints, kinds, options, rehearsal, tools
 from vdenet.cli.client import ask, connect
 from vdenet.cli.complain import PROGRAM, WrongUsage
 from vdenet.cli.output import Output
-from vdenet.errors import BadValue, ToolFailed, ToolMissing
+from vdenet.errors import BadValue, NotPermitted, Refused, ToolFailed, ToolMissing
 from vdenet.i18n import _
-from vdenet.model.names import derived_mac, guest_name, mac_address, port_name
-from vdenet.model.places import Places
+from vdenet.model.names import guest_name, mac_address
+from vdenet.model.report import GuestReport
 from vdenet.text import qemu
 from vdenet.wire.channel import close_all
 
@@ -71,6 +71,7 @@ def join_qemu(
     elif not argv:
         raise WrongUsage(command=f"{PROGRAM} join qemu", why=_("the QEMU command is missing"))
     elif dry_run:
+        tools.find(argv[0])
         wished = _wished(where, label, address, vlan, output)
         command = [*argv, *qemu.tap_nic(where, wished["mac"] or _UNKNOWN, 3, None, model)]
         output.result(shlex.join(command), documents.joined(
@@ -79,13 +80,13 @@ def join_qemu(
         _run(argv, where, label, address, vlan, model, output)
 
 
-def _wished(segment: str, label: str | None, mac: str | None, vlan: int | None, output: Output) -> dict[str, Any]:
-    """What the daemon would give a guest, as far as that is known without asking it."""
-    if mac is None and label is None:
+def _wished(segment: str, label: str | None, mac: str | None, vlan: int | None, output: Output, *,
+            kept: bool = False) -> dict[str, Any]:
+    """What the daemon would give a guest. Raises what it would refuse it with."""
+    wished = rehearsal.qemu(segment, label, mac, vlan, kept=kept)
+    if wished["mac"] is None:
         output.aside(_("the guest has no name: vdenetd chooses one when it joins, and a MAC address for it"))
-    elif mac is None:
-        mac = derived_mac(segment, str(os.getuid()), str(label))
-    return {"segment": segment, "name": label, "mac": mac, "fqdn": None, "vlan": vlan}
+    return wished
 
 
 def _run(argv: list[str], segment: str, label: str | None, mac: str | None, vlan: int | None, model: str,
@@ -110,15 +111,15 @@ def _run(argv: list[str], segment: str, label: str | None, mac: str | None, vlan
 def _keep_tap(segment: str, name: str, mac: str | None, vlan: int | None, model: str, dry_run: bool,
               output: Output) -> None:
     if dry_run:
-        kept = {**_wished(segment, name, mac, vlan, output), "port": port_name(segment, name)}
+        kept = _wished(segment, name, mac, vlan, output, kept=True)
     else:
         kept = ask("KeepTap", segment=segment, name=name, mac=mac, kind="qemu", vlan=vlan)
         output.aside(_("{name} has the tap {port} on {segment}, as {fqdn}, until: {leave}").format(
-            **_words(kept), leave=f"{PROGRAM} leave qemu {name}"))
+            **_words(kept), leave=hints.leave("qemu", name, segment)))
     port = answers.text(kept, "port")
     nic = qemu.kept_nic(segment, answers.text(kept, "mac"), port, os.access(VHOST, os.R_OK | os.W_OK), model)
     output.result(shlex.join(nic), documents.joined(
-        "qemu", name, kept, via="tap", changed=not dry_run, live=True, port=port, arguments=nic))
+        "qemu", name, kept, via="tap", changed=not dry_run and _is_new(kept), live=True, port=port, arguments=nic))
 
 
 def _print_nic(argv: list[str], segment: str, label: str | None, mac: str | None, vlan: int | None, model: str,
@@ -126,8 +127,8 @@ def _print_nic(argv: list[str], segment: str, label: str | None, mac: str | None
     _require_vde(argv)
     reserved: dict[str, Any]
     if dry_run:
-        reserved = {**_wished(segment, label, mac, vlan, output), "switch": str(Places().switch(segment))}
-        port: int | str | None = None if vlan is None else _PORT
+        reserved = _wished(segment, label, mac, vlan, output)
+        port: int | str | None = None if reserved["vlan"] is None else _PORT
     else:
         reserved = ask("Reserve", segment=segment, name=label, mac=mac, kind="qemu", vlan=vlan, plug=True)
         port = answers.number(reserved, "vde_port")
@@ -137,8 +138,13 @@ def _print_nic(argv: list[str], segment: str, label: str | None, mac: str | None
     switch = answers.text(reserved, "switch")
     nic = qemu.vde_nic(segment, reserved["mac"] or _UNKNOWN, switch, model, port)
     output.result(shlex.join(nic), documents.joined(
-        "qemu", answers.maybe(reserved, "name"), reserved, via="vde", changed=not dry_run, live=True, switch=switch,
-        vde_port=None if dry_run else port, arguments=nic))
+        "qemu", answers.maybe(reserved, "name"), reserved, via="vde", changed=not dry_run and _is_new(reserved),
+        live=True, switch=switch, vde_port=None if dry_run else port, arguments=nic))
+
+
+def _is_new(given: dict[str, Any]) -> bool:
+    """Whether the daemon gave what it had not given before."""
+    return given.get("changed") is not False
 
 
 def _require_vde(argv: list[str]) -> None:
@@ -192,17 +198,47 @@ def leave(kind: str = KIND, guest: str = GUEST, uri: Optional[str] = existing.CO
 
 def _leave(kind: str, name: str, segment: str, dry_run: bool, output: Output) -> None:
     if dry_run:
-        guests = answers.segment(ask("List", segment=segment)).guests
-        seen = any((one.name, one.kind) == (name, kind) and one.joined for one in guests)
+        there = _there(name, segment)
+        _require_no_other(kind, name, segment, there)
+        _require_permission(there)
+        seen = there is not None and there.kind == kind
         text = _("{name} leaves {segment}") if seen else _(
             "{name} is not to be seen on {segment}: only its name is freed, if it has joined")
         output.result(text.format(name=name, segment=segment),
                       documents.left(segment, kind, name, name, left=False, live=seen))
         return
     left = bool(ask("Leave", segment=segment, name=name, kind=kind).get("left"))
+    if not left:
+        _require_no_other(kind, name, segment, _there(name, segment))
     text = _("{name} has left {segment}") if left else _("{name} is not on {segment}")
     output.remark(text.format(name=name, segment=segment),
                   documents.left(segment, kind, name, name, left=left, live=left))
+
+
+def _there(name: str, segment: str) -> GuestReport | None:
+    """The guest that is on the segment under that name, and joined it."""
+    guests = answers.segment(ask("List", segment=segment)).guests
+    return next((one for one in guests if one.name == name and one.joined), None)
+
+
+def _require_no_other(kind: str, name: str, segment: str, there: GuestReport | None) -> None:
+    """Raises `Refused` where the name is that of a guest of another kind."""
+    if there is None or there.kind in (None, kind):
+        return
+    known = there.guest if there.kind in kinds.TABLE and there.guest is not None else name
+    raise Refused(what=_("take the {kind} guest {name} off the segment").format(kind=kind, name=name),
+                  why=_("the guest of that name is of the kind {kind}").format(kind=there.kind),
+                  hint=hints.leave(str(there.kind), known, segment) if _is_mine(there) else None)
+
+
+def _require_permission(there: GuestReport | None) -> None:
+    """Raises `NotPermitted` for another member's guest, as the daemon does."""
+    if there is not None and not _is_mine(there):
+        raise NotPermitted(what=_("remove {name}").format(name=there.name), why=_("it belongs to another user"))
+
+
+def _is_mine(one: GuestReport) -> bool:
+    return os.geteuid() == 0 or one.owner in (None, access.account().name)
 
 
 def _words(joined: dict[str, Any]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from vdenet.cli.spelling import normalise
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (without the program's name); the status to exit with."""
     words = sys.argv[1:] if argv is None else list(argv)
+    _open_closed()
     for stream in (sys.stdout, sys.stderr):
         # A locale that cannot write a character gets its escape, not an error.
         if isinstance(stream, io.TextIOWrapper):
@@ -35,6 +36,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             traceback.print_exc()
         return _complain(error, words)
+
+
+def _open_closed() -> None:
+    """A standard stream that we were started without (`>&-`) is /dev/null: nothing that is opened later, as the
+    control socket, is taken for it by us or by a guest's own command."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        fd = os.open(os.devnull, os.O_RDWR)  # the lowest that is free: its own
+        os.set_inheritable(fd, True)
+        setattr(sys, name, open(fd, "r" if number == 0 else "w", encoding="utf-8", closefd=False))
 
 
 def _run(words: Sequence[str]) -> int:

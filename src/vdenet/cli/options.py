@@ -12,6 +12,13 @@ from vdenet.model.vlans import FIRST, LAST
 SEGMENT = typer.Option(
     None, "--segment", metavar="NAME", show_default=False,
     help=_("The segment; {name} when not given.").format(name=DEFAULT_SEGMENT))
+SEGMENT_OF_ALL = typer.Option(
+    None, "--segment", metavar="NAME", show_default=False, help=_("The segment; all of them when not given."))
+"""For verbs that show: `asked` in place of `chosen`."""
+SEGMENT_OF_FILE = typer.Option(
+    None, "--segment", metavar="NAME", show_default=False,
+    help=_("The segment; when not given, the one after which FILE is called, else {name}.").format(
+        name=DEFAULT_SEGMENT))
 JSON = typer.Option(False, "--json", help=_("One JSON document on standard output."))
 QUIET = typer.Option(False, "--quiet", "-q", help=_("No remarks: only what was asked for, and errors."))
 VLAN = typer.Option(None, "--vlan", metavar="ID", min=FIRST, max=LAST, show_default=False,

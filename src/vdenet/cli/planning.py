@@ -34,7 +34,7 @@ ROLLBACK = typer.Option(False, "--rollback", help=_("Take the change that waits 
 CANONICAL = typer.Option(False, "--canonical", help=_("Without comments and defaults, in a fixed order."))
 
 
-def plan(file: Optional[str] = FILE, segment: Optional[str] = options.SEGMENT,
+def plan(file: Optional[str] = FILE, segment: Optional[str] = options.SEGMENT_OF_FILE,
          json: bool = options.JSON, quiet: bool = options.QUIET) -> None:
     """`plan`: what `apply` would do."""
     text = None if file is None else given(file)
@@ -43,7 +43,7 @@ def plan(file: Optional[str] = FILE, segment: Optional[str] = options.SEGMENT,
     _show(name, steps, Output(json, quiet))
 
 
-def apply(file: Optional[str] = FILE, segment: Optional[str] = options.SEGMENT, check: bool = CHECK,
+def apply(file: Optional[str] = FILE, segment: Optional[str] = options.SEGMENT_OF_FILE, check: bool = CHECK,
           confirm: Optional[int] = CONFIRM, confirmed: bool = CONFIRMED, rollback: bool = ROLLBACK,
           json: bool = options.JSON, quiet: bool = options.QUIET) -> None:
     """`apply`: make the file the segment's configuration, or the segment what its configuration says."""

@@ -231,15 +231,18 @@ def main(arguments: Sequence[str]) -> int:
         signal.signal(number, signal.SIG_IGN)
     channel = Channel(socket.socket(fileno=int(control)))
     channel.socket.set_inheritable(False)
+    refusal: VdenetError | None
     try:
         return Inside(channel, command, int(uid), int(gid)).live()
     except VdenetError as error:
-        channel.send(message.refusal(error))
+        refusal = error
     except (OSError, LookupError, ValueError) as error:
-        channel.send(message.refusal(Refused(
-            what=_("set up the command's namespaces"), why=f"{type(error).__name__}: {error}")))
+        refusal = Refused(what=_("set up the command's namespaces"), why=f"{type(error).__name__}: {error}")
     except Closed:
-        pass
+        refusal = None
+    if refusal is not None:
+        with contextlib.suppress(OSError):  # whoever started us may be gone: ^C
+            channel.send(message.refusal(refusal))
     _end_descendants()
     return 1
 

@@ -51,5 +51,5 @@ def delete(name: str = NAME, force: bool = FORCE, json: bool = options.JSON, qui
     lines = [_("{segment} is deleted").format(segment=name)]
     if guests:
         lines.append(_("guests that lost it: {names}").format(names=reports.names(guests)))
-    Output(json, quiet).remark("\n".join(lines), {"segment": name, "steps": answers.texts(gone, "steps"),
-                                                  "guests": guests})
+    Output(json, quiet).remark("\n".join(lines), {
+        "segment": name, "changed": True, "steps": answers.texts(gone, "steps"), "guests": guests})

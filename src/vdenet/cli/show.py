@@ -18,7 +18,7 @@ from vdenet.text import reports
 from vdenet.text.reports import Style
 
 
-def list_(segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
+def list_(segment: Optional[str] = options.SEGMENT_OF_ALL, json: bool = options.JSON,
           quiet: bool = options.QUIET) -> None:
     """`list`: every segment with its guests."""
     _show(segment, Output(json, quiet), reports.listing)
@@ -29,7 +29,7 @@ def state(segment: str | None, output: Output) -> None:
     _show(segment, output, reports.summary)
 
 
-def segments(segment: Optional[str] = options.SEGMENT, json: bool = options.JSON,
+def segments(segment: Optional[str] = options.SEGMENT_OF_ALL, json: bool = options.JSON,
              quiet: bool = options.QUIET) -> None:
     """`segment list`: the segments without their guests."""
     _show(segment, Output(json, quiet), reports.segment_names)

@@ -56,6 +56,8 @@ def test_every_error_has_been_thought_of() -> None:
      "sudo systemctl start vdenetd"),
     (errors.DaemonUnreachable(socket="/s", why="x"), None),
     (errors.SegmentDown(what="join", segment="lab"), "tarr-steps start lab"),
+    (errors.Collision(name="lab", what="an interface"), "rename or remove it, then: tarr-steps start"),
+    (errors.Collision(name="lab", what="an interface", hint="choose another"), "choose another"),
     (errors.NameTaken(name="web", why="x"), "choose another with --name"),
     (errors.NameTaken(name="web", why="x", kind="lxc", guest="web", segment=None), "tarr-steps leave lxc web frees it"),
     (errors.NameTaken(name="web", why="x", kind="lxc", guest="web", segment="lab"),

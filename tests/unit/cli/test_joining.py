@@ -6,12 +6,14 @@ import shlex
 import shutil
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from unit.cli.conftest import SEGMENT, Daemon, TarrSteps
-from vdenet.cli import access, joining, joinrun, tools
+from unit.cli.conftest import GUEST, SEGMENT, Daemon, TarrSteps
+from vdenet.cli import access, joining, joinrun, memory, tools
+from vdenet.cli.memory import Entry
 from vdenet.errors import NameTaken, SegmentDown, ToolMissing, UnknownSegment
 from vdenet.model.names import derived_mac
 from vdenet.text import qemu
@@ -125,14 +127,114 @@ def test_the_segment_is_down(daemon: Daemon, tarr_steps: TarrSteps, became: list
     assert not became
 
 
-def test_dry_run_asks_nobody(places: object, tarr_steps: TarrSteps) -> None:
-    done = tarr_steps("join", "qemu", "--dry-run", "--mac", "52:54:00:aa:bb:cc", "--", "qemu", "a b")
-    assert shlex.split(done.out) == ["qemu", "a b", "-netdev", "tap,id=vdenet0,fd=3", "-device", NIC]
-
-
 @pytest.fixture
 def no_qemu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
+
+
+@pytest.fixture
+def qemu_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools, "find", lambda tool, **_named: f"/usr/bin/{tool}")
+    monkeypatch.setattr(tools, "ask", lambda _argv, **_named: "vde\n")
+
+
+@pytest.fixture
+def alice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Who calls; nothing is remembered of her guests yet."""
+    monkeypatch.setattr(access, "account", lambda: access.Account("alice", True, True))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def listed(daemon: Daemon, *guests: dict[str, Any], **more: Any) -> None:
+    """What the daemon shows: these guests, beside nobody."""
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [{**GUEST, **one} for one in guests], **more}]}
+
+
+REHEARSED = [["--name", "web", "--", "qemu"], ["--print", "--name", "web"], ["--tap", "web"]]
+each_way = pytest.mark.parametrize("words", REHEARSED, ids=["run", "print", "tap"])
+
+
+def test_dry_run_shows_the_command(daemon: Daemon, tarr_steps: TarrSteps, qemu_there: None, alice: None) -> None:
+    listed(daemon)
+    done = tarr_steps("join", "qemu", "--dry-run", "--mac", "52:54:00:aa:bb:cc", "--", "qemu", "a b")
+    assert shlex.split(done.out) == ["qemu", "a b", "-netdev", "tap,id=vdenet0,fd=3", "-device", NIC]
+    assert [method for method, _given in daemon.calls] == ["List"]
+
+
+@each_way
+def test_dry_run_without_the_daemon(places: object, tarr_steps: TarrSteps, qemu_there: None, words: list[str]) -> None:
+    done = tarr_steps("join", "qemu", "--dry-run", *words)
+    assert (done.status, done.out) == (3, "")
+
+
+@each_way
+@pytest.mark.parametrize(("more", "status", "why"), [
+    ({"state": "down"}, 1, "cannot join: the segment vdenet0 is down"),
+    ({"vlans": [33]}, 2, "cannot use VLAN 9: vdenet0 has the VLANs 33"),
+    ({"guests": [{**GUEST, "owner": "bob"}]}, 1, "cannot use the name web: another user's guest has it"),
+    ({"guests": [{**GUEST, "kind": "lxc"}]}, 1, "cannot use the name web: your lxc guest of that name has it"),
+], ids=["down", "vlan", "anothers", "other kind"])
+def test_dry_run_refuses_what_is_refused(
+        daemon: Daemon, tarr_steps: TarrSteps, qemu_there: None, alice: None, words: list[str], more: dict[str, Any],
+        status: int, why: str) -> None:
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [], **more}]}
+    vlan = ["--vlan", "9"] if "vlans" in more else []
+    done = tarr_steps("join", "qemu", "--dry-run", *vlan, *words)
+    assert (done.status, done.out) == (status, "")
+    assert done.err.startswith(f"tarr-steps: {why}\n")
+    assert {method for method, _given in daemon.calls} == {"List"}
+
+
+@each_way
+def test_dry_run_on_a_segment_that_is_not_there(daemon: Daemon, tarr_steps: TarrSteps, qemu_there: None,
+                                                words: list[str]) -> None:
+    daemon.answers["List"] = UnknownSegment(segment="lab")
+    assert tarr_steps("join", "qemu", "--segment", "lab", "--dry-run", *words).status == 2
+
+
+def test_dry_run_of_a_command_that_is_not_there(daemon: Daemon, tarr_steps: TarrSteps, no_qemu: None) -> None:
+    done = tarr_steps("join", "qemu", "--dry-run", "--", "nosuchqemu")
+    assert (done.status, done.out) == (5, "")
+
+
+def test_dry_run_of_a_guest_that_is_there(daemon: Daemon, tarr_steps: TarrSteps, qemu_there: None, alice: None) -> None:
+    """The tap that stays is the same one; a second guest of that name there cannot be, but one that comes by itself is
+    itself."""
+    listed(daemon, {"port": "vd0-web-2"})
+    done = tarr_steps("join", "qemu", "--dry-run", "--tap", "web")
+    assert (done.status, f"mac={GUEST['mac']}" in done.out, ",ifname=vd0-web-2," in done.out) == (0, True, True)
+    for name, mac, why in (("web", JOINED["mac"], "web: your guest of that name is on the segment already"),
+                           ("shop", GUEST["mac"], f"{GUEST['mac']}: your guest web has this MAC address")):
+        for words in ["--print"], ["--", "qemu"]:
+            done = tarr_steps("join", "qemu", "--dry-run", "--name", name, "--mac", mac, *words)
+            assert done.err.startswith(f"tarr-steps: cannot use the name {why}\n")
+    listed(daemon, {"port": "vdenet0-vde", "via": "vde"})
+    for words in REHEARSED:
+        assert tarr_steps("join", "qemu", "--dry-run", *words).status == 0
+    listed(daemon, {"owner": "bob"})
+    done = tarr_steps("join", "qemu", "--dry-run", "--tap", "shop", "--mac", GUEST["mac"])
+    assert "another user's guest has this MAC address" in done.err
+
+
+@each_way
+def test_dry_run_knows_guests_of_the_callers_that_are_off(
+        daemon: Daemon, tarr_steps: TarrSteps, qemu_there: None, alice: None, words: list[str]) -> None:
+    listed(daemon)
+    with memory.alone("lxc"):
+        memory.save("lxc", Entry("vdenet0", "/var/lib/lxc/box/config", "box", "web", None))
+    done = tarr_steps("join", "qemu", "--dry-run", *words)
+    assert (done.status, done.err.splitlines()[0]) == (
+        1, "tarr-steps: cannot use the name web: your lxc guest box has it")
+
+
+def test_dry_run_has_the_vlan_of_the_file(daemon: Daemon, tarr_steps: TarrSteps, qemu_there: None, alice: None) -> None:
+    listed(daemon, vlans=[33])
+    daemon.answers["Export"] = {"segment": "vdenet0", "text": (
+        'address = "10.83.14.1/24"\n[[vlan]]\nid = 33\n[[host]]\nname = "web"\nvlan = 33\n')}
+    shown = json.loads(tarr_steps("--json", "join", "qemu", "--dry-run", "--print", "--name", "web").out)
+    assert (shown["vlan"], shown["fqdn"]) == (33, "web.vdenet.internal")
+    assert ",port=PORT" in shown["arguments"][1]
 
 
 def test_print(daemon: Daemon, tarr_steps: TarrSteps, no_qemu: None) -> None:
@@ -197,16 +299,30 @@ def test_a_tap_that_stays(daemon: Daemon, tarr_steps: TarrSteps, monkeypatch: py
     assert shlex.split(done.out) == ["-netdev", netdev, "-device", NIC]
     assert done.err == "web has the tap vd0-web on vdenet0, as web.vdenet.internal, until: tarr-steps leave qemu web\n"
     assert daemon.calls == [("KeepTap", {"segment": "vdenet0", "name": "web", "kind": "qemu"})]
+    done = tarr_steps("join", "qemu", "--tap", "web", "--segment", "lab")
+    assert done.err.endswith("until: tarr-steps leave qemu web --segment lab\n")
     monkeypatch.setattr(joining, "VHOST", os.devnull)
     shown = json.loads(tarr_steps("--json", "join", "qemu", "--tap", "web", "--model", "e1000").out)
     assert (shown["port"], shown["name"], shown["mac"]) == ("vd0-web", "web", JOINED["mac"])
     assert shown["arguments"] == ["-netdev", f"{netdev},vhost=on", "-device", NIC.replace("virtio-net-pci", "e1000")]
 
 
-def test_a_tap_that_would_stay(daemon: Daemon, tarr_steps: TarrSteps) -> None:
+def test_a_tap_that_would_stay(daemon: Daemon, tarr_steps: TarrSteps, alice: None) -> None:
+    listed(daemon)
     done = tarr_steps("join", "qemu", "--tap", "a-long-name-indeed", "--dry-run", "--mac", JOINED["mac"])
     assert ",ifname=vd0-a-long-name," in done.out
-    assert not daemon.calls
+    assert [method for method, _given in daemon.calls] == ["List"]
+
+
+@pytest.mark.parametrize("words", [["--tap", "web"], ["--print", "--name", "web"]])
+def test_what_is_there_already_is_no_change(daemon: Daemon, tarr_steps: TarrSteps, qemu_there: None,
+                                            words: list[str]) -> None:
+    for method in "KeepTap", "Reserve":
+        daemon.answers[method] = {**JOINED, "switch": "/s", "changed": False}
+    assert json.loads(tarr_steps("--json", "join", "qemu", *words).out)["changed"] is False
+    for method in "KeepTap", "Reserve":
+        daemon.answers[method] = {**JOINED, "switch": "/s", "changed": True}
+    assert json.loads(tarr_steps("--json", "join", "qemu", *words).out)["changed"] is True
 
 
 @pytest.mark.parametrize("words", [["--print"], ["--name", "web"], ["--", "qemu"]])
@@ -227,6 +343,7 @@ def test_leave(daemon: Daemon, tarr_steps: TarrSteps) -> None:
     assert tarr_steps("leave", "qemu", "Web").out == "web has left vdenet0\n"
     assert daemon.calls == [("Leave", {"segment": "vdenet0", "name": "web", "kind": "qemu"})]
     daemon.answers["Leave"] = {"segment": "vdenet0", "name": "web", "left": False}
+    listed(daemon)
     done = tarr_steps("--json", "leave", "run", "web")
     assert done.status == 0
     assert json.loads(done.out) == {
@@ -234,13 +351,38 @@ def test_leave(daemon: Daemon, tarr_steps: TarrSteps) -> None:
         "actions": [], "notes": []}
 
 
-def test_leave_dry_run(daemon: Daemon, tarr_steps: TarrSteps) -> None:
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]], ids=["done", "dry run"])
+def test_leave_of_a_guest_of_another_kind(daemon: Daemon, tarr_steps: TarrSteps, alice: None, dry_run: list[str]) -> None:
+    daemon.answers["Leave"] = {"segment": "vdenet0", "name": "web", "left": False}
+    listed(daemon, {"kind": "podman", "guest": "web1"})
+    done = tarr_steps("leave", "qemu", "web", *dry_run)
+    assert (done.status, done.out) == (1, "")
+    refusal = "tarr-steps: cannot take the qemu guest web off the segment: the guest of that name is of the kind podman\n"
+    assert done.err == refusal + "hint: tarr-steps leave podman web1\n"
+    listed(daemon, {"kind": "podman", "owner": "bob"})
+    assert tarr_steps("leave", "qemu", "web", *dry_run).err == refusal
+    listed(daemon, {"kind": "run"})
+    assert "hint: tarr-steps leave run web\n" in tarr_steps("leave", "qemu", "web", *dry_run).err
+    listed(daemon, {"kind": None, "joined": False})  # it only calls itself so
+    assert tarr_steps("leave", "qemu", "web", *dry_run).status == 0
+
+
+def test_leave_dry_run_of_anothers(daemon: Daemon, tarr_steps: TarrSteps, alice: None,
+                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    listed(daemon, {"owner": "bob"})
+    done = tarr_steps("leave", "qemu", "web", "--dry-run")
+    assert (done.status, done.out) == (4, "")
+    assert done.err.startswith("tarr-steps: cannot remove web: it belongs to another user\n")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert tarr_steps("leave", "qemu", "web", "--dry-run").status == 0
+
+
+def test_leave_dry_run(daemon: Daemon, tarr_steps: TarrSteps, alice: None) -> None:
     """It looks, and says what it can see."""
     daemon.answers["List"] = {"segments": [SEGMENT]}
     assert tarr_steps("leave", "qemu", "web", "--dry-run").out == "web leaves vdenet0\n"
-    for kind, name in ("run", "shop"), ("run", "web"):  # web is QEMU's
-        done = tarr_steps("leave", kind, name, "--dry-run")
-        assert done.out == f"{name} is not to be seen on vdenet0: only its name is freed, if it has joined\n"
+    done = tarr_steps("leave", "run", "shop", "--dry-run")
+    assert done.out == "shop is not to be seen on vdenet0: only its name is freed, if it has joined\n"
     shown = json.loads(tarr_steps("leave", "qemu", "web", "--dry-run", "--json").out)
     assert (shown["kind"], shown["left"], shown["live"]) == ("qemu", False, True)
     assert {method for method, _given in daemon.calls} == {"List"}
@@ -252,7 +394,9 @@ ALWAYS = {"segment", "kind", "guest", "name", "mac", "fqdn", "vlan", "via", "nic
           "actions", "warnings", "notes"}
 
 
-def test_every_way_to_join_has_the_same_keys(daemon: Daemon, tarr_steps: TarrSteps, no_qemu: None) -> None:
+def test_every_way_to_join_has_the_same_keys(daemon: Daemon, tarr_steps: TarrSteps, qemu_there: None,
+                                             alice: None) -> None:
+    listed(daemon)
     daemon.answers |= {"Reserve": {**JOINED, "switch": "/s"}, "KeepTap": JOINED}
     for more in ["--tap", "web"], ["--print"], ["--dry-run", "--", "qemu"], ["--tap", "web", "--dry-run"]:
         shown = json.loads(tarr_steps("--json", "join", "qemu", *more).out)
@@ -260,21 +404,24 @@ def test_every_way_to_join_has_the_same_keys(daemon: Daemon, tarr_steps: TarrSte
         assert (shown["kind"], shown["changed"]) == ("qemu", "--dry-run" not in more)
 
 
-def test_a_dry_run_knows_the_mac_of_a_name(daemon: Daemon, tarr_steps: TarrSteps, no_qemu: None) -> None:
+def test_a_dry_run_knows_the_mac_of_a_name(daemon: Daemon, tarr_steps: TarrSteps, qemu_there: None,
+                                           alice: None) -> None:
     """What the daemon makes of the name, it makes of it always; without one, it chooses."""
+    listed(daemon)
     mac = derived_mac("vdenet0", str(os.getuid()), "web")
     for words in ["--name", "web", "--", "qemu"], ["--", "qemu", "-name", "web"], ["--print", "--name", "web"]:
         assert f",mac={mac}" in tarr_steps("join", "qemu", "--dry-run", *words).out
     done = tarr_steps("join", "qemu", "--dry-run", "--", "qemu")
     assert (",mac=MAC" in done.out, "vdenetd chooses one" in done.err) == (True, True)
-    assert not daemon.calls
+    assert {method for method, _given in daemon.calls} == {"List"}
 
 
-def test_print_dry_run_reserves_nothing(daemon: Daemon, tarr_steps: TarrSteps, no_qemu: None) -> None:
+def test_print_dry_run_reserves_nothing(daemon: Daemon, tarr_steps: TarrSteps, no_qemu: None, alice: None) -> None:
+    listed(daemon, vlans=[33])
     done = tarr_steps("join", "qemu", "--print", "--dry-run", "--mac", JOINED["mac"], "--vlan", "33")
     assert shlex.split(done.out) == [
         "-netdev", "vde,id=vdenet0,sock=/run/vdenet/vdenet0/switch,port=PORT", "-device", NIC]
-    assert not daemon.calls
+    assert [method for method, _given in daemon.calls] == ["List"]
 
 
 def test_run_hands_over_to_its_module(daemon: Daemon, tarr_steps: TarrSteps,

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,8 @@ from vdenet import __version__
 from vdenet.cli import main, show
 from vdenet.cli.spelling import VERBS
 from vdenet.model.places import Places
+
+TOP = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("words", [
@@ -97,6 +101,28 @@ def test_nobody_reads(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stdout", stdout)
         assert main.main(["list"]) == 141
     os.close(writer)
+
+
+def test_closed_streams(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`>&-`: Python has None in their place."""
+    daemon.answers["List"] = {"segments": [SEGMENT]}
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    assert main.main(["list"]) == 0
+    assert main.main(["lst"]) == 2
+
+
+def test_interrupted_while_it_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        def find_spec(self, name: str, *_given: object) -> None:
+            if name == "vdenet.cli.main":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "vdenet.cli.main")
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(TOP / "bin/tarr-steps"), run_name="__main__")
+    assert end.value.code == 130
 
 
 def test_a_full_disk(daemon: Daemon, monkeypatch: pytest.MonkeyPatch,

@@ -78,12 +78,43 @@ def test_ip_shows(daemon: Daemon, tarr_steps: TarrSteps, words: str) -> None:
 def test_ip_changes(daemon: Daemon, tarr_steps: TarrSteps, words: str) -> None:
     daemon.answers["SetAddress"] = {"segment": "vdenet0", "address": "10.9.8.1/24", "changed": True,
                                     "steps": ["one"], "retiring": "10.83.14.1/24"}
+    daemon.answers["List"] = {"segments": [SEGMENT]}
     assert tarr_steps(*words.split()).out == (
         "vdenet0 has the address 10.9.8.1/24 now\n"
         "10.83.14.1/24 stays until the guests have renewed their leases\n")
-    assert daemon.calls[-1] == ("SetAddress", {"segment": "vdenet0", "address": "10.9.8.1/24"})
+    assert daemon.calls[0] == ("SetAddress", {"segment": "vdenet0", "address": "10.9.8.1/24"})
     shown = document(tarr_steps(*words.split(), "--json").out)
     assert (shown["segment"], shown["address"]) == ("vdenet0", "10.9.8.1/24")
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_the_address_of_a_segment_that_is_down(daemon: Daemon, tarr_steps: TarrSteps, changed: bool) -> None:
+    daemon.answers["SetAddress"] = {"segment": "vdenet0", "address": "10.9.8.1/24", "changed": changed, "steps": []}
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "state": "down"}]}
+    assert tarr_steps("ip", "10.9.8.1/24").out == "vdenet0 will have the address 10.9.8.1/24 when it is up\n"
+
+
+@pytest.mark.parametrize("name", ["policy", "default", "lo"])
+def test_a_reserved_name_is_said_to_be_reserved(daemon: Daemon, tarr_steps: TarrSteps, name: str) -> None:
+    done = tarr_steps("segment", "create", name)
+    assert (done.status, done.err) == (2, f"tarr-steps: cannot use segment name {name}: the name is reserved\n")
+    assert not daemon.calls
+
+
+def test_segment_delete_says_that_it_changed(daemon: Daemon, tarr_steps: TarrSteps) -> None:
+    daemon.answers["DeleteSegment"] = {"segment": "lab", "steps": ["- bridge"], "guests": []}
+    assert document(tarr_steps("segment", "delete", "lab", "--json").out) == {
+        "segment": "lab", "changed": True, "steps": ["- bridge"], "guests": []}
+
+
+@pytest.mark.parametrize(("verbs", "default"), [
+    (("", "list", "check", "segment list"), "all of them when not given"),
+    (("plan", "apply"), "the one after which FILE is called, else vdenet0"),
+    (("start", "stop", "reload", "ip", "export", "import", "leave", "join qemu", "join run", "join lxc"),
+     "The segment; vdenet0 when not given")])
+def test_help_says_which_segment_it_is(tarr_steps: TarrSteps, verbs: tuple[str, ...], default: str) -> None:
+    for verb in verbs:
+        assert default in " ".join(tarr_steps(*verb.split(), "--help").out.split()), verb
 
 
 @pytest.mark.parametrize("value", [
