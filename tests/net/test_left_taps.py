@@ -153,7 +153,7 @@ def test_they_count_against_their_owner_whoever_that_is_made(machine: Machine, a
     os.close(joined(alice, "one-again"))
 
 
-def test_a_stop_and_a_removal_take_them_from_their_holders(machine: Machine, daemon: Daemon, alice: Peer) -> None:
+def test_removal_takes_them_from_their_holders(machine: Machine, daemon: Daemon, alice: Peer) -> None:
     taps = [joined(alice)]
     alice.call("Leave", name="web")
     alice.call("CreateSegment", segment="lab")
@@ -163,14 +163,14 @@ def test_a_stop_and_a_removal_take_them_from_their_holders(machine: Machine, dae
     alice.call("DeleteSegment", segment="lab")
     assert [link["ifalias"].split(":")[1] for link in left(machine)] == ["vdenet0"]
     alice.call("Stop")
-    assert left(machine) == []
+    assert len(left(machine)) == 1, "as do the taps of guests that are there: QEMU would end"
     alice.call("Start")
     taps.append(joined(alice))
     alice.call("Stop")
     assert alice.call("Leave", name="web")["left"], "its tap stayed with it"
-    assert len(left(machine)) == 1
+    assert len(left(machine)) == 2
     alice.call("Start")
-    assert len(left(machine)) == 1
+    assert len(left(machine)) == 2
     daemon.stop()
     machine.run(["vdenetd", "--down"])  # as prerm does
     assert left(machine) == []

@@ -145,7 +145,9 @@ class Engine:
         self.whereabouts.pop(segment, None)
 
     def take_down(self, segment: Segment, keep_stopped: bool = True) -> Outcome:
-        """Remove the segment from the machine; guests' own taps stay with the guests, but for those that have left."""
+        """Remove the segment from the machine; guests' own taps stay with the guests.
+
+        With it go those of guests that have left, where it does not come again."""
         with self.lock:
             wanted = self.wanted(segment)
             observed = observe(wanted, self.supervisor, self.places)
@@ -153,8 +155,9 @@ class Engine:
             losing = tuple(self._guest_names(segment, ports.on(segment.bridge, observed)))
             plan = planning.down(wanted, observed, last=self._is_last(segment), good=not keep_stopped)
             steps = self.carry_out(plan, undo=True)
-            self._end_left(segment)
-            if keep_stopped:
+            if not keep_stopped:
+                self._end_left(segment)
+            else:
                 # Last: after a crash or a failure before here, the segment was not stopped.
                 self._prepare_state(segment)
                 files.write(self.places.stopped(segment.name), "", 0o600, "root")

@@ -69,7 +69,7 @@ def up(wanted: Wanted, observed: Observed, former: Wanted | None = None) -> Plan
 
 
 def down(wanted: Wanted, observed: Observed, last: bool, good: bool = False) -> Plan:
-    """What takes the segment away; `last` when no other segment is up. Guests' ports stay with them.
+    """What takes the segment away; `last` when no other segment is up. Guests' ports stay with them, down.
 
     Taps that are kept for guests stay only while a guest holds them, and not when it is for `good`.
     """
@@ -77,6 +77,7 @@ def down(wanted: Wanted, observed: Observed, last: bool, good: bool = False) -> 
         *resolver.unregister(wanted, observed),
         *services.stop(wanted, observed),
         *outside.leave(wanted, observed),
+        *ports.shut(wanted, observed),
         *bridge.remove(wanted, observed),
         # After the bridge, so that they are there again before it takes its ports back.
         *ports.remove_taps(wanted, observed, good),

@@ -61,7 +61,8 @@ class Host:
             links |= {f"eth{number}": Link(f"eth{number}", 2, f"02:00:00:00:00:9{number}", 1500, True, True, "other",
                                            plain=True),
                       f"br{number}": Link(f"br{number}", 1, f"02:00:00:00:00:7{number}", 1500, True, True, "bridge"),
-                      f"vd{number}-a": Link(f"vd{number}-a", 3, f"52:54:00:00:00:0{number}", 1500, True, True, "tap",
+                      # Down, as it is before its segment is there, and after.
+                      f"vd{number}-a": Link(f"vd{number}-a", 3, f"52:54:00:00:00:0{number}", 1500, False, True, "tap",
                                             alias=guest_alias(name))}
             addresses |= {f"eth{number}": {IPv4Interface(f"192.0.2.{number + 2}/24")},
                           f"br{number}": {IPv4Interface(f"198.51.100.{number + 1}/24")}}

@@ -30,9 +30,18 @@ def remove_taps(wanted: Wanted, observed: Observed, good: bool) -> Iterable[Chan
     mark = guest_alias(wanted.segment)
     for tap in wanted.guest_taps:
         link = observed.links.get(tap.name)
-        if link is not None and link.alias == mark and (good or not link.carrier):
+        # Whether one that is down is held, its carrier does not say.
+        if link is not None and link.alias == mark and (good or (link.up and not link.carrier)):
             yield Change(DeleteLink(tap.name, link.ifindex, mark), (
                 CreateTap(tap, mark), SetLink(tap.name, up=True)))
+
+
+def shut(wanted: Wanted, observed: Observed) -> Iterable[Change]:
+    """Those of ours are down before they lose their bridge: of one that is up and on none, the host would take what
+    its guest sends as for itself, router advertisements and all."""
+    for link in on(wanted.bridge.name, observed):
+        if link.alias == guest_alias(wanted.segment) and link.up:
+            yield Change(SetLink(link.name, up=False), (SetLink(link.name, up=True),))
 
 
 def attach(wanted: Wanted, observed: Observed) -> Iterable[Change]:
@@ -64,7 +73,7 @@ def attach(wanted: Wanted, observed: Observed) -> Iterable[Change]:
                 yield Change(SetVlans(name, member))
         # Last: no frame of it is ever in a VLAN that is not its own.
         if new or waits or (link is not None and (link.ours or name in wanted.handed) and not link.up):
-            yield Change(SetLink(name, up=True), (SetLink(name, up=False),) if waits else ())
+            yield Change(SetLink(name, up=True), () if new else (SetLink(name, up=False),))
 
 
 def attached(port: str, wanted: Wanted) -> tuple[Step, ...]:
