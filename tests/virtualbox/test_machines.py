@@ -5,8 +5,10 @@ The tests build on one another: a machine takes minutes to boot, and is then mov
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lab.machine import wait_for
@@ -14,6 +16,11 @@ from lab.virtualbox import PATIENCE, Host
 
 DOMAIN = "vdenet.internal"
 BOXES = ("box1", "box2")
+FAILING = """#!/bin/sh
+case "$*" in *controlvm*nicproperty1*) echo 'error: as the test says' >&2; exit 1;; esac
+exec /usr/bin/VBoxManage "$@"
+"""
+"""A VBoxManage that plugs a running machine, but cannot change what a driver is told."""
 GUESTS = (*BOXES, "third")
 VLAN = """
 [[vlan]]
@@ -89,6 +96,15 @@ def test_list_knows_them(host: Host) -> None:
     assert all(listed[box]["guest"] == box for box in BOXES)
 
 
+def test_a_move_that_fails_half_way_is_taken_back(host: Host) -> None:
+    """At the second of its commands; by the first it is on the bridge already."""
+    host.alice("sh", "-c", f"mkdir -p bin && printf %s {shlex.quote(FAILING)} >bin/VBoxManage && chmod 755 bin/*")
+    said = refused(host, 5, "env PATH=$HOME/bin:$PATH tarr-steps join virtualbox box1 --via bridge")
+    assert "as the test says" in said
+    assert host.listed()["box1"]["via"] == "vde"
+    all_talk(host, ("box1", "third"))
+
+
 @pytest.mark.parametrize("way", ["vde", "bridge"])
 def test_both_by_one_way(host: Host, way: str) -> None:
     """Moved while they run: those that are there already stay."""
@@ -101,6 +117,11 @@ def test_both_by_one_way(host: Host, way: str) -> None:
     assert {name: guest["address"] for name, guest in host.listed().items()} == addresses
 
 
+def refused(host: Host, status: int, command: str) -> str:
+    """What a command of alice's says that ends with this status."""
+    return host.alice("sh", "-c", f"{command} 2>&1; test $? = {status}")
+
+
 def off(host: Host, box: str) -> None:
     host.alice("VBoxManage", "controlvm", box, "poweroff")
     host.until(f"! pgrep -f '[-]-startvm {box}'", timeout=PATIENCE)
@@ -109,8 +130,8 @@ def off(host: Host, box: str) -> None:
 def test_both_by_a_tunnel(host: Host) -> None:
     """Which a machine gets while it is off."""
     for box in BOXES:
-        refused = host.alice("sh", "-c", f"tarr-steps join virtualbox {box} --via udp 2>&1; test $? = 1")
-        assert "while it runs" in refused and "--via bridge" in refused
+        said = refused(host, 1, f"tarr-steps join virtualbox {box} --via udp")
+        assert "while it runs" in said and "--via bridge" in said
         off(host, box)
         assert host.told("join", "virtualbox", box, "--via", "udp")["via"] == "udp"
         host.power_on(box)
@@ -176,13 +197,34 @@ def test_leave_takes_one_off_while_it_runs(host: Host) -> None:
     all_talk(host, ("box2", "third"))
 
 
+def renewed(host: Host) -> dict[str, Any]:
+    """box1 in the list, when it has asked for its address, as systems do when a cable is plugged in; this one does
+    not look."""
+    host.ask("box1", "kill -USR1 $(cat /run/udhcpc.pid)")
+
+    def there() -> list[dict[str, Any]]:
+        return [guest for name, guest in host.listed().items()
+                if name not in ("box2", "third") and guest["address"] is not None]
+    return wait_for(there, PATIENCE, "box1's address")[0]
+
+
+def test_list_knows_one_that_was_put_there_by_hand(host: Host) -> None:
+    """Which of the two machines it is, nothing says; it leaves all the same."""
+    said = refused(host, 1, "tarr-steps join virtualbox box1 --nic 4")
+    assert "its adapter 4 is disabled" in said
+    host.alice("VBoxManage", "controlvm", "box1", "nic1", "bridged", "vdenet0")
+    found = renewed(host)
+    assert (found["kind"], found["guest"], found["owner"]) == ("virtualbox", None, "alice")
+    left = host.told("leave", "virtualbox", "box1")
+    assert left["left"] and left["live"]
+    host.run(f"! ping -c 3 -W 5 {found['address']}", PATIENCE)
+
+
 def test_join_while_it_runs(host: Host) -> None:
     """Its adapter is without a cable's other end, which can be plugged in again."""
     back = host.told("join", "virtualbox", "box1")
     assert (back["via"], back["live"]) == ("bridge", True)
-    # As systems do when a cable is plugged in; this one does not look.
-    host.ask("box1", "kill -USR1 $(cat /run/udhcpc.pid)")
-    wait_for(lambda: host.listed().get("box1", {}).get("address"), PATIENCE, "box1's address")
+    assert renewed(host)["name"] == "box1"
     all_talk(host)
 
 

@@ -184,6 +184,7 @@ def test_the_port_of_another_hypervisors_is_moved_by_its_guest_alone(lab: Lab, p
     lab.run("ip tuntap add vnet0 mode tap && ip link set vnet0 address fe:54:00:aa:bb:cc master vdenet0 up")
     try:
         join = ("join", "qemu", "--print", "--name")
+        lab.apply(plain + VLANS)
         assert lab.tarr(*join, "mine", "--mac", "52:54:00:aa:bb:cc", "--vlan", "33")["vlan"] == 33
         assert lab.vlans_of("vnet0") == {1}, "by the kernel it is nobody's, so a member's word moves it nowhere"
         lab.tarr("leave", "qemu", "mine")

@@ -207,7 +207,8 @@ def _refuse_to_move(engine: Engine, segment: Segment, guest: Guest) -> None:
     that is on the segment already, of which nobody can tell whose it is: any member could say that it is his.
     """
     known = engine.book(segment.name).find(guest.name)
-    if memberships.of(segment, guest) == vlans.access() or guest.uid == 0 \
+    if guest.uid == 0 or memberships.in_file(segment, guest) is None \
+            or memberships.of(segment, guest) == vlans.access() \
             or (known is not None and (known.uid, known.mac) == (guest.uid, guest.mac)) \
             or any(host.mac == guest.mac for host in segment.hosts):
         return

@@ -19,11 +19,11 @@ from vdenet.model.wanted import guest_alias
 
 def of(segment: Segment, guest: Guest) -> Membership:
     """The VLANs of a guest's port."""
-    host = _in_file(segment, guest)
+    host = in_file(segment, guest)
     return of_guest(guest.vlan) if host is None else of_guest(host.vlan, host.trunk)
 
 
-def _in_file(segment: Segment, guest: Guest) -> Host | None:
+def in_file(segment: Segment, guest: Guest) -> Host | None:
     """The table of the guest's that says where its port belongs."""
     host = segment.host_of(guest.mac, guest.name)
     # Who serves DHCP, serves the segment's own network only.
@@ -90,7 +90,7 @@ def _by_mac(segment: Segment, book: GuestBook) -> dict[str, _Known]:
 
 
 def _known(segment: Segment, guest: Guest) -> _Known:
-    return _Known(of(segment, guest), guest.uid, _in_file(segment, guest) is not None)
+    return _Known(of(segment, guest), guest.uid, in_file(segment, guest) is not None)
 
 
 def _agreed(claims: Iterable[tuple[str, _Known]]) -> dict[str, _Known | None]:

@@ -311,6 +311,8 @@ def test_a_tap_that_is_there_and_nobodys_is_not_put_into_a_vlan(machine: Machine
     with pytest.raises(Refused, match=f"cannot put web into a VLAN: {mac} is on vnet0 already"):
         say(Asked("web", mac, "libvirt"))
     assert machine.book("").all() == []
+    assert say(Asked("other", mac, "libvirt", 33))["vlan"] == 33, "her word alone moves it nowhere (`memberships`)"
+    joining.leave(cast(Engine, machine), file, ALICE, "other", None)
     machine.links["vnet0"] = replace(machine.links["vnet0"], owner=ALICE.uid)
     assert say(Asked("web", mac, "libvirt"))["vlan"] == 33
     joining.leave(cast(Engine, machine), file, ALICE, "web", None)
