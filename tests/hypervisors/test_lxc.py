@@ -125,6 +125,10 @@ def test_a_container_joins_starts_and_leaves(lxc: Host, box: Container) -> None:
     assert address in box.run("nslookup", f"{box.name}.{DOMAIN}", gateway)
     assert "it is running" in box.leave()
     assert box.file.read_bytes() == before
+    # It runs on, and nobody is given its MAC address beside it.
+    assert "is there until it ends" in box.leave()
+    said = lxc.refused(1, "name-taken", "join", "run", "--name", box.name, "--", "true", user="root")
+    assert "until that one ends" in said
     box.stop()
     wait_for(lambda: lxc.listed(box.name) is None, 10, f"{box.name} gone")
 

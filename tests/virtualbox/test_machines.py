@@ -16,12 +16,13 @@ from lab.virtualbox import PATIENCE, Host
 
 DOMAIN = "vdenet.internal"
 BOXES = ("box1", "box2")
-FAILING = """#!/bin/sh
-case "$*" in *controlvm*nicproperty1*) echo 'error: as the test says' >&2; exit 1;; esac
+GUESTS = (*BOXES, "third")
+FAULTY = """#!/bin/sh
+echo "$*" >>~/faulty/log
+case "$*" in *controlvm*nic1*generic*) echo 'error: as the test says' >&2; exit 1;; esac
 exec /usr/bin/VBoxManage "$@"
 """
-"""A VBoxManage that plugs a running machine, but cannot change what a driver is told."""
-GUESTS = (*BOXES, "third")
+"""A VBoxManage that cannot plug a running machine into the switch."""
 VLAN = """
 [[vlan]]
 id = 33
@@ -97,12 +98,12 @@ def test_list_knows_them(host: Host) -> None:
 
 
 def test_a_move_that_fails_half_way_is_taken_back(host: Host) -> None:
-    """At the second of its commands; by the first it is on the bridge already."""
-    host.alice("sh", "-c", f"mkdir -p bin && printf %s {shlex.quote(FAILING)} >bin/VBoxManage && chmod 755 bin/*")
-    said = refused(host, 5, "env PATH=$HOME/bin:$PATH tarr-steps join virtualbox box1 --via bridge")
+    """At the second of its commands; the first has told the driver where it is to go."""
+    host.alice("sh", "-c", f"mkdir faulty && printf %s {shlex.quote(FAULTY)} >faulty/VBoxManage && chmod 755 faulty/*")
+    said = refused(host, 5, "env PATH=$HOME/faulty:$PATH tarr-steps join virtualbox box2 --via vde")
     assert "as the test says" in said
-    assert host.listed()["box1"]["via"] == "vde"
-    all_talk(host, ("box1", "third"))
+    assert host.alice("tail", "-n", "1", "faulty/log").endswith(" nicproperty1 network=\n")
+    all_talk(host, ("box2", "third"))
 
 
 @pytest.mark.parametrize("way", ["vde", "bridge"])
