@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from vdenet.daemon import authority, memberships, whereabouts
+from vdenet.daemon import authority, memberships, namesakes, whereabouts
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, Guest, GuestBook
 from vdenet.daemon.members import Caller
@@ -88,7 +88,7 @@ def free_port(engine: Engine, segment: Segment, name: str) -> str:
 
 def refuse_elsewhere(engine: Engine, segment: Segment, guest: Guest) -> None:
     """Raises `NameTaken` when the port that the book keeps for the guest is another segment's by now."""
-    if guest.port is not None and guest.port in engine.elsewhere(segment, links.links()):
+    if guest.port is not None and guest.port in namesakes.elsewhere(engine, segment, links.links()):
         raise NameTaken(name=guest.port, why=_("another segment has a port of that name; leave, and join again"))
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vdenet.daemon import host, memberships, retiring
+from vdenet.daemon import host, memberships, namesakes, retiring
 from vdenet.daemon.configuration import Configuration
 from vdenet.daemon.departed import Departed
 from vdenet.daemon.guests import GuestBook
@@ -34,14 +34,13 @@ from vdenet.i18n import _
 from vdenet.model import plan as planning
 from vdenet.model import tunnel
 from vdenet.model.change import Change, Plan
-from vdenet.model.names import same_ports
 from vdenet.model.neighbours import asked, neighbours
 from vdenet.model.observed import Link, Observed
 from vdenet.model.parts import ports
 from vdenet.model.places import PLUG_ACCOUNT, Places
 from vdenet.model.segment import MTU, Retiring, Segment
 from vdenet.model.tunnel import Tunnel
-from vdenet.model.wanted import Tap, Wanted, alias
+from vdenet.model.wanted import Tap, Wanted
 from vdenet.probe import leases, links, processes, resolvers
 from vdenet.text import blueprint, config, dnsmasq
 from vdenet.text.blueprint import Guests
@@ -180,7 +179,7 @@ class Engine:
         earlier addresses, where they are not those that are served now.
         """
         with self.lock:
-            self._refuse_same_ports(segment.name)
+            namesakes.refuse_later(self, segment.name)
             before = None if former is None else self.wanted(former)
             wanted = self.wanted(segment, served)
             observed = observe(wanted, self.supervisor, self.places)
@@ -203,7 +202,7 @@ class Engine:
             there = links.links()
             on_bridge = {link.name for link in there.values() if link.master == segment.bridge}
             book = self.book(segment.name)
-            elsewhere = self.elsewhere(segment, there)
+            elsewhere = namesakes.elsewhere(self, segment, there)
             mine = [guest for guest in book.all() if guest.port not in elsewhere]
             guests = Guests(
                 joined=book.joined(), pinned=book.claimed(),
@@ -271,31 +270,6 @@ class Engine:
 
     # --- ports -----------------------------------------------------------------------------
 
-    def elsewhere(self, segment: Segment, there: Mapping[str, Link]) -> frozenset[str]:
-        """Of the ports that the book has, those that are another segment's by now: never to be taken for a guest's of
-        this one. Where a hypervisor makes the port, nobody can tell for which of two segments."""
-        with self.lock:
-            handed = {guest.port for other in self.configuration.names() if other != segment.name
-                      for guest in self.book(other).all() if guest.handed}
-            return frozenset(guest.port for guest in self.book(segment.name).all() if guest.port is not None and (
-                ports.is_elsewhere(there.get(guest.port), segment.name) or (guest.handed and guest.port in handed)))
-
-    def namesakes(self, segment: str) -> list[str]:
-        """The other segments that may name an interface as this one does."""
-        return [other for other in self.configuration.names() if other != segment and same_ports(segment, other)]
-
-    def _refuse_same_ports(self, segment: str) -> None:
-        """Of two segments that may name their ports alike, the one that was there first is brought up: nobody creates
-        the other, so an administrator wrote its file. What is up already stays so. Raises `Refused`."""
-        def later(name: str) -> tuple[bool, bool, str]:
-            return alias(name) not in marks, not Path(self.places.state(name)).is_dir(), name
-
-        others, marks = self.namesakes(segment), {link.alias for link in links.links().values()}
-        if others and alias(segment) not in marks and (first := min([segment, *others], key=later)) != segment:
-            raise Refused(what=_("bring up {segment}").format(segment=segment), why=_(
-                "the ports of its guests could have the same names as those of {other}").format(other=first),
-                hint=_("give it another name: tarr-steps export, and segment create"))
-
     def let_go(self, segment: Segment, port: str) -> None:
         """Take a port that is not ours off the bridge, for good."""
         link = links.link(port)
@@ -351,7 +325,7 @@ class Engine:
         with self.lock:
             book = self.book(segment.name)
             there = links.links()
-            elsewhere = self.elsewhere(segment, there)
+            elsewhere = namesakes.elsewhere(self, segment, there)
             for guest in book.all():
                 if guest.port is not None and (guest.port not in there or guest.port in elsewhere) \
                         and not guest.keeps_port:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Interface
 from pathlib import Path
 
-from vdenet.daemon import applying, authority, confirming, host, reporting
+from vdenet.daemon import applying, authority, confirming, host, namesakes, reporting
 from vdenet.daemon.applying import GIVEN, Wish
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.log import logger
@@ -138,7 +138,7 @@ def _forget(engine: Engine, name: str) -> None:
 def _refuse_taken(engine: Engine, name: str) -> None:
     if Path(engine.places.config(name)).exists():
         raise Refused(what=_("create {segment}").format(segment=name), why=_("there is a segment of that name"))
-    for other in engine.namesakes(name):
+    for other in namesakes.of(engine, name):
         raise Refused(what=_("create {segment}").format(segment=name), why=_(
             "the ports of its guests could have the same names as those of {other}").format(other=other),
             hint=_("choose another name"))

@@ -19,7 +19,8 @@ ROOT = Caller(0, "root")
 @pytest.fixture
 def engine(places: Places, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(segments.links, "links", lambda: {"podman0": None})
-    return cast(Engine, SimpleNamespace(lock=threading.RLock(), places=places, namesakes=lambda _name: ()))
+    there = SimpleNamespace(names=tuple)
+    return cast(Engine, SimpleNamespace(lock=threading.RLock(), places=places, configuration=there))
 
 
 @pytest.mark.parametrize("address", [None, "10.9.8.1/24"])
