@@ -323,6 +323,7 @@ def test_an_older_kind_of_machine(libvirt: Host, new: Callable[..., Vm]) -> None
 def test_a_machine_that_takes_no_card_while_it_runs(libvirt: Host, new: Callable[..., Vm]) -> None:
     """On a PC without ACPI QEMU can plug in nothing, nor out."""
     vm = new("fixed", machine="pc", devices=OWN)
+    vm.virsh("undefine", "fixed")
     vm.virsh("define", xml=vm.xml(OWN, "pc").replace("<features><acpi/></features>", ""))
     vm.start()
     told = libvirt.told("join", "libvirt", "fixed")
