@@ -79,9 +79,13 @@ class _Departure:
         return earlier.vlan if earlier is not None else None if self.on is None else self.on.vlan
 
     def still_seen(self, asked: _Asked) -> bool:
-        """One that runs is still on the segment, though nothing will bring it there again."""
+        """One that runs is still on the segment, though nothing will bring it there again.
+
+        Not one that joined: it may have been called so when it was started, and be another by now.
+        """
         return self.report is not None and any(
-            (one.kind, one.guest) == (asked.kind, asked.guest) and one.port is not None for one in self.report.guests)
+            (one.kind, one.guest) == (asked.kind, asked.guest) and one.port is not None and not one.joined
+            for one in self.report.guests)
 
     @property
     def by_tunnel(self) -> bool:

@@ -550,9 +550,11 @@ def test_a_running_guest_may_hold_on_to_its_card(daemon: Daemon, tarr_steps: Tar
 
 def test_one_that_has_left_and_runs_on_is_not_said_to_be_away(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
     assert tarr_steps("leave", "lxc", "box").out == "box is not on vdenet0\n"
-    seen = {**GUEST, "name": "box", "kind": "lxc", "guest": "box", "port": "veth1"}
+    seen = {**GUEST, "name": "box", "kind": "lxc", "guest": "box", "port": "veth1", "joined": False}
     daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [seen]}]}
     assert tarr_steps("leave", "lxc", "box").out == "box has left vdenet0, and is there until it ends\n"
+    daemon.answers["List"] = {"segments": [{**SEGMENT, "guests": [{**seen, "name": "renamed", "joined": True}]}]}
+    assert tarr_steps("leave", "lxc", "box").out == "box is not on vdenet0\n"
 
 
 def test_another_name_is_a_change(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
