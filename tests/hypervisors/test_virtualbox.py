@@ -316,7 +316,7 @@ def test_without_virtualbox(virtualbox: Host, vm: Vm, tools: Callable[[str], dic
     env = tools("")
     virtualbox.machine.run(["rm", f"{env['PATH']}/VBoxManage"])
     said = virtualbox.refused(5, "tool-missing", "join", "virtualbox", vm.name, env=env)
-    assert "apt install virtualbox" in said
+    assert "hint: install VirtualBox: virtualbox.org" in said
 
 
 def test_a_change_that_fails_is_taken_back(virtualbox: Host, vm: Vm, tools: Callable[[str], dict[str, str]]) -> None:

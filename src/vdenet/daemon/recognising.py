@@ -23,7 +23,7 @@ class Row:
 
 
 class Look:
-    """The programs of the host that run guests. They are looked for once a second, however many ask."""
+    """The programs of the host that run guests. However many ask, no more than a fifth of the time goes into looking."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,15 +32,17 @@ class Look:
 
     def __call__(self) -> Sequence[Program]:
         with self._lock:
-            if time.monotonic() >= self._until:
+            begun = time.monotonic()
+            if begun >= self._until:
                 self._found = programs.running()
                 # From its end: one that took long would be out of date at once.
-                self._until = time.monotonic() + _SECONDS
+                end = time.monotonic()
+                self._until = end + min(_SECONDS, _TIMES * (end - begun))
             return self._found
 
 
-_SECONDS = 1.0
-"""How long a look is good for."""
+_TIMES, _SECONDS = 4, 1.0
+"""How long a look is good for: so many times what it took, and at most that."""
 _LONGEST = 64
 """Characters of a guest's name that are shown: its program may call it what it likes."""
 _look = Look()

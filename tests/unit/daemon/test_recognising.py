@@ -20,14 +20,16 @@ ROW = Row(GuestReport("web", MAC), Sighting(MAC), None)
 
 
 class Host:
-    """A host with one more program at each look, and a clock."""
+    """A host with one more program at each look, which takes its time, and a clock."""
 
     def __init__(self) -> None:
         self.looks = 0
         self.now = 1000.0
+        self.takes = 0.02
 
     def running(self) -> list[Program]:
         time.sleep(0.05)
+        self.now += self.takes
         self.looks += 1
         return [Program(5, 0, Runs("qemu", f"look-{self.looks}", frozenset({MAC})))]
 
@@ -56,11 +58,13 @@ def test_one_look_for_all_who_ask(host: Host) -> None:
     assert (host.looks, found) == (1, ["look-1"] * 8)
 
 
-def test_it_is_good_for_a_second(host: Host) -> None:
+@pytest.mark.parametrize(("takes", "good"), [(0.02, 0.08), (0.1, 0.4), (1.0, 1.0), (7.0, 1.0)])
+def test_one_that_took_long_is_good_for_long(host: Host, takes: float, good: float) -> None:
+    host.takes = takes
     assert recognised() == "look-1"
-    host.now += 0.9
+    host.now += 0.9 * good
     assert recognised() == "look-1"
-    host.now += 0.2
+    host.now += 0.2 * good
     assert recognised() == "look-2"
 
 
