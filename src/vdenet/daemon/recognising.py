@@ -23,7 +23,7 @@ class Row:
 
 
 class Look:
-    """The programs of the host that run guests. However many ask, no more than a fifth of the time goes into looking."""
+    """The programs of the host that run guests. However many ask, a fifth of the time goes into looking, at most."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
