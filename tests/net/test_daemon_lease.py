@@ -15,6 +15,7 @@ from lab.daemon import Daemon
 from lab.machine import Inside, Machine, wait_for
 from lab.peer import Peer
 from vdenet.errors import BadValue, NotPermitted, VdenetError
+from vdenet.wire.channel import close_all
 
 TUNSETPERSIST, TUNSETOWNER, SIOCSIFHWADDR = 0x400454CB, 0x400454CC, 0x8924
 BRIDGE = "vdenet0"
@@ -47,6 +48,19 @@ def test_ends_with_the_last_descriptor(machine: Machine, alice: Peer) -> None:
     holder.wait()
     wait_for(lambda: ports(machine) == [], 10, "end of the port")
     wait_for(lambda: listed(alice) == [], 10, "end of the guest in the list")
+
+
+def test_the_name_of_one_that_ended_is_free_at_once(machine: Machine, alice: Peer) -> None:
+    """Also before the watch has looked, for whoever asks, and whichever way he joins."""
+    with Peer(machine, "bob") as bob:
+        for method, mac in (("OpenTap", None), ("KeepTap", None), ("Reserve", None), ("OpenTap", "52:54:00:00:00:07")):
+            alice.call("OpenTap", name="web", mac=mac)
+            close_all(alice.take())
+            while ports(machine):
+                pass  # the daemon closes its own copy when it has sent it
+            assert bob.call(method, name="web", mac=mac)["name"] == "web"
+            close_all(bob.take() if method == "OpenTap" else [])
+            bob.call("Leave", name="web")
 
 
 @pytest.mark.parametrize("trick", ["persistent", "owner", "MAC of the host"])

@@ -179,8 +179,8 @@ def test_the_uplink_becomes_a_port_and_the_host_keeps_its_network(machine: Machi
             assert segment(machine, "lan")["state"] == "up" and segment(machine, "lan")["address"] is None
             assert machine.run(["tarr-steps", "plan", "--segment", "lan"]).stdout.count("~") == 0
             guest = join(machine, "lan", "web", "ip -4 -oneline address show eth0 >~/at; "
-                         f"ping -qn -c3 -i0.2 {outside.address}; sleep 60")
-            said = machine.path("/home/alice/at")
+                         f"ping -qn -c3 -i0.2 {outside.address}; touch ~/pinged; sleep 60")
+            said, pinged = machine.path("/home/alice/at"), machine.path("/home/alice/pinged")
             machine.wait_for(lambda: said.exists() and "inet" in said.read_text(), 20, "an address from outside")
             at = said.read_text().split("inet ")[1].split("/")[0]
             assert at.startswith(outside.address.rpartition(".")[0])
@@ -189,6 +189,7 @@ def test_the_uplink_becomes_a_port_and_the_host_keeps_its_network(machine: Machi
             machine.sh(f"ip address add {outside.uplink}/24 dev eth0")
             machine.wait_for(lambda: addresses(machine, "eth0") == set(), 20, "the address on the bridge")
             # The guest has the host's address by no means.
+            machine.wait_for(pinged.exists, 20, "the end of the guest's pings")
             guest.send_signal(15)
             assert lost(guest.communicate(timeout=20)[0]) == 0
             machine.run(["tarr-steps", "stop", "lan"], user="alice")

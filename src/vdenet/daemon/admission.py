@@ -37,13 +37,20 @@ class Asked:
     """None is for the segment's file to say, else its own network."""
 
 
-def admit(engine: Engine, segment: Segment, caller: Caller, asked: Asked, kind: str) -> Guest:
-    """The guest as it will be written down, with a port's name that is free.
-
-    Raises `SegmentDown`, `QuotaExceeded`, `NameTaken`, `BadValue`, `BadPolicy`, `Refused`.
+def require_up(engine: Engine, segment: Segment) -> None:
+    """That the segment is up, and its book true now: a guest that has just ended gives its name back at once, and not
+    when the watch next looks. Raises `SegmentDown`.
     """
     if links.link(segment.sign) is None:
         raise SegmentDown(what=_("join"), segment=segment.name)
+    engine.follow_guests(segment)
+
+
+def admit(engine: Engine, segment: Segment, caller: Caller, asked: Asked, kind: str) -> Guest:
+    """The guest as it will be written down, with a port's name that is free; after `require_up`.
+
+    Raises `QuotaExceeded`, `NameTaken`, `BadValue`, `BadPolicy`, `Refused`.
+    """
     there = links.links()
     name = name_for(engine, segment, caller, asked.name)
     authority.require_room_for_guest(engine, caller, segment.name, name)
@@ -125,7 +132,7 @@ def refuse_a_second(segment: Segment, book: GuestBook, there: Mapping[str, Link]
     The book would forget that one: its owner could have any number of ports, or two cards with one MAC address.
     """
     for known in book.all():
-        if known == but or known.uid != guest.uid or not _holds(known, there) \
+        if known == but or known.uid != guest.uid or not known.holds_name \
                 or guest.name != known.name and guest.mac != known.mac:
             continue  # of another user's guest the book itself says no
         if known.kind != guest.kind:
@@ -184,11 +191,6 @@ def _is_strangers(segment: Segment, link: Link, guest: Guest) -> bool:
         and link.owner in (None, 0, guest.uid)
 
 
-def _holds(guest: Guest, there: Mapping[str, Link]) -> bool:
-    """Whether its name and MAC are its own now: the book may not know yet that its port is gone."""
-    return guest.keeps_port or guest.by_itself or guest.port in there
-
-
 def enter(engine: Engine, segment: Segment, guest: Guest) -> None:
     """Write the guest into the book. Raises `NameTaken`, `Refused`."""
     given = dnsmasq.owners(segment.hosts, segment.labels)
@@ -231,11 +233,10 @@ def name_for(engine: Engine, segment: Segment, caller: Caller, asked: str | None
     stem = "".join(c if c.isascii() and (c.isalnum() or c == "-") else "-" for c in caller.name.lower())
     stem = stem.strip("-")[:40] or "guest"
     book = engine.book(segment.name)
-    there = links.links()
     for number in range(1, 10_000):
         name = f"{stem}-{number}"
         known = book.find(name)
-        if known is None or (known.uid == caller.uid and known.kind != CLAIMED and not _holds(known, there)):
+        if known is None or (known.uid == caller.uid and known.kind != CLAIMED and not known.holds_name):
             return name
     raise Refused(what=_("join"), why=_("there is no name left"))
 

@@ -18,7 +18,7 @@ from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, Guest, GuestBook
 from vdenet.daemon.members import Caller
 from vdenet.effect import tun
-from vdenet.errors import NotPermitted, SegmentDown
+from vdenet.errors import NotPermitted
 from vdenet.i18n import _
 from vdenet.model import names
 from vdenet.model.segment import MTU, Segment
@@ -69,6 +69,7 @@ def open_tap(engine: Engine, segment: Segment, caller: Caller, asked: Asked) -> 
     Raises `SegmentDown`, `QuotaExceeded`, `NameTaken`, `BadValue`, `ToolFailed`.
     """
     with engine.lock:
+        admission.require_up(engine, segment)
         guest = admission.admit(engine, segment, caller, asked, "qemu")
         assert guest.port is not None
         fd = tun.open_tap(guest.port, caller.uid, vnet_hdr=True)
@@ -91,8 +92,9 @@ def keep_tap(engine: Engine, segment: Segment, caller: Caller, asked: Asked,
     then only the relay may open it. Raises as `open_tap`.
     """
     with engine.lock:
+        admission.require_up(engine, segment)
         book = engine.book(segment.name)
-        known = None if links.link(segment.sign) is None else _kept(book, caller, asked)
+        known = _kept(book, caller, asked)
         if known is not None and (known.tunnel is None) is not (tunnel is None):
             known = None
         if known is None:
@@ -142,6 +144,7 @@ def open_veth(engine: Engine, segment: Segment, caller: Caller, asked: Asked, ne
     """
     namespaces.require_own(netns, caller)
     with engine.lock:
+        admission.require_up(engine, segment)
         guest = admission.admit(engine, segment, caller, asked, "run")
         assert guest.port is not None
         inner = INNER_NAME if guest.kind == "run" else FREE_NAME
@@ -162,8 +165,7 @@ def reserve(engine: Engine, segment: Segment, caller: Caller, asked: Asked, plug
     that its hypervisor is to make and leave to us (`handed`).
     """
     with engine.lock:
-        if links.link(segment.sign) is None:
-            raise SegmentDown(what=_("join"), segment=segment.name)
+        admission.require_up(engine, segment)
         name = admission.name_for(engine, segment, caller, asked.name)
         authority.require_room_for_guest(engine, caller, segment.name, name)
         mac = admission.mac_for(segment, caller, name, asked.mac)
