@@ -13,7 +13,7 @@ from vdenet.cli import access, answers, documents, existing, hints, kinds, optio
 from vdenet.cli.client import ask, connect
 from vdenet.cli.complain import PROGRAM, WrongUsage
 from vdenet.cli.output import Output
-from vdenet.errors import BadValue, NotPermitted, Refused, ToolFailed, ToolMissing
+from vdenet.errors import BadValue, NameTaken, NotPermitted, Refused, ToolFailed, ToolMissing
 from vdenet.i18n import _
 from vdenet.model.names import guest_name, mac_address
 from vdenet.model.report import GuestReport
@@ -110,10 +110,14 @@ def _run(argv: list[str], segment: str, label: str | None, mac: str | None, vlan
 
 def _keep_tap(segment: str, name: str, mac: str | None, vlan: int | None, model: str, dry_run: bool,
               output: Output) -> None:
-    if dry_run:
-        kept = _wished(segment, name, mac, vlan, output, kept=True)
-    else:
-        kept = ask("KeepTap", segment=segment, name=name, mac=mac, kind="qemu", vlan=vlan)
+    try:
+        if dry_run:
+            kept = _wished(segment, name, mac, vlan, output, kept=True)
+        else:
+            kept = ask("KeepTap", segment=segment, name=name, mac=mac, kind="qemu", vlan=vlan)
+    except NameTaken as error:
+        raise NameTaken(**error.data, option="--tap") from None
+    if not dry_run:
         output.aside(_("{name} has the tap {port} on {segment}, as {fqdn}, until: {leave}").format(
             **_words(kept), leave=hints.leave("qemu", name, segment)))
     port = answers.text(kept, "port")

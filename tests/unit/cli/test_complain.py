@@ -59,6 +59,7 @@ def test_every_error_has_been_thought_of() -> None:
     (errors.Collision(name="lab", what="an interface"), "rename or remove it, then: tarr-steps start"),
     (errors.Collision(name="lab", what="an interface", hint="choose another"), "choose another"),
     (errors.NameTaken(name="web", why="x"), "choose another with --name"),
+    (errors.NameTaken(name="52:54:00:00:00:07", why="x"), "tarr-steps list shows who has 52:54:00:00:00:07"),
     (errors.NameTaken(name="web", why="x", kind="lxc", guest="web", segment=None), "tarr-steps leave lxc web frees it"),
     (errors.NameTaken(name="web", why="x", kind="lxc", guest="web", segment="lab"),
      "tarr-steps leave lxc web --segment lab frees it"),

@@ -183,6 +183,8 @@ def test_dry_run_refuses_what_is_refused(
     done = tarr_steps("join", "qemu", "--dry-run", *vlan, *words)
     assert (done.status, done.out) == (status, "")
     assert done.err.startswith(f"tarr-steps: {why}\n")
+    if "another user's" in why:
+        assert done.err.endswith(f"hint: choose another with {words[0] if words[0] == '--tap' else '--name'}\n")
     assert {method for method, _given in daemon.calls} == {"List"}
 
 
@@ -214,7 +216,7 @@ def test_dry_run_of_a_guest_that_is_there(daemon: Daemon, tarr_steps: TarrSteps,
         assert tarr_steps("join", "qemu", "--dry-run", *words).status == 0
     listed(daemon, {"owner": "bob"})
     done = tarr_steps("join", "qemu", "--dry-run", "--tap", "shop", "--mac", GUEST["mac"])
-    assert "another user's guest has this MAC address" in done.err
+    assert done.err.endswith(f"another user's guest has this MAC address\nhint: tarr-steps list shows who has {GUEST['mac']}\n")
 
 
 @each_way
