@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.machine import wait_for
 
-from .conftest import SEGMENT, Host
+from .conftest import Host
 
 _numbers = itertools.count(1)
 
@@ -107,12 +107,9 @@ class Instance:
     def run(self, *argv: str, check: bool = True) -> str:
         return self.incus("exec", self.name, "--", *argv, check=check)
 
-    def kept(self) -> dict[str, bytes]:
+    def kept(self) -> tuple[dict[str, str], dict[str, str]]:
         """What is reserved and remembered: by the daemon, and for the user."""
-        machine = self.host.machine
-        files = (machine.path(f"/var/lib/vdenet/{SEGMENT}/guests.json"),
-                 *machine.path(f"{machine.account(self.user)[2]}/.local/state/vdenet").rglob("*.json"))
-        return {str(file): file.read_bytes() for file in files if file.exists()}
+        return self.host.remembered(self.user)
 
     def delete(self) -> None:
         self.host.tarr("leave", "incus", self.name, user=self.user, check=False)

@@ -121,12 +121,9 @@ class Vm:
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         return Guest(self.label, process, "eth0", self.host.machine.path(f"/tmp/{self.file}.console"))
 
-    def kept(self) -> dict[str, bytes]:
+    def kept(self) -> tuple[dict[str, str], dict[str, str]]:
         """What is reserved and remembered: by the daemon, and for the user."""
-        machine = self.host.machine
-        files = (machine.path(f"/var/lib/vdenet/{SEGMENT}/guests.json"),
-                 *machine.path(f"{machine.account(self.user)[2]}/.local/state/vdenet").rglob("*.json"))
-        return {str(file): file.read_bytes() for file in files if file.exists()}
+        return self.host.remembered(self.user)
 
     def remove(self) -> None:
         self.virsh("destroy", self.name, check=False)

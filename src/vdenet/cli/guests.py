@@ -14,14 +14,14 @@ from typing import Any
 
 from vdenet.cli import access, answers, carrying, claims, documents, hints, kinds, memory, tunnelling
 from vdenet.cli.client import ask, require_access
+from vdenet.cli.destination import destination
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
-from vdenet.errors import Refused, SegmentDown, VdenetError
+from vdenet.errors import Refused, VdenetError
 from vdenet.i18n import _
 from vdenet.model.joining import Found, Joining, Place, Wish
 from vdenet.model.names import derived_mac, port_name
-from vdenet.model.report import SegmentReport, State
-from vdenet.model.vlans import undeclared
+from vdenet.model.report import SegmentReport
 
 _TO_BE_CHOSEN = "PORT"
 """What stands for a port that the daemon has not chosen yet, in a dry run."""
@@ -87,11 +87,7 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
 
 def _candidate(kind: str, guest: str, name: str | None, wish: Wish, segment: str) -> _Candidate:
     """Raises what the kind and its tools raise; `SegmentDown`, `BadValue` and `NameTaken` where it cannot be there."""
-    where = answers.segment(ask("List", segment=segment))
-    if where.state is State.DOWN:
-        raise SegmentDown(what=_("join"), segment=segment)
-    if wish.vlan is not None and wish.vlan not in where.vlans and kinds.TABLE[kind].vlan:
-        raise undeclared(segment, wish.vlan, where.vlans)
+    where = destination(segment, wish.vlan if kinds.TABLE[kind].vlan else None)
     looked_up = kinds.look_up(kind, guest, wish.connect)
     found = looked_up.found(wish, answers.where(where))
     earlier = memory.load(kind, segment, looked_up.id)

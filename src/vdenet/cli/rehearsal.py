@@ -10,29 +10,19 @@ from typing import Any
 
 from vdenet.cli import access, answers, claims
 from vdenet.cli.client import ask
-from vdenet.errors import NameTaken, SegmentDown
+from vdenet.cli.destination import destination
+from vdenet.errors import NameTaken
 from vdenet.i18n import _
 from vdenet.model.names import DEFAULT_SEGMENT, derived_mac, port_name, same_on_host_side
-from vdenet.model.report import GuestReport, SegmentReport, State
-from vdenet.model.vlans import undeclared
-
-
-def place(segment: str, vlan: int | None) -> SegmentReport:
-    """The segment that a guest is to join. Raises `SegmentDown`, `BadValue`, and what the daemon raises."""
-    where = answers.segment(ask("List", segment=segment))
-    if where.state is State.DOWN:
-        raise SegmentDown(what=_("join"), segment=segment)
-    if vlan is not None and vlan not in where.vlans:
-        raise undeclared(segment, vlan, where.vlans)
-    return where
+from vdenet.model.report import GuestReport, SegmentReport
 
 
 def qemu(segment: str, label: str | None, mac: str | None, vlan: int | None, *, kept: bool = False) -> dict[str, Any]:
     """What the daemon would give a guest of QEMU's; with `kept`, its tap, which may be there already.
 
-    Without a name, its name and MAC address are the daemon's choice. Raises as `place`, and `NameTaken`.
+    Without a name, its name and MAC address are the daemon's choice. Raises as `destination`, and `NameTaken`.
     """
-    where = place(segment, vlan)
+    where = destination(segment, vlan)
     known = next((one for one in where.guests if kept and _is_mine(one) and one.kind == "qemu"
                   and (one.name == label if mac is None else one.mac == mac)), None)
     if mac is None:
