@@ -16,12 +16,11 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vdenet.daemon import host, memberships, namesakes, retiring
+from vdenet.daemon import attendance, execution, host, namesakes, retiring
 from vdenet.daemon.configuration import Configuration
 from vdenet.daemon.departed import Departed
 from vdenet.daemon.guests import GuestBook
 from vdenet.daemon.log import logger
-from vdenet.daemon.members import uid_of
 from vdenet.daemon.observe import observe
 from vdenet.daemon.ports import Ports
 from vdenet.daemon.serving import Servers
@@ -29,21 +28,18 @@ from vdenet.effect import files
 from vdenet.effect.netlink import Netlink
 from vdenet.effect.perform import Hands
 from vdenet.effect.supervisor import Supervisor
-from vdenet.errors import Refused, StepFailed, VdenetError
+from vdenet.errors import Refused, VdenetError
 from vdenet.i18n import _
 from vdenet.model import plan as planning
-from vdenet.model import tunnel
-from vdenet.model.change import Change, Plan
+from vdenet.model.change import Plan
 from vdenet.model.neighbours import asked, neighbours
 from vdenet.model.observed import Link, Observed
 from vdenet.model.parts import ports
-from vdenet.model.places import PLUG_ACCOUNT, Places
-from vdenet.model.segment import MTU, Retiring, Segment
-from vdenet.model.tunnel import Tunnel
-from vdenet.model.wanted import Tap, Wanted
-from vdenet.probe import leases, links, processes, resolvers
+from vdenet.model.places import Places
+from vdenet.model.segment import Retiring, Segment
+from vdenet.model.wanted import Wanted
+from vdenet.probe import leases, links, resolvers
 from vdenet.text import blueprint, config, dnsmasq
-from vdenet.text.blueprint import Guests
 
 if TYPE_CHECKING:
     from vdenet.daemon.whereabouts import Place
@@ -200,27 +196,12 @@ class Engine:
         """Everything that has to be there while the segment is up; `served` as in `plan_up`."""
         with self.lock:
             there = links.links()
-            on_bridge = {link.name for link in there.values() if link.master == segment.bridge}
             book = self.book(segment.name)
-            elsewhere = namesakes.elsewhere(self, segment, there)
-            mine = [guest for guest in book.all() if guest.port not in elsewhere]
-            guests = Guests(
-                joined=book.joined(), pinned=book.claimed(),
-                ports=tuple(sorted(self._ports.belonging(segment, there) - {segment.tap})),
-                present=tuple(sorted(on_bridge)),
-                handed=tuple(guest.port for guest in mine
-                             if guest.handed and guest.port is not None and guest.port in there
-                             and there[guest.port].kind in ("veth", "tap") and not there[guest.port].ours),
-                taps=tuple(Tap(guest.port, guest.uid, MTU) for guest in mine
-                           if guest.kept and guest.tunnel is None and guest.port is not None and guest.uid is not None),
-                tunnels=tuple(Tunnel(tunnel.address(segment.bridge), guest.tunnel, guest.port, guest.uid)
-                              for guest in mine
-                              if guest.tunnel is not None and guest.port is not None and guest.uid is not None),
-                plugs=_plugs_that_run(),
+            guests = replace(
+                attendance.guests(segment, book, there, self._ports.belonging(segment, there),
+                                  namesakes.elsewhere(self, segment, there)),
                 retiring=tuple(served) if served is not None
                 else retiring.current(segment, self.places, time.time()),
-                memberships=memberships.of_ports(segment, book, there),
-                plugged=memberships.plugged(segment, book),
                 dhcp_server=self._servers.find(segment, book, there))
             facts = host.facts(self.places, segment)
             others = [other for other in self.configuration.all() if other.name != segment.name]
@@ -231,35 +212,8 @@ class Engine:
             return blueprint.wanted(segment, facts, guests, self.places)
 
     def carry_out(self, plan: Plan, undo: bool) -> tuple[str, ...]:
-        """Do the steps in order; when one fails, take back those before it, if `undo`."""
-        done: list[Change] = []
-        for change in plan:
-            words = str(change.step)
-            if self.on_step is not None:
-                self.on_step(words)
-            try:
-                self.hands.perform(change.step)
-            except Exception as error:
-                logger.error("failed: %s: %s", words, error)
-                if undo:
-                    self._take_back([*done, change])
-                if isinstance(error, VdenetError):
-                    raise
-                raise StepFailed(step=words, why=str(error)) from error
-            done.append(change)
-            logger.info("%s", words)
-        for note in self.hands.notes:
-            logger.info("%s", note)
-        self.hands.notes.clear()
-        return tuple(str(change.step) for change in done)
-
-    def _take_back(self, done: list[Change]) -> None:
-        for step in planning.undo_of(done):
-            try:
-                self.hands.perform(step)
-                logger.info("undone: %s", step)
-            except Exception as error:  # noqa: BLE001  the rest still has to be undone
-                logger.error("cannot undo: %s: %s", step, error)
+        """As `execution.carry_out`."""
+        return execution.carry_out(self.hands, plan, undo, self.on_step)
 
     def _can_vlans(self) -> bool:
         """Asked until the kernel can, but not at every look."""
@@ -359,8 +313,3 @@ class Engine:
         others = {other.sign for other in self.configuration.all()}
         others |= {link.name for link in there.values() if link.kind == "bridge" and link.ours}
         return not (others - {segment.sign}) & there.keys()
-
-
-def _plugs_that_run() -> tuple[tuple[str, ...], ...]:
-    uid = uid_of(PLUG_ACCOUNT)
-    return () if uid is None else processes.of_account(uid)
