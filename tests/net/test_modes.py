@@ -59,6 +59,19 @@ def join(machine: Machine, name: str, guest: str, script: str) -> Inside:
                          user="alice")
 
 
+DONE = "touch ~/done; sleep 60"
+"""How the script of a guest ends that stays until the test has seen it."""
+
+
+def told(machine: Machine, guest: Inside) -> str:
+    """What the guest said; it is ended when its script has come to `DONE`, and not before."""
+    done = machine.path("/home/alice/done")
+    machine.wait_for(done.exists, 30, "the end of the guest's script")
+    done.unlink()
+    guest.send_signal(15)
+    return guest.communicate(timeout=20)[0]
+
+
 def addresses(machine: Machine, link: str) -> set[str]:
     shown = json.loads(machine.sh(f"ip -4 -json address show {link}"))
     return {f"{one['local']}/{one['prefixlen']}" for one in (shown[0]["addr_info"] if shown else ())}
@@ -93,8 +106,8 @@ def test_guests_notice_no_change_of_mode(machine: Machine, daemon: Daemon) -> No
             reached = machine.run(["ping", "-c1", "-W2", str(at)], check=False).returncode == 0
             assert reached == ("host_access" not in text)
         talk.send_signal(15)
-        told = talk.communicate(timeout=20)[0]
-        assert lost(told) == 0 and int(told.split(" packets")[0].split()[-1]) > 10
+        said = talk.communicate(timeout=20)[0]
+        assert lost(said) == 0 and int(said.split(" packets")[0].split()[-1]) > 10
         stay.send_signal(15)
         stay.wait(20)
     finally:
@@ -112,16 +125,15 @@ def test_who_reaches_whom(machine: Machine, daemon: Daemon, mode: str) -> None:
             guest = join(machine, "lab", "web", f"""
                 for at in 10.77.1.1 {outside.address}; do ping -qn -c2 -i0.2 -W2 $at >/dev/null && echo reached $at; done
                 getent hosts web.lab.internal >/dev/null && echo name
-                sleep 60""")
+                {DONE}""")
             machine.wait_for(lambda: address(machine, "lab", "web"), 20, "an address")
             at = str(address(machine, "lab", "web"))
             inward = "0 received" not in _pinged(outside, at)
             host = machine.run(["ping", "-qn", "-c2", "-i0.2", "-W2", at], check=False).returncode == 0
-            guest.send_signal(15)
-            told = set(guest.communicate(timeout=20)[0].splitlines())
-            assert "name" in told
-            assert (f"reached {outside.address}" in told) == (mode in ("nat", "routed"))
-            assert ("reached 10.77.1.1" in told) == host == (mode != "guests only")
+            said = set(told(machine, guest).splitlines())
+            assert "name" in said
+            assert (f"reached {outside.address}" in said) == (mode in ("nat", "routed"))
+            assert ("reached 10.77.1.1" in said) == host == (mode != "guests only")
             assert inward == (mode == "routed")
     finally:
         remove(machine, "lab")
@@ -179,8 +191,8 @@ def test_the_uplink_becomes_a_port_and_the_host_keeps_its_network(machine: Machi
             assert segment(machine, "lan")["state"] == "up" and segment(machine, "lan")["address"] is None
             assert machine.run(["tarr-steps", "plan", "--segment", "lan"]).stdout.count("~") == 0
             guest = join(machine, "lan", "web", "ip -4 -oneline address show eth0 >~/at; "
-                         f"ping -qn -c3 -i0.2 {outside.address}; touch ~/pinged; sleep 60")
-            said, pinged = machine.path("/home/alice/at"), machine.path("/home/alice/pinged")
+                         f"ping -qn -c3 -i0.2 {outside.address}; {DONE}")
+            said = machine.path("/home/alice/at")
             machine.wait_for(lambda: said.exists() and "inet" in said.read_text(), 20, "an address from outside")
             at = said.read_text().split("inet ")[1].split("/")[0]
             assert at.startswith(outside.address.rpartition(".")[0])
@@ -189,9 +201,7 @@ def test_the_uplink_becomes_a_port_and_the_host_keeps_its_network(machine: Machi
             machine.sh(f"ip address add {outside.uplink}/24 dev eth0")
             machine.wait_for(lambda: addresses(machine, "eth0") == set(), 20, "the address on the bridge")
             # The guest has the host's address by no means.
-            machine.wait_for(pinged.exists, 20, "the end of the guest's pings")
-            guest.send_signal(15)
-            assert lost(guest.communicate(timeout=20)[0]) == 0
+            assert lost(told(machine, guest)) == 0
             machine.run(["tarr-steps", "stop", "lan"], user="alice")
             assert addresses(machine, "eth0") == host and routes(machine) == before
             assert "lan" not in machine.sh("ip -oneline link").replace("vdenet", "")
@@ -267,7 +277,7 @@ def test_another_programs_bridge_is_the_segment(machine: Machine, daemon: Daemon
         machine.run(["tarr-steps", "start", "lab"], user="alice")
         shown = segment(machine, "lab")
         assert (shown["state"], shown["bridge"], shown["switch"]) == ("up", "br9", "/run/vdenet/lab/switch")
-        guest = join(machine, "lab", "web", "ping -qn -c3 -i0.2 10.0.9.1; sleep 60")
+        guest = join(machine, "lab", "web", f"ping -qn -c3 -i0.2 10.0.9.1; {DONE}")
         machine.wait_for(lambda: address(machine, "lab", "web"), 20, "an address of the other program's")
         assert str(address(machine, "lab", "web")).startswith("10.0.9.1")
         # From its own bridge to the other's and back, with the guest on it.
@@ -278,8 +288,7 @@ def test_another_programs_bridge_is_the_segment(machine: Machine, daemon: Daemon
         machine.run(["tarr-steps", "reload", "lab"])
         assert "-web" in machine.sh("ls /sys/class/net/br9/brif")
         assert not machine.path("/sys/class/net/lab").exists() or "lab" not in machine.sh("ls /sys/class/net").split()
-        guest.send_signal(15)
-        assert lost(guest.communicate(timeout=20)[0]) == 0
+        assert lost(told(machine, guest)) == 0
     finally:
         remove(machine, "lab")
         server.send_signal(15)
