@@ -53,7 +53,7 @@ HINTS = {
                    N_("tarr-steps leave {kind} {guest} frees it"),
                    N_("tarr-steps list shows who has {mac}"), N_("choose another with {option}")),
     "overlap": (N_("choose another network; ip route shows those in use"),),
-    "collision": ("{hint}", N_("rename or remove it, then: tarr-steps start"),),
+    "collision": ("{hint}", N_("rename or remove it, then: tarr-steps start {segment}")),
     "tool-missing": (N_("sudo apt install {package}"),),
 }
 """By the error's code; the first whose words are all among the error's data is the one."""

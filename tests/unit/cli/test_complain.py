@@ -56,7 +56,7 @@ def test_every_error_has_been_thought_of() -> None:
      "sudo systemctl start vdenetd"),
     (errors.DaemonUnreachable(socket="/s", why="x"), None),
     (errors.SegmentDown(what="join", segment="lab"), "tarr-steps start lab"),
-    (errors.Collision(name="lab", what="an interface"), "rename or remove it, then: tarr-steps start"),
+    (errors.Collision(name="lab", what="an interface", segment="lab"), "rename or remove it, then: tarr-steps start lab"),
     (errors.Collision(name="lab", what="an interface", hint="choose another"), "choose another"),
     (errors.NameTaken(name="web", why="x"), "choose another with --name"),
     (errors.NameTaken(name="52:54:00:00:00:07", why="x"), "tarr-steps list shows who has 52:54:00:00:00:07"),
