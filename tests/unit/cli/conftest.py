@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from vdenet.cli import checkup, client, main, show
+from unit.cli.files import RESERVED, Files
+from vdenet.cli import checkup, client, kinds, main, show
 from vdenet.errors import VdenetError
 from vdenet.model.places import Places
 from vdenet.wire import message
@@ -149,3 +150,26 @@ SEGMENT: dict[str, Any] = {
     "name": "vdenet0", "state": "up", "address": "10.83.14.1/24", "address6": "fd5e:1::1/64",
     "mode": "nat", "domain": "vdenet.internal", "bridge": "vdenet0", "tap": "vdenet0-vde",
     "switch": "/run/vdenet/vdenet0/switch", "guests": [GUEST]}
+
+
+@pytest.fixture
+def box(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, daemon: Daemon) -> Path:
+    """A guest called box, not on the segment; the daemon answers."""
+    monkeypatch.setattr(kinds, "look_up", lambda _kind, guest, _connect: Files(guest))
+    monkeypatch.setattr(Files, "place", tmp_path / "guests")
+    monkeypatch.setattr(Files, "fails", False)
+    monkeypatch.setattr(Files, "tap", False)
+    monkeypatch.setattr(Files, "handed", False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    daemon.answers |= {"List": {"segments": [SEGMENT]}, "Reserve": RESERVED, "Leave": {"left": True}}
+    Files.place.mkdir()
+    (Files.place / "box").write_text("off, as it was\n")
+    return Files.place / "box"
+
+
+def methods(daemon: Daemon) -> list[str]:
+    return [method for method, _parameters in daemon.calls]
+
+
+def memories(box: Path) -> list[Path]:
+    return sorted((box.parents[1] / "state").rglob("*.json"))

@@ -1,0 +1,45 @@
+"""Files and commands of a join: carried out and taken back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vdenet.cli import carrying, tools
+from vdenet.errors import Refused, ToolFailed
+from vdenet.model.joining import EditFile, RunTool
+
+
+def test_a_link_stays_a_link(tmp_path: Path, box: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(box)
+    carrying.perform([EditFile(str(link), "off, as it was\n", "bytes \udcff\n")])
+    assert link.is_symlink()
+    assert box.read_bytes() == b"bytes \xff\n"
+
+
+def test_a_file_that_somebody_changed_is_left_alone(box: Path) -> None:
+    with pytest.raises(Refused):
+        carrying.perform([EditFile(str(box), "something else", "new")])
+    assert box.read_text() == "off, as it was\n"
+
+
+def test_commands_are_taken_back_in_reverse(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def ask(argv: tuple[str, ...], seconds: float = 0, input: str = "") -> str:  # noqa: ARG001
+        ran.append(" ".join(argv) + input)
+        if argv == ("c",):
+            raise ToolFailed(what="run", tool="c", why="no")
+        return ""
+
+    monkeypatch.setattr(tools, "ask", ask)
+    with pytest.raises(ToolFailed):
+        carrying.perform([RunTool(("a",), ("not", "a")), RunTool(("x",)),
+                        RunTool(("b",), ("not", "b"), " in", " out"), RunTool(("c",), ("z",))])
+    assert ran == ["a", "x", "b in", "c", "not b out", "not a"]
+
+
+def test_a_command_with_its_input_is_one_for_a_shell() -> None:
+    assert str(RunTool(("cat", "a b"), input="<x/>\n")) == "cat 'a b' <<'END'\n<x/>\nEND"

@@ -1,0 +1,100 @@
+"""What VirtualBox refuses while it runs, and what gets a machine of it into a VLAN."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from unit.cli.conftest import SEGMENT
+from unit.text.test_virtualbox import HUMAN, READABLE
+from vdenet.cli import tools
+from vdenet.cli.kinds import virtualbox
+from vdenet.errors import Refused
+from vdenet.model.joining import Place, Where, Wish
+from vdenet.text.virtualbox import Nic
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> virtualbox.VirtualBox:
+    def ask(argv: list[str], _seconds: float) -> str:
+        return READABLE.replace("poweroff", "running") if "--machinereadable" in argv else HUMAN
+
+    monkeypatch.setattr(tools, "find", lambda tool, **_named: f"/usr/bin/{tool}")
+    monkeypatch.setattr(tools, "ask", ask)
+    monkeypatch.setattr(virtualbox, "FILTER", Path(os.devnull))
+    return virtualbox.VirtualBox("my web")
+
+
+def off(monkeypatch: pytest.MonkeyPatch) -> virtualbox.VirtualBox:
+    """The same machine, switched off."""
+    monkeypatch.setattr(tools, "ask", lambda argv, _seconds: READABLE if "--machinereadable" in argv else HUMAN)
+    return virtualbox.VirtualBox("my web")
+
+
+PLACE = Place("vdenet0", "vdenet0", SEGMENT["switch"], "box", "52:54:00:aa:bb:cc")
+
+
+def test_a_running_machine_takes_an_adapter_that_is_enabled(running: virtualbox.VirtualBox) -> None:
+    joining = running.join(Wish(), PLACE)
+    assert [str(action).split(" ", 3)[-1] for action in joining.actions] == ["nic5 bridged vdenet0"]
+    assert joining.live
+
+
+@pytest.mark.parametrize(("before", "said"), [
+    (Nic(3, "none"), True), (Nic(3, "null"), False), (Nic(3, "nat"), False), (None, True)])
+def test_a_running_machine_keeps_an_adapter_that_was_disabled(
+        running: virtualbox.VirtualBox, before: Nic | None, said: bool) -> None:
+    """It becomes one that is attached to nothing: what is left to do is said."""
+    leaving = running.leave(Where("lan", "eth0", ""), {"before": asdict(before)} if before else None)
+    assert str(leaving.actions[0]).split(" ", 3)[-1] == ("nic3 nat" if before and before.kind == "nat" else "nic3 null")
+    assert (leaving.note or "").endswith("VBoxManage modifyvm 'my web' --nic3 none") is said
+
+
+def test_a_second_adapter_is_not_asked_for_an_address_by_itself(running: virtualbox.VirtualBox) -> None:
+    """One that the guest has in use already, it has set up."""
+    assert "told to ask for an address" in (running.join(Wish(), PLACE).note or "")
+    assert running.join(Wish(nic=1), PLACE).note is None
+
+
+@pytest.mark.parametrize(("wish", "speaks_vde", "bridges", "hint"), [
+    (Wish(via="udp"), True, True, "switch it off first, or --via bridge"),
+    (Wish(via="udp"), True, False, "switch it off first, or --via vde"),
+    (Wish(), False, False, "switch it off first"),
+    (Wish(vlan=33), False, True, "switch it off first")])
+def test_a_running_machine_is_not_plugged_into_a_tunnel(
+        running: virtualbox.VirtualBox, monkeypatch: pytest.MonkeyPatch, wish: Wish, speaks_vde: bool, bridges: bool,
+        hint: str) -> None:
+    """Nor into another one than it is in."""
+    monkeypatch.setattr(virtualbox, "_speaks_vde", lambda: speaks_vde)
+    monkeypatch.setattr(virtualbox, "FILTER", Path(os.devnull if bridges else "/nowhere"))
+    for look in (running.found, running.join):
+        with pytest.raises(Refused, match="into a UDP tunnel while it runs") as caught:
+            look(wish, replace(PLACE, ports=("29201", "513")))
+        assert caught.value.data["hint"] == hint
+    assert off(monkeypatch).found(wish, PLACE).tunnel
+
+
+def test_a_running_machine_does_not_enable_one(running: virtualbox.VirtualBox) -> None:
+    with pytest.raises(Refused, match="disabled"):
+        running.join(Wish(nic=4), PLACE)
+
+
+@pytest.mark.parametrize(("speaks_vde", "plug", "tunnel"), [(True, True, False), (False, False, True)])
+def test_a_machine_gets_into_a_vlan_by_a_port_of_its_own(
+        running: virtualbox.VirtualBox, monkeypatch: pytest.MonkeyPatch, speaks_vde: bool, plug: bool, tunnel: bool) -> None:
+    """Though the bridge is there, and quicker."""
+    monkeypatch.setattr(virtualbox, "_speaks_vde", lambda: speaks_vde)
+    machine = off(monkeypatch) if tunnel else running
+    found = machine.found(Wish(vlan=33), PLACE)
+    assert (found.plug, found.tunnel) == (plug, tunnel)
+    place = replace(PLACE, vlan=33, vde_port="31" if plug else None, ports=("4001", "4002") if tunnel else None)
+    done = machine.join(Wish(vlan=33), place)
+    if plug:
+        assert f"nicproperty5 'network={SEGMENT['switch']}[31]'" in str(done.actions[0])
+    assert done.via == ("vde" if plug else "udp")
+    with pytest.raises(Refused, match="no port there is theirs") as refused:
+        running.found(Wish(via="bridge", vlan=33), PLACE)
+    assert refused.value.data["hint"] == f"--via {done.via}"
