@@ -58,7 +58,7 @@ def test_spelling() -> None:
     # The unit and golden tests mistype words on purpose. Not misspelt: neighbour discovery and mdoc's macro, nft's iif.
     meant = (TOP / "tests/unit", TOP / "tests/golden")
     read = [path for path in files() if not any(path.is_relative_to(place) for place in meant)]
-    says_nothing(["codespell", "--ignore-words-list=nd,iif,passt", *read])
+    says_nothing(["codespell", "--ignore-words-list=nd,iif,passt,caf", *read])
 
 
 def test_shell_scripts() -> None:

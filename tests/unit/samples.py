@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from typing import Any
 
 from unit.examples import st
 from vdenet.model import names
@@ -179,7 +180,7 @@ def records(draw: st.DrawFn, domain: str, address: IPv4Interface, taken: set[obj
 def bridged_segments(draw: st.DrawFn, name: str = "vdenet0") -> Segment:
     """Any segment that has no address of its own."""
     key = draw(st.sampled_from(("uplink", "adopt", "openvswitch")))
-    outside = {key: draw(st.sampled_from(("eth0", "br-lan", "enp0s31f6.42")))}
+    outside: dict[str, Any] = {key: draw(st.sampled_from(("eth0", "br-lan", "enp0s31f6.42")))}
     plain = Segment(name, None, mode=Mode.BRIDGED, domain=f"{draw(labels)}.internal", guard=draw(st.booleans()),
                     switch_ports=1024, owner=draw(st.none() | st.just("alice")), plugs=draw(plugs(1024)),
                     spanning_tree=draw(st.none() | st.booleans()))

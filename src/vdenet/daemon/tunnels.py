@@ -42,8 +42,8 @@ def _free(engine: Engine, segment: Segment, caller: Caller, mac: str, own: int |
     """
     taken = {guest.tunnel for name in engine.configuration.names() for guest in engine.book(name).all()}
     first = int(mac.replace(":", ""), 16)
-    for number in (*(() if own is None else (own,)),
-                   *((first + step) % tunnel.TUNNELS for step in range(tunnel.TUNNELS))):
+    numbers = [(first + step) % tunnel.TUNNELS for step in range(tunnel.TUNNELS)]
+    for number in numbers if own is None else [own, *numbers]:
         if number not in taken and _is_free("0.0.0.0", tunnel.guest_port(number), share=number == own) \
                 and _is_free(tunnel.address(segment.bridge), tunnel.segment_port(number)):
             return number

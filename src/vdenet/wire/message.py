@@ -62,7 +62,7 @@ class Parameters:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise BadValue(what=key, value=str(value)[:40], why=_("expected a number from {least} to {most}").format(
                 least=least, most=most))
-        return value
+        return int(value)
 
     def flag(self, key: str) -> bool:
         """True or false; false when it is absent or null."""

@@ -85,7 +85,8 @@ class Draft:
 
         An entry has its line, what to call it, and its value.
         """
-        more = replace(segment, **{key: (*getattr(segment, key), *(value for _line, _what, value in entries))})
+        changes: dict[str, Any] = {key: (*getattr(segment, key), *(value for _line, _what, value in entries))}
+        more = replace(segment, **changes)
         if len(entries) <= 1:
             return self.with_change(segment, more, *(entries[0][:2] if entries else (1, key)))
         if self._why_not(more) is None:

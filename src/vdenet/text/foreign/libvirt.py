@@ -77,7 +77,8 @@ def _bridged(draft: Draft, root: Element) -> Segment:
     if name is None:
         raise draft.bad(forward.line, _("it names no bridge and no interface"))
     segment = Segment(draft.base.name, None, mode=Mode.BRIDGED, domain=default_domain(draft.base.name))
-    return replace(segment, **{key: name})
+    outside: dict[str, Any] = {key: name}
+    return replace(segment, **outside)
 
 
 def _own(draft: Draft, root: Element, mode: Mode) -> Segment:
