@@ -138,6 +138,10 @@ class NoGuest(VdenetError):
     sentence = N_("cannot find the {kind} guest {guest}: {why}")
 
 
+OTHER_MAC = N_("give it another MAC address")
+"""The hint of a `NameTaken` that is about a MAC address."""
+
+
 class NameTaken(VdenetError):
     """Another guest has the name."""
 

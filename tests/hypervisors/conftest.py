@@ -56,13 +56,13 @@ class Host:
         found: dict[str, Any] = self.told("list")["segments"][0]
         return found
 
-    def remembered(self, user: str) -> tuple[dict[str, str], dict[str, str]]:
-        """Names and MAC addresses that the daemon keeps for guests that joined, and what the user's own state
-        directory says of guests."""
+    def remembered(self, user: str) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+        """What the daemon keeps of guests that joined, by name, and what the user's own state directory says of
+        guests."""
         book = self.machine.path(f"/var/lib/vdenet/{SEGMENT}/guests.json")
         guests = json.loads(book.read_text())["guests"] if book.exists() else []
         files = self.machine.path(f"{self.machine.account(user)[2]}/.local/state/vdenet").glob("*/*.json")
-        return ({guest["name"]: guest["mac"] for guest in guests if guest["kind"] != "claimed"},
+        return ({guest["name"]: guest for guest in guests if guest["kind"] != "claimed"},
                 {file.name: file.read_text() for file in files})
 
     @contextlib.contextmanager

@@ -107,7 +107,7 @@ class Instance:
     def run(self, *argv: str, check: bool = True) -> str:
         return self.incus("exec", self.name, "--", *argv, check=check)
 
-    def kept(self) -> tuple[dict[str, str], dict[str, str]]:
+    def kept(self) -> tuple[dict[str, Any], dict[str, str]]:
         """What is reserved and remembered: by the daemon, and for the user."""
         return self.host.remembered(self.user)
 

@@ -121,7 +121,7 @@ class Vm:
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         return Guest(self.label, process, "eth0", self.host.machine.path(f"/tmp/{self.file}.console"))
 
-    def kept(self) -> tuple[dict[str, str], dict[str, str]]:
+    def kept(self) -> tuple[dict[str, Any], dict[str, str]]:
         """What is reserved and remembered: by the daemon, and for the user."""
         return self.host.remembered(self.user)
 

@@ -281,7 +281,7 @@ def test_two_members_want_one_name_at_once(lxc: Host, mine: Own) -> None:
             assert (done[winner].returncode, done[loser].returncode) == (0, 1), done
             assert f"cannot use the name {name}: another user's guest has it" in done[loser].stderr
             assert (loser.file.read_bytes(), lxc.remembered(loser.user)[1]) == before[loser]
-            assert winner.key("lxc.net.0.hwaddr") == lxc.remembered(winner.user)[0][name]
+            assert winner.key("lxc.net.0.hwaddr") == lxc.remembered(winner.user)[0][name]["mac"]
             winner.leave()
             assert (winner.file.read_bytes(), lxc.remembered(winner.user)[1]) == before[winner]
             loser.join("--name", name)

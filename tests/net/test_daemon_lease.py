@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -56,8 +57,9 @@ def test_the_name_of_one_that_ended_is_free_at_once(machine: Machine, alice: Pee
         for method, mac in (("OpenTap", None), ("KeepTap", None), ("Reserve", None), ("OpenTap", "52:54:00:00:00:07")):
             alice.call("OpenTap", name="web", mac=mac)
             close_all(alice.take())
-            while ports(machine):
-                pass  # the daemon closes its own copy when it has sent it
+            until = time.monotonic() + 10
+            while ports(machine):  # the daemon closes its own copy when it has sent it
+                assert time.monotonic() < until
             assert bob.call(method, name="web", mac=mac)["name"] == "web"
             close_all(bob.take() if method == "OpenTap" else [])
             bob.call("Leave", name="web")

@@ -55,6 +55,7 @@ def address(machine: Machine, name: str, guest: str) -> str | None:
 
 
 def join(machine: Machine, name: str, guest: str, script: str) -> Inside:
+    machine.path("/home/alice/done").unlink(missing_ok=True)
     return machine.popen(["tarr-steps", "join", "run", "--segment", name, "--name", guest, "--", "sh", "-c", script],
                          user="alice")
 

@@ -50,10 +50,10 @@ HINTS = {
     "segment-down": (N_("tarr-steps start {segment}"),),
     "no-such-guest": (N_("tarr-steps list shows the guests"),),
     "name-taken": (N_("tarr-steps leave {kind} {guest} --segment {segment} frees it"),
-                   N_("tarr-steps leave {kind} {guest} frees it"),
-                   N_("tarr-steps list shows who has {mac}"), N_("choose another with {option}")),
+                   N_("tarr-steps leave {kind} {guest} frees it"), "{hint}",
+                   N_("choose another with {option}"), N_("choose another with --name")),
     "overlap": (N_("choose another network; ip route shows those in use"),),
-    "collision": ("{hint}", N_("rename or remove it, then: tarr-steps start {segment}")),
+    "collision": ("{hint}", N_("rename or remove it, and do it again")),
     "tool-missing": (N_("sudo apt install {package}"),),
 }
 """By the error's code; the first whose words are all among the error's data is the one."""
@@ -106,10 +106,6 @@ def show(told: Complaint) -> None:
 def _hint(error: VdenetError) -> str | None:
     """The first hint of the error's code for which the error has all the words."""
     words = {key: printable(str(value)) for key, value in error.data.items() if value is not None}
-    if error.code == "name-taken":
-        words.setdefault("option", "--name")
-        if ":" in words.get("name", ""):  # not the guest's name, but its MAC address
-            words["mac"] = words["name"]
     for hint in (*HINTS.get(error.code, ()), "{hint}"):
         try:
             return _(hint).format(**words)

@@ -11,7 +11,7 @@ from typing import Any
 from vdenet.cli import access, answers, claims
 from vdenet.cli.client import ask
 from vdenet.cli.destination import destination
-from vdenet.errors import NameTaken
+from vdenet.errors import OTHER_MAC, NameTaken
 from vdenet.i18n import _
 from vdenet.model.names import DEFAULT_SEGMENT, derived_mac, port_name, same_on_host_side
 from vdenet.model.report import GuestReport, SegmentReport
@@ -47,7 +47,7 @@ def _refuse_a_second(where: SegmentReport, one: GuestReport, label: str | None, 
         if named:
             raise NameTaken(name=label, why=_("another user's guest has it"))
         if mac is not None and same_on_host_side(one.mac, mac):
-            raise NameTaken(name=mac, why=_("another user's guest has this MAC address"))
+            raise NameTaken(name=mac, why=_("another user's guest has this MAC address"), hint=_(OTHER_MAC))
     elif not named and one.mac != mac:
         return
     elif one.kind != "qemu":
@@ -58,7 +58,7 @@ def _refuse_a_second(where: SegmentReport, one: GuestReport, label: str | None, 
     elif one.via == "tap":  # else it comes by itself, and this is the same guest
         raise NameTaken(name=label if named else mac, why=(
             _("your guest of that name is on the segment already") if named else
-            _("your guest {name} has this MAC address")).format(name=one.name))
+            _("your guest {name} has this MAC address")).format(name=one.name), hint=None if named else _(OTHER_MAC))
 
 
 def _is_mine(one: GuestReport) -> bool:

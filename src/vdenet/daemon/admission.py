@@ -11,7 +11,7 @@ from vdenet.daemon.guests import CLAIMED, Guest, GuestBook
 from vdenet.daemon.members import Caller
 from vdenet.daemon.quota import MAX_TAPS
 from vdenet.effect import switch
-from vdenet.errors import BadValue, NameTaken, QuotaExceeded, Refused, SegmentDown
+from vdenet.errors import OTHER_MAC, BadValue, NameTaken, QuotaExceeded, Refused, SegmentDown
 from vdenet.i18n import _
 from vdenet.model import names, vlans
 from vdenet.model.observed import Link
@@ -37,27 +37,29 @@ class Asked:
     """None is for the segment's file to say, else its own network."""
 
 
-def require_up(engine: Engine, segment: Segment) -> None:
-    """That the segment is up, and its book true now: a guest that has just ended gives its name back at once, and not
-    when the watch next looks. Raises `SegmentDown`.
+def open_book(engine: Engine, segment: Segment) -> GuestBook:
+    """The book of a segment that is up, brought up to now: in it a guest that has just ended has given its name back,
+    and not when the watch looks next. Raises `SegmentDown`, `Refused` when it cannot be written.
     """
     if links.link(segment.sign) is None:
         raise SegmentDown(what=_("join"), segment=segment.name)
     engine.follow_guests(segment)
+    return engine.book(segment.name)
 
 
 def admit(engine: Engine, segment: Segment, caller: Caller, asked: Asked, kind: str) -> Guest:
-    """The guest as it will be written down, with a port's name that is free; after `require_up`.
+    """The guest as it will be written down, with a port's name that is free.
 
-    Raises `QuotaExceeded`, `NameTaken`, `BadValue`, `BadPolicy`, `Refused`.
+    Raises `SegmentDown`, `QuotaExceeded`, `NameTaken`, `BadValue`, `BadPolicy`, `Refused`.
     """
+    book = open_book(engine, segment)
     there = links.links()
     name = name_for(engine, segment, caller, asked.name)
     authority.require_room_for_guest(engine, caller, segment.name, name)
     mac = mac_for(segment, caller, name, asked.mac)
     guest = Guest(name, mac, kind_of(asked.kind, kind), caller.uid, vlan=vlan_for(segment, mac, name, asked.vlan))
     require_room_for_port(engine, segment, guest)
-    refuse_a_second(segment, engine.book(segment.name), there, guest)
+    refuse_a_second(segment, book, there, guest)
     if asked.mac is None:
         refuse_a_twin(engine, segment, guest)
     return replace(guest, port=free_port(engine, segment, name))
@@ -96,7 +98,8 @@ def free_port(engine: Engine, segment: Segment, name: str) -> str:
 def refuse_elsewhere(engine: Engine, segment: Segment, guest: Guest) -> None:
     """Raises `NameTaken` when the port that the book keeps for the guest is another segment's by now."""
     if guest.port is not None and guest.port in namesakes.elsewhere(engine, segment, links.links()):
-        raise NameTaken(name=guest.port, why=_("another segment has a port of that name; leave, and join again"))
+        raise NameTaken(name=guest.port, why=_("another segment has a port of that name; leave, and join again"),
+                        **_freed_by_leaving(segment, guest))
 
 
 def free_switch_port(engine: Engine, segment: Segment, guest: Guest) -> int:
@@ -141,13 +144,19 @@ def refuse_a_second(segment: Segment, book: GuestBook, there: Mapping[str, Link]
                 name=guest.name if named else guest.mac,
                 why=(_("your {kind} guest of that name has it") if named else
                      _("your {kind} guest {name} has this MAC address")).format(kind=known.kind, name=known.name),
-                kind=known.kind, guest=known.name,
-                segment=None if segment.name == names.DEFAULT_SEGMENT else segment.name)
+                **_freed_by_leaving(segment, known))
         if known.port not in there:
             continue  # the same guest, or the successor of one that its hypervisor has no more
         if known.name == guest.name:
             raise NameTaken(name=guest.name, why=_("your guest of that name is on the segment already"))
-        raise NameTaken(name=guest.mac, why=_("your guest {name} has this MAC address").format(name=known.name))
+        raise NameTaken(name=guest.mac, why=_("your guest {name} has this MAC address").format(name=known.name),
+                        hint=_(OTHER_MAC))
+
+
+def _freed_by_leaving(segment: Segment, guest: Guest) -> dict[str, str | None]:
+    """What the hint of a `NameTaken` is made from where the guest itself can give way."""
+    return {"kind": guest.kind, "guest": guest.name,
+            "segment": None if segment.name == names.DEFAULT_SEGMENT else segment.name}
 
 
 def refuse_a_twin(engine: Engine, segment: Segment, guest: Guest) -> None:
@@ -199,7 +208,7 @@ def enter(engine: Engine, segment: Segment, guest: Guest) -> None:
     fixed = {host.mac for host in segment.hosts if host.mac is not None}
     if guest.mac not in fixed and any(names.same_on_host_side(mac, guest.mac) for mac in fixed):
         raise NameTaken(name=guest.mac, why=_(
-            "the segment's configuration has a host with this MAC address, but for its first octet"))
+            "the segment's configuration has a host with this MAC address, but for its first octet"), hint=_(OTHER_MAC))
     _refuse_to_move(engine, segment, guest)
     engine.book(segment.name).enter(guest)
 

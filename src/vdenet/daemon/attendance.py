@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from vdenet.daemon import memberships
 from vdenet.daemon.guests import Guest, GuestBook
@@ -10,18 +10,19 @@ from vdenet.daemon.members import uid_of
 from vdenet.model import tunnel
 from vdenet.model.observed import Link
 from vdenet.model.places import PLUG_ACCOUNT
-from vdenet.model.segment import MTU, Segment
+from vdenet.model.segment import MTU, Retiring, Segment
 from vdenet.model.tunnel import Tunnel
-from vdenet.model.wanted import Tap
+from vdenet.model.wanted import DhcpServer, Tap
 from vdenet.probe import processes
 from vdenet.text.blueprint import Guests
 
 
 def guests(segment: Segment, book: GuestBook, there: Mapping[str, Link], belonging: Iterable[str],
-           elsewhere: Collection[str]) -> Guests:
+           elsewhere: Collection[str], served: Sequence[Retiring], dhcp_server: DhcpServer | None) -> Guests:
     """By its book and the interfaces that are there.
 
-    `belonging` are the ports that belong on its bridge, `elsewhere` those that another segment has by now.
+    `belonging` are the ports that belong on its bridge, `elsewhere` those that another segment has by now, `served`
+    the earlier addresses that guests may have still.
     """
     mine = [(guest, guest.port) for guest in book.all() if guest.port is not None and guest.port not in elsewhere]
     owned = [(guest, port, guest.uid) for guest, port in mine if guest.uid is not None]
@@ -34,8 +35,10 @@ def guests(segment: Segment, book: GuestBook, there: Mapping[str, Link], belongi
         tunnels=tuple(Tunnel(tunnel.address(segment.bridge), guest.tunnel, port, uid)
                       for guest, port, uid in owned if guest.tunnel is not None),
         plugs=_plugs_that_run(),
+        retiring=tuple(served),
         memberships=memberships.of_ports(segment, book, there),
-        plugged=memberships.plugged(segment, book))
+        plugged=memberships.plugged(segment, book),
+        dhcp_server=dhcp_server)
 
 
 def _is_handed(guest: Guest, link: Link | None) -> bool:

@@ -197,12 +197,11 @@ class Engine:
         with self.lock:
             there = links.links()
             book = self.book(segment.name)
-            guests = replace(
-                attendance.guests(segment, book, there, self._ports.belonging(segment, there),
-                                  namesakes.elsewhere(self, segment, there)),
-                retiring=tuple(served) if served is not None
-                else retiring.current(segment, self.places, time.time()),
-                dhcp_server=self._servers.find(segment, book, there))
+            if served is None:
+                served = retiring.current(segment, self.places, time.time())
+            guests = attendance.guests(
+                segment, book, there, self._ports.belonging(segment, there), namesakes.elsewhere(self, segment, there),
+                served, self._servers.find(segment, book, there))
             facts = host.facts(self.places, segment)
             others = [other for other in self.configuration.all() if other.name != segment.name]
             needed = [blueprint.shared_sysctls(other, replace(facts, neighbours=neighbours(other, (segment, *others))))
@@ -280,11 +279,8 @@ class Engine:
             book = self.book(segment.name)
             there = links.links()
             elsewhere = namesakes.elsewhere(self, segment, there)
-            for guest in book.all():
-                if guest.port is not None and (guest.port not in there or guest.port in elsewhere) \
-                        and not guest.keeps_port:
-                    book.port_gone(guest.port)
-                    logger.info("port %s of guest %s is gone", guest.port, guest.name)
+            for guest in book.follow_ports(there, elsewhere):
+                logger.info("port %s of guest %s is gone", guest.port, guest.name)
             given = self.leases(segment)
             self._of_departed(segment).follow(given)
             book.follow(given, dnsmasq.owners(segment.hosts, self.labels(segment) | segment.labels))

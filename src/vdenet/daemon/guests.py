@@ -7,12 +7,12 @@ guest's port does not: it lives as long as somebody holds its descriptor, and th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vdenet.effect import files
-from vdenet.errors import BadValue, NameTaken, Refused
+from vdenet.errors import OTHER_MAC, BadValue, NameTaken, Refused
 from vdenet.i18n import _
 from vdenet.model import names
 from vdenet.model.places import Places
@@ -108,9 +108,9 @@ class GuestBook:
             raise NameTaken(name=guest.name, why=_("another user's guest has it"))
         for held in book.values():
             if held.holds_name and held.uid != guest.uid and names.same_on_host_side(held.mac, guest.mac):
-                raise NameTaken(name=guest.mac, why=_("another user's guest has this MAC address")
-                                if held.mac == guest.mac else
-                                _("another user's guest has this MAC address, but for its first octet"))
+                why = (_("another user's guest has this MAC address") if held.mac == guest.mac else
+                       _("another user's guest has this MAC address, but for its first octet"))
+                raise NameTaken(name=guest.mac, why=why, hint=_(OTHER_MAC))
         same_mac = self.by_mac(guest.mac)
         if same_mac is not None and same_mac.name != guest.name:
             del book[same_mac.name]
@@ -131,11 +131,16 @@ class GuestBook:
         if book.pop(name, None) is not None:
             self._replace(book)
 
-    def port_gone(self, port: str) -> None:
-        """The guest's port is no more; its name and MAC stay."""
-        guest = self.by_port(port)
-        if guest is not None:
-            self._replace({**self._guests, guest.name: replace(guest, port=None)})
+    def follow_ports(self, there: Collection[str], elsewhere: Collection[str] = ()) -> list[Guest]:
+        """Take the port from guests whose port is not `there`, or is `elsewhere`, another segment's; name and MAC stay.
+
+        Returns those guests as they were. Raises `Refused` when the book cannot be written.
+        """
+        gone = [guest for guest in self.all() if guest.port is not None and not guest.keeps_port
+                and (guest.port not in there or guest.port in elsewhere)]
+        if gone:
+            self._replace({**self._guests, **{guest.name: replace(guest, port=None) for guest in gone}})
+        return gone
 
     def follow(self, leases: list[Lease], taken: Mapping[str, str | None]) -> bool:
         """Take over names that guests claimed by DHCP, and let those of ended leases go.

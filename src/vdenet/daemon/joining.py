@@ -66,10 +66,9 @@ class Opened:
 def open_tap(engine: Engine, segment: Segment, caller: Caller, asked: Asked) -> Opened:
     """A tap on the segment for a virtual machine of the caller.
 
-    Raises `SegmentDown`, `QuotaExceeded`, `NameTaken`, `BadValue`, `ToolFailed`.
+    Raises `SegmentDown`, `QuotaExceeded`, `NameTaken`, `BadValue`, `Refused`, `ToolFailed`.
     """
     with engine.lock:
-        admission.require_up(engine, segment)
         guest = admission.admit(engine, segment, caller, asked, "qemu")
         assert guest.port is not None
         fd = tun.open_tap(guest.port, caller.uid, vnet_hdr=True)
@@ -92,8 +91,7 @@ def keep_tap(engine: Engine, segment: Segment, caller: Caller, asked: Asked,
     then only the relay may open it. Raises as `open_tap`.
     """
     with engine.lock:
-        admission.require_up(engine, segment)
-        book = engine.book(segment.name)
+        book = admission.open_book(engine, segment)
         known = _kept(book, caller, asked)
         if known is not None and (known.tunnel is None) is not (tunnel is None):
             known = None
@@ -144,7 +142,6 @@ def open_veth(engine: Engine, segment: Segment, caller: Caller, asked: Asked, ne
     """
     namespaces.require_own(netns, caller)
     with engine.lock:
-        admission.require_up(engine, segment)
         guest = admission.admit(engine, segment, caller, asked, "run")
         assert guest.port is not None
         inner = INNER_NAME if guest.kind == "run" else FREE_NAME
@@ -159,19 +156,20 @@ def open_veth(engine: Engine, segment: Segment, caller: Caller, asked: Asked, ne
 
 def reserve(engine: Engine, segment: Segment, caller: Caller, asked: Asked, plug: bool = False,
             handed: bool = False) -> dict[str, Any]:
-    """A name and a MAC for a guest that joins by itself. Raises `NameTaken`, `BadValue`, `Refused`, `QuotaExceeded`.
+    """A name and a MAC for a guest that joins by itself.
+
+    Raises `SegmentDown`, `QuotaExceeded`, `NameTaken`, `BadValue`, `Refused`.
 
     Where it is to be in a VLAN, it is given a port of the switch if it comes over VDE (`plug`), or the name of a port
     that its hypervisor is to make and leave to us (`handed`).
     """
     with engine.lock:
-        admission.require_up(engine, segment)
+        book = admission.open_book(engine, segment)
         name = admission.name_for(engine, segment, caller, asked.name)
         authority.require_room_for_guest(engine, caller, segment.name, name)
         mac = admission.mac_for(segment, caller, name, asked.mac)
         guest = Guest(name, mac, admission.kind_of(asked.kind, "qemu"), caller.uid, by_itself=True,
                       vlan=admission.vlan_for(segment, mac, name, asked.vlan))
-        book = engine.book(segment.name)
         before = _replaced(book, guest)
         if memberships.of(segment, guest) != access():
             guest = _with_ports(engine, segment, guest, before, plug, handed)

@@ -80,7 +80,8 @@ def test_a_mac_that_differs_in_its_first_octet_alone_is_taken(places: Places) ->
 def test_a_name_is_free_when_the_guest_that_had_it_is_gone(places: Places) -> None:
     book = GuestBook("vdenet0", places)
     book.enter(guest("web", 1, port="vd0-web"))
-    book.port_gone("vd0-web")
+    assert book.follow_ports({"vd0-web"}) == []
+    assert book.follow_ports({"vd0-web"}, elsewhere={"vd0-web"}) == [guest("web", 1, port="vd0-web")]
     book.enter(guest("web", 2, BOB, "vd0-web"))
     assert book.all() == [guest("web", 2, BOB, "vd0-web")]
     reserved = Guest("box", mac(3), "virtualbox", ALICE, by_itself=True)
@@ -92,9 +93,11 @@ def test_a_name_is_free_when_the_guest_that_had_it_is_gone(places: Places) -> No
 def test_ones_own_guest_comes_back_and_changes(places: Places) -> None:
     book = GuestBook("vdenet0", places)
     book.enter(guest("web", 1, port="vd0-web"))
-    book.port_gone("vd0-web")
-    book.port_gone("vd0-none")
-    assert book.find("web") == guest("web", 1)
+    kept = replace(guest("kept", 3, port="vd0-kept"), kept=True)
+    book.enter(kept)
+    assert book.follow_ports({"vd0-none"}) == [guest("web", 1, port="vd0-web")]
+    assert book.follow_ports(()) == [] and book.all() == [kept, guest("web", 1)]
+    book.strike("kept")
     book.enter(guest("web", 2))
     book.enter(guest("shop", 2))
     assert book.all() == [guest("shop", 2)], "a MAC has one name"

@@ -58,9 +58,7 @@ class Machine:
         return self._beside if segment == "lab" else self._book
 
     def follow_guests(self, _segment: object) -> None:
-        for guest in self._book.all():
-            if guest.port is not None and guest.port not in self.links and not guest.keeps_port:
-                self._book.port_gone(guest.port)
+        self._book.follow_ports(self.links)
 
     def labels(self, _segment: object) -> frozenset[str]:
         return frozenset()

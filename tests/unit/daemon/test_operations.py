@@ -28,7 +28,7 @@ from vdenet.wire.message import Call, Parameters
 each_operation = pytest.mark.parametrize("operation", TABLE.values(), ids=list(TABLE))
 
 # What makes a change, wherever it is called.
-CHANGES = {"bring_up", "take_down", "carry_out", "follow_guests", "perform", "write", "enter", "strike", "port_gone",
+CHANGES = {"bring_up", "take_down", "carry_out", "follow_guests", "perform", "write", "enter", "strike", "follow_ports",
            "set_address", "apply", "confirm", "take_back", "create",
            "open_tap", "keep_tap", "open_veth", "keep_tunnel", "reserve", "leave", "delete", "kill", "remove"}
 

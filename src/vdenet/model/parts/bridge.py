@@ -29,14 +29,14 @@ def refuse(wanted: Wanted, observed: Observed) -> None:
     bridge = observed.links.get(wanted.bridge.name)
     if bridge is not None and not wanted.bridge.adopted \
             and (bridge.kind != "bridge" or not is_ours(wanted, bridge)):
-        raise Collision(name=bridge.name, what=_("an interface"), segment=wanted.segment)
+        raise Collision(name=bridge.name, what=_("an interface"))
     tap = observed.links.get(wanted.tap.name)
     if tap is not None and (tap.kind != "tap" or tap.alias != alias(wanted.segment)):
-        raise Collision(name=tap.name, what=_("an interface"), segment=wanted.segment)
+        raise Collision(name=tap.name, what=_("an interface"))
     for link in wanted.vlan_links:
         there = observed.links.get(link.name)
         if there is not None and (there.kind != "vlan" or there.alias != alias(wanted.segment)):
-            raise Collision(name=link.name, what=_("an interface"), segment=wanted.segment)
+            raise Collision(name=link.name, what=_("an interface"))
 
 
 def is_ours(wanted: Wanted, link: Link) -> bool:
