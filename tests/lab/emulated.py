@@ -7,7 +7,6 @@ Slow: up after about a minute. Talked to over a second serial line, by the same 
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
 import tempfile
@@ -48,10 +47,6 @@ WantedBy=multi-user.target
 
 class Emulated(Guest):
     """A booted machine; a context manager that ends it."""
-
-    # Where it runs guests of its own, an interrupt of its serial line gets lost now and then: what it has to say waits
-    # until something comes in.
-    nudge = 30.0
 
     def __init__(self, root: Path, *, name: str = "emulated", files: Sequence[Path] = (),
                  memory: int = 1024, spare: int = 2048, arguments: Sequence[str] = (),
@@ -104,8 +99,7 @@ class Emulated(Guest):
 
 def _disk(root: Path, spare: int) -> Path:
     """An ext4 image of a root with the agent in it, from the cache."""
-    own = hashlib.sha256("".join((AGENT, _BARE, _UNIT)).encode()).hexdigest()[:8]
-    place = roots.cache() / f"disk-{root.name}-{spare}-{own}.ext4"
+    place = roots.cache() / f"disk-{root.name}-{spare}.ext4"
     if place.exists():
         return place
     for old in roots.cache().glob(f"disk-{root.name.partition('.')[0]}.*"):

@@ -57,9 +57,6 @@ class GuestError(AssertionError):
 class Guest:
     """A process whose standard input and output are the agent's; `name` is its host name."""
 
-    nudge: float | None = None
-    """Seconds of silence after which the agent is sent an empty line; None where its line loses nothing."""
-
     def __init__(self, name: str, process: subprocess.Popen[bytes], interface: str = "eth0",
                  *logs: Path) -> None:
         assert process.stdin is not None and process.stdout is not None
@@ -168,13 +165,8 @@ class Guest:
     def _line(self, deadline: float, command: str) -> str:
         while b"\n" not in self._rest:
             left = deadline - time.monotonic()
-            if left <= 0:
+            if left <= 0 or not select.select([self._out], [], [], left)[0]:
                 raise TimeoutError(f"{self.name}: `{command}` ran out of time\n{self.said()}")
-            if not select.select([self._out], [], [], left if self.nudge is None else min(left, self.nudge))[0]:
-                if self.nudge is not None:
-                    self._in.write(b"\n")
-                    self._in.flush()
-                continue
             data = os.read(self._out.fileno(), 65536)
             if not data:
                 raise GuestError(f"{self.name} went away during `{command}`\n{self.said()}")

@@ -6,6 +6,7 @@ The tests build on one another: a machine takes minutes to boot, and is then mov
 from __future__ import annotations
 
 import shlex
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ def host(deb: Path) -> Iterator[Host]:
     made = Host(deb, BOXES)
     try:
         yield made
+        for restart in made.restarts():
+            warnings.warn(restart, stacklevel=1)  # not of our doing, but to be seen
     finally:
         made.close()
 
