@@ -133,9 +133,12 @@ class Booted(Entered):
         else:
             (self._new / "etc/uplink").chmod(0o755)
 
-    def _up(self) -> None:
-        """Wait until the machine has booted, and set up the outside's end of its uplink."""
-        wait_for(lambda: self._has_link() or self._ended(), 30, "uplink")
+    def _up(self, former: int = 0) -> None:
+        """Wait until the machine has booted, and set up the outside's end of its uplink.
+
+        `former` is that of the boot before: it may be there for a moment after the machine has gone down.
+        """
+        wait_for(lambda: self._uplink() not in (0, former) or self._ended(), 30, "uplink")
         self.outside(["ip", "address", "replace", f"{GATEWAY}/24", "dev", _LINK])
         self.outside(["ip", "link", "set", _LINK, "up"])
         self.pid = wait_for(self._leader, 30, "pid 1 of the machine")
@@ -160,8 +163,10 @@ class Booted(Entered):
             raise MachineError(f"{self.name} ended at boot:\n{self.console()}")
         return False
 
-    def _has_link(self) -> bool:
-        return self.outside(["ip", "link", "show", _LINK], check=False).returncode == 0
+    def _uplink(self) -> int:
+        """The index of the uplink's end outside, 0 while there is none."""
+        shown = self.outside(["ip", "-oneline", "link", "show", _LINK], check=False)
+        return int(shown.stdout.partition(":")[0]) if shown.returncode == 0 else 0
 
     def _leader(self) -> int:
         """The pid of the machine's init: the only child of nspawn that is pid 1 in there."""
@@ -194,10 +199,10 @@ class Booted(Entered):
 
     def reboot(self) -> None:
         """Reboot by the machine's own init, and wait until it is up again."""
-        old = self.pid
+        old, uplink = self.pid, self._uplink()
         self._tell("reboot")
         wait_for(lambda: not Path(f"/proc/{old}").exists(), 90, "shutdown")
-        self._up()
+        self._up(uplink)
 
     def poweroff(self) -> None:
         self._tell("poweroff")
