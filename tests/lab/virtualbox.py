@@ -151,7 +151,7 @@ class Host(Emulated):
 
     def restarts(self) -> list[str]:
         """When guests that were asked something had started anew, in words."""
-        return self.run("cd /home/alice && grep started *.agent.log || true", PATIENCE).splitlines()
+        return self.run("cd /home/alice && grep started *.agent.log || true", timeout=300).splitlines()
 
     def _state(self, guest: str) -> str:
         """What can be seen of the segment and of a guest."""
