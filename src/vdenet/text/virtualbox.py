@@ -49,6 +49,8 @@ class Machine:
     uuid: str
     state: str
     nics: Mapping[int, Nic]
+    virtio: frozenset[int] = frozenset()
+    """The adapters whose hardware is virtio's."""
 
     @property
     def running(self) -> bool:
@@ -84,7 +86,7 @@ def machine(machine_readable: str, human: str, settings: str | None) -> Machine:
     values = _values(machine_readable)
     stored = _stored(settings) if settings is not None else {}
     shown = _shown(human)
-    nics = {}
+    nics, virtio = {}, set()
     for key, value in values.items():
         if not (matched := _NIC.fullmatch(key)):
             continue
@@ -97,7 +99,9 @@ def machine(machine_readable: str, human: str, settings: str | None) -> Machine:
             shown[number] if number in shown else known.properties,
             (target or "") if kind == "generic" else known.driver,
             target if kind == "bridged" else known.interface)
-    return Machine(values.get("name", ""), values.get("UUID", ""), values.get("VMState", ""), nics)
+        if values.get(f"nictype{number}", "").lower() == "virtio":
+            virtio.add(number)
+    return Machine(values.get("name", ""), values.get("UUID", ""), values.get("VMState", ""), nics, frozenset(virtio))
 
 
 def vde_network(switch: str, port: int | str | None) -> str:
@@ -120,6 +124,26 @@ def tunnelled(nic: Nic, address: str, ports: tuple[str, str], mac: str) -> Nic:
     """The adapter at one end of a UDP tunnel: it listens on the first port, and sends to the other at `address`."""
     return replace(nic, kind="generic", target=UDP, mac=mac, cable=True, driver=UDP,
                    properties={"dest": address, "sport": ports[0], "dport": ports[1]})
+
+
+def parked(nic: Nic, uuid: str) -> Nic:
+    """The adapter of the machine of this UUID on an internal network that is its alone: what it sends is taken, and
+    reaches nobody.
+
+    Attached to nothing (null), a running machine's virtio card tries its first frame for ever
+    (virtioNetR3TransmitPkts in DevVirtioNet.cpp); the next change of an adapter waits for it for a minute, and then
+    ends the thread that sends, until the machine is started again (PDMR3ThreadSuspend in PDMThread.cpp).
+    """
+    return replace(nic, kind="intnet", target=_alone(uuid, nic.number), properties={}, driver="")
+
+
+def is_parked(nic: Nic, uuid: str) -> bool:
+    """Whether an adapter of the machine of this UUID is where `parked` puts it."""
+    return nic.kind == "intnet" and nic.target == _alone(uuid, nic.number)
+
+
+def _alone(uuid: str, number: int) -> str:
+    return f"vdenet-unplugged-{uuid}-{number}"
 
 
 def unplugged(nic: Nic, kind: str) -> Nic:
@@ -167,11 +191,11 @@ def modify(vm: str, before: Nic, after: Nic) -> tuple[str, ...]:
     return tuple(argv)
 
 
-def control(vm: str, before: Nic, after: Nic) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+def control(vm: str, before: Nic, after: Nic, aside: Nic) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     """The commands that do the same while the machine runs, each with the one that takes it back.
 
     A driver is plugged anew only when the kind changes, so its properties are set before that, and are
-    changed under one that goes only after that.
+    changed under one that goes only after that. Where it is plugged anew the adapter is put `aside` in between.
     """
     base = (TOOL, "controlvm", vm)
     there = {text.partition("=")[0]: text for text in _changed(before, after)}
@@ -181,10 +205,10 @@ def control(vm: str, before: Nic, after: Nic) -> Iterator[tuple[tuple[str, ...],
     plug = ((*base, *_attach(after)), (*base, *_attach(before)))
     if before.kind == after.kind == "generic":
         # What a plugged driver is told takes effect by unplugging it.
-        null = (*base, f"nic{after.number}", "null")
-        yield null, plug[1]
+        out = (*base, *_attach(aside))
+        yield out, plug[1]
         yield from properties
-        yield plug[0], null
+        yield plug[0], out
     elif after.kind == "generic":
         yield from properties
         yield plug

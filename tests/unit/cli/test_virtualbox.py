@@ -30,8 +30,7 @@ def running(monkeypatch: pytest.MonkeyPatch) -> virtualbox.VirtualBox:
 
 def off(monkeypatch: pytest.MonkeyPatch) -> virtualbox.VirtualBox:
     """The same machine, switched off."""
-    monkeypatch.setattr(tools, "ask", lambda argv, _seconds: READABLE if "--machinereadable" in argv else HUMAN)
-    return virtualbox.VirtualBox("my web")
+    return shown(monkeypatch, READABLE)
 
 
 PLACE = Place("vdenet0", "vdenet0", SEGMENT["switch"], "box", "52:54:00:aa:bb:cc")
@@ -43,14 +42,46 @@ def test_a_running_machine_takes_an_adapter_that_is_enabled(running: virtualbox.
     assert joining.live
 
 
-@pytest.mark.parametrize(("before", "said"), [
-    (Nic(3, "none"), True), (Nic(3, "null"), False), (Nic(3, "nat"), False), (None, True)])
+@pytest.mark.parametrize("driver", [True, False])
+@pytest.mark.parametrize(("before", "as_it_was"), [
+    (Nic(3, "none"), "none"), (Nic(3, "null"), "null"), (Nic(3, "nat"), None), (None, "none")])
 def test_a_running_machine_keeps_an_adapter_that_was_disabled(
-        running: virtualbox.VirtualBox, before: Nic | None, said: bool) -> None:
-    """It becomes one that is attached to nothing: what is left to do is said."""
+        running: virtualbox.VirtualBox, monkeypatch: pytest.MonkeyPatch, before: Nic | None, as_it_was: str | None,
+        driver: bool) -> None:
+    """It is put where nobody else is: what is left to do is said."""
+    monkeypatch.setattr(virtualbox, "DRIVER", Path(os.devnull if driver else "/nowhere"))
     leaving = running.leave(Where("lan", "eth0", ""), {"before": asdict(before)} if before else None)
-    assert str(leaving.actions[0]).split(" ", 3)[-1] == ("nic3 nat" if before and before.kind == "nat" else "nic3 null")
-    assert (leaving.note or "").endswith("VBoxManage modifyvm 'my web' --nic3 none") is said
+    aside = f"nic3 intnet vdenet-unplugged-{running.id}-3" if driver else "nic3 null"
+    assert str(leaving.actions[0]).split(" ", 3)[-1] == ("nic3 nat" if as_it_was is None else aside)
+    if as_it_was is None:
+        assert leaving.note is None
+    else:
+        assert str(leaving.note).endswith(f"VBoxManage modifyvm 'my web' --nic3 {as_it_was}")
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, readable: str) -> virtualbox.VirtualBox:
+    """The machine that the tool shows so."""
+    monkeypatch.setattr(tools, "ask", lambda argv, _seconds: readable if "--machinereadable" in argv else HUMAN)
+    return virtualbox.VirtualBox("my web")
+
+
+def test_an_adapter_that_left_is_the_next_to_join(
+        running: virtualbox.VirtualBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before one that is attached to nothing; and what a later `leave` brings back is what was there at first."""
+    aside = READABLE.replace("poweroff", "running").replace('intnet6="lab"', f'intnet6="vdenet-unplugged-{running.id}-6"')
+    back = shown(monkeypatch, aside.replace('nic5="null"', 'nic5="null"\nnictype5="virtio"')).join(Wish(), PLACE)
+    assert [str(action).split(" ", 3)[-1] for action in back.actions] == ["nic6 bridged vdenet0"]
+    assert back.memory["before"]["kind"] == "none" and back.memory["before"]["target"] is None
+    assert "switch the machine off and on" not in (back.note or "")
+
+
+def test_a_virtio_card_that_was_attached_to_nothing_may_be_silent(
+        running: virtualbox.VirtualBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    virtio = READABLE.replace('nic5="null"', 'nic5="null"\nnictype5="virtio"')
+    assert "switch the machine off and on" in str(
+        shown(monkeypatch, virtio.replace("poweroff", "running")).join(Wish(), PLACE).note)
+    assert "switch the machine off and on" not in str(shown(monkeypatch, virtio).join(Wish(nic=5), PLACE).note)
+    assert "switch the machine off and on" not in str(running.join(Wish(nic=5), PLACE).note)
 
 
 def test_a_second_adapter_is_not_asked_for_an_address_by_itself(running: virtualbox.VirtualBox) -> None:

@@ -215,7 +215,8 @@ def test_a_new_mac_is_set_and_a_known_one_is_left_alone() -> None:
 
 
 def live(before: Nic, after: Nic) -> list[tuple[str, str]]:
-    return [(" ".join(do[3:]), " ".join(undo[3:])) for do, undo in virtualbox.control("U", before, after)]
+    return [(" ".join(do[3:]), " ".join(undo[3:]))
+            for do, undo in virtualbox.control("U", before, after, virtualbox.parked(after, "U"))]
 
 
 def test_a_running_machine_gets_the_properties_before_the_driver_is_plugged() -> None:
@@ -237,6 +238,18 @@ def test_a_running_machine_loses_the_driver_before_the_properties() -> None:
         "setlinkstate1 off"]
 
 
+def test_an_adapter_on_a_network_of_its_own_is_told_from_others() -> None:
+    """By the machine and the adapter, since the names of VirtualBox' internal networks are all users'."""
+    on = virtualbox.plugged(Nic(1, "none"), SWITCH, None, MAC)
+    aside = virtualbox.parked(on, "U")
+    assert not virtualbox.on_segment(aside, "vdenet0", SWITCH) and not aside.properties
+    assert virtualbox.is_parked(aside, "U")
+    for other in (virtualbox.parked(on, "V"), virtualbox.parked(replace(on, number=2), "U"), Nic(1, "intnet", "lab"), on):
+        assert not virtualbox.is_parked(replace(other, number=1), "U")
+    assert live(on, aside) == [("nic1 intnet vdenet-unplugged-U-1", "nic1 generic VDE"),
+                               ("nicproperty1 network=", f"nicproperty1 network={SWITCH}")]
+
+
 def test_a_tunnel_of_the_segment_is_told_from_others() -> None:
     here = tunnel.address("vdenet0")
     nic = virtualbox.tunnelled(Nic(2, "none"), here, ("29201", "513"), MAC)
@@ -251,12 +264,13 @@ def test_a_running_machine_goes_from_a_tunnel_to_the_switch_and_back() -> None:
     """Both drivers refuse the other's properties, so the adapter is unplugged in between."""
     before = virtualbox.tunnelled(Nic(2, "none"), "127.83.0.1", ("29201", "513"), MAC)
     after = virtualbox.plugged(before, SWITCH, None, MAC)
-    done, undone = zip(*virtualbox.control("vm", before, after), strict=True)
+    done, undone = zip(*virtualbox.control("vm", before, after, virtualbox.parked(after, "U")), strict=True)
+    aside = ("nic2", "intnet", "vdenet-unplugged-U-2")
     assert [argv[3:] for argv in done] == [
-        ("nic2", "null"), ("nicproperty2", "dest="), ("nicproperty2", "sport="), ("nicproperty2", "dport="),
+        aside, ("nicproperty2", "dest="), ("nicproperty2", "sport="), ("nicproperty2", "dport="),
         ("nicproperty2", f"network={SWITCH}"), ("nic2", "generic", "VDE")]
     assert [argv[3:] for argv in reversed(undone)] == [
-        ("nic2", "null"), ("nicproperty2", "network="), ("nicproperty2", "dport=513"), ("nicproperty2", "sport=29201"),
+        aside, ("nicproperty2", "network="), ("nicproperty2", "dport=513"), ("nicproperty2", "sport=29201"),
         ("nicproperty2", "dest=127.83.0.1"), ("nic2", "generic", "UDPTunnel")]
 
 
@@ -273,7 +287,7 @@ def test_another_port_of_the_switch_is_taken_by_unplugging() -> None:
     before = Nic(1, "generic", "VDE", MAC, properties={"network": SWITCH}, driver="VDE")
     after = virtualbox.plugged(before, SWITCH, 3, MAC)
     assert [do for do, _undo in live(before, after)] == [
-        "nic1 null", f"nicproperty1 network={SWITCH}[3]", "nic1 generic VDE"]
+        "nic1 intnet vdenet-unplugged-U-1", f"nicproperty1 network={SWITCH}[3]", "nic1 generic VDE"]
 
 
 def test_an_adapter_cannot_be_taken_out_of_a_running_machine() -> None:

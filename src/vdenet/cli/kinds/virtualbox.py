@@ -26,8 +26,9 @@ BRIDGE, SWITCH, TUNNEL = "bridge", "vde", "udp"
 WAYS = (BRIDGE, SWITCH, TUNNEL)
 LIBRARIES = (Path("/usr/lib/virtualbox/VBoxDD.so"), Path("/opt/VirtualBox/VBoxDD.so"))
 FILTER = Path("/sys/module/vboxnetflt")
-_FREE = ("none", "null")
-"""What an adapter is attached to that is not in use."""
+DRIVER = Path("/sys/module/vboxdrv")
+_NOTHING = ("none", "null")
+"""What an adapter is attached to that is attached to nothing: disabled, or without a cable's other end."""
 _SECONDS = 60
 
 
@@ -77,12 +78,11 @@ class VirtualBox:
             after = virtualbox.plugged(nic, place.switch, place.vde_port or wish.port, mac)
         if on is not None and _same(on, after):
             return Joining((), via, why, live=True, nic=str(on.number))
-        fresh = nic.kind in _FREE and any(
-            each.number != nic.number and each.kind not in _FREE for each in self._vm.nics.values())
         if via == TUNNEL:
             self._require_off(wish)
+        before = virtualbox.unplugged(nic, "none") if virtualbox.is_parked(nic, self.id) else nic
         return Joining(self._actions(nic, after), via, why, live=True, nic=str(nic.number), group=via == SWITCH,
-                       memory={"before": asdict(nic)}, note=inside.another(None) if fresh else None)
+                       memory={"before": asdict(before)}, note="\n".join(self._notes(nic)) or None)
 
     def leave(self, where: Where, memory: object) -> Leaving:
         """The adapter as it was before; one that was joined by hand is taken out."""
@@ -93,10 +93,11 @@ class VirtualBox:
         if before is None or before.number != on.number or virtualbox.on_segment(before, where.bridge, where.switch):
             before = virtualbox.unplugged(on, "none")
         note = None
-        if self._vm.running and before.kind == "none":
-            command = shlex.join((TOOL, "modifyvm", self._vm.name, f"--nic{on.number}", "none"))
-            note = _("its adapter {nic} is attached to nothing now; to disable it, when the machine is off: {command}"
-                     ).format(nic=on.number, command=command)
+        if self._vm.running and before.kind in _NOTHING:
+            command = shlex.join((TOOL, "modifyvm", self._vm.name, f"--nic{on.number}", before.kind))
+            before = self._aside(before)
+            note = _("its adapter {nic} is on a network of its own now, which leads nowhere; to have it as it was, "
+                     "when the machine is off: {command}").format(nic=on.number, command=command)
         # The MAC of an adapter that is taken out stays with it: another join finds its name and lease again.
         return Leaving(self._actions(on, replace(before, mac=before.mac or on.mac)),
                        live=self._vm.running, running=self._vm.running, mac=on.mac, note=note,
@@ -136,19 +137,41 @@ class VirtualBox:
                               hint=_("switch it off first"))
             return nic
         free = [nic for _number, nic in sorted(vm.nics.items())
-                if nic.kind == "null" or (nic.kind == "none" and not vm.running)]
+                if self._is_free(nic) and not (nic.kind == "none" and vm.running)]
         if free:
-            return free[0]
+            return next((nic for nic in free if not self._may_be_stuck(nic)), free[0])
         if vm.running:
             raise Refused(what=what, why=_("none of its adapters is free, and none can be added while it runs"),
                           hint=_("switch it off first, or name one to use: --nic N; leave puts it back"))
         raise Refused(what=what, why=_("all of its adapters are in use"),
                       hint=_("name one to use: --nic N; leave puts it back"))
 
+    def _is_free(self, nic: Nic) -> bool:
+        return nic.kind in _NOTHING or virtualbox.is_parked(nic, self.id)
+
+    def _may_be_stuck(self, nic: Nic) -> bool:
+        """Whether VirtualBox may stop the card for good when it is attached to something: see `virtualbox.parked`."""
+        return self._vm.running and nic.kind == "null" and nic.number in self._vm.virtio
+
+    def _aside(self, nic: Nic) -> Nic:
+        """The adapter of a machine that runs where it reaches nobody. Internal networks are vboxdrv's."""
+        return virtualbox.parked(nic, self.id) if DRIVER.exists() else virtualbox.unplugged(nic, "null")
+
+    def _notes(self, nic: Nic) -> list[str]:
+        """What the user should know of the adapter that joins."""
+        notes = []
+        if self._is_free(nic) and not all(
+                self._is_free(each) for each in self._vm.nics.values() if each.number != nic.number):
+            notes.append(inside.another(None))
+        if self._may_be_stuck(nic):
+            notes.append(_("its adapter {nic}, a virtio card, was attached to nothing while the machine ran: if it "
+                           "sends nothing now, switch the machine off and on").format(nic=nic.number))
+        return notes
+
     def _actions(self, before: Nic, after: Nic) -> tuple[Action, ...]:
         """The commands from one state of an adapter to the other."""
         if self._vm.running:
-            return tuple(RunTool(*both) for both in virtualbox.control(self.id, before, after))
+            return tuple(RunTool(*both) for both in virtualbox.control(self.id, before, after, self._aside(after)))
         return (RunTool(virtualbox.modify(self.id, before, after),
                         virtualbox.modify(self.id, after, before)),)
 
