@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,8 @@ from lab import traces
 from lab.daemon import Daemon
 from lab.machine import Machine
 from lab.peer import Peer
+from vdenet.errors import QuotaExceeded
+from vdenet.wire.channel import close_all
 
 POLICY = "/etc/vdenet/policy.toml"
 
@@ -90,6 +93,27 @@ def test_so_many_and_no_more(machine: Machine, daemon: Daemon) -> None:
     assert "limit of 1 segments per user" in refused(machine, "segment", "create", "lab2", status=1)
     tarr(machine, "segment", "create", "lab2", user="bob")
     tarr(machine, "segment", "create", "lab3", user="root")
+
+
+def test_so_many_guests_of_all_segments_and_no_more(machine: Machine, daemon: Daemon) -> None:
+    """One that has ended does not count, also before the watch has looked."""
+    machine.path(POLICY).write_text("guests = 1\n")
+    tarr(machine, "segment", "create", "lab")
+    with Peer(machine, "alice") as alice:
+        for first, second in (("vdenet0", "lab"), ("lab", "vdenet0")):
+            port = alice.call("OpenTap", segment=first, name="web")["port"]
+            taps = alice.take()
+            with pytest.raises(QuotaExceeded, match="limit of 1 guests per user"):
+                alice.call("OpenTap", segment=second, name="web")
+            close_all(taps)
+            until = time.monotonic() + 10
+            while machine.path(f"/sys/class/net/{port}").exists():  # the daemon closes its own copy when it has sent it
+                assert time.monotonic() < until
+            alice.call("OpenTap", segment=second, name="web")
+            close_all(alice.take())
+            until = time.monotonic() + 10
+            while [name for name in os.listdir(machine.path("/sys/class/net")) if "web" in name]:
+                assert time.monotonic() < until
 
 
 def test_what_cannot_be_created(machine: Machine, daemon: Daemon, request: pytest.FixtureRequest) -> None:

@@ -43,10 +43,19 @@ def require_room_for_guest(engine: Engine, caller: Caller, segment: str, name: s
     if caller.uid == 0:
         return
     most = engine.configuration.policy().guests
-    mine = {(other, guest.name) for other in engine.configuration.names() for guest in engine.book(other).all()
-            if guest.uid == caller.uid and guest.holds_name}
-    if len(mine - {(segment, name)}) >= most:
+    if _others_of(engine, caller, segment, name) < most:
+        return
+    for other in engine.configuration.all():  # one that has just ended counts until its book is followed
+        if not engine.stopped(other.name):
+            engine.follow_guests(other)
+    if _others_of(engine, caller, segment, name) >= most:
         raise QuotaExceeded(what=_("join"), limit=most, unit=_("guests"))
+
+
+def _others_of(engine: Engine, caller: Caller, segment: str, name: str) -> int:
+    """How many guests the caller has by the books, but for the one of that name."""
+    return len({(other, guest.name) for other in engine.configuration.names() for guest in engine.book(other).all()
+                if guest.uid == caller.uid and guest.holds_name} - {(segment, name)})
 
 
 def _others_guests(engine: Engine, caller: Caller, before: Segment | None, after: Segment) -> list[str]:
