@@ -138,15 +138,18 @@ class NoGuest(VdenetError):
     sentence = N_("cannot find the {kind} guest {guest}: {why}")
 
 
-OTHER_MAC = N_("give it another MAC address")
-"""The hint of a `NameTaken` that is about a MAC address."""
-
-
 class NameTaken(VdenetError):
     """Another guest has the name."""
 
     code = "name-taken"
     sentence = N_("cannot use the name {name}: {why}")
+
+
+class MacTaken(VdenetError):
+    """Another guest has the MAC address, or one that looks like it from the host's side."""
+
+    code = "mac-taken"
+    sentence = N_("cannot use the MAC address {mac}: {why}")
 
 
 class StepFailed(VdenetError):

@@ -267,11 +267,11 @@ def test_a_name_of_a_guest_of_another_kind(machine: Machine, way: str) -> None:
     join = ["tarr-steps", "join", "qemu", "--json", *(["--print", "--name"] if way == "--print" else ["--tap"]), "box"]
     told = json.loads(machine.run(join, user=USER).stdout)
     try:
-        for words, what, why in ((["--name", "box"], "box", "your qemu guest of that name has it"),
-                                 (["--mac", told["mac"]], told["mac"], "your qemu guest box has this MAC address")):
+        for words, what, why in ((["--name", "box"], "name box", "your qemu guest of that name has it"),
+                                 (["--mac", told["mac"]], f"MAC address {told['mac']}", "your qemu guest box has it")):
             done = run(machine, "true", *words, check=False)
             assert (done.returncode, done.stderr.splitlines()) == (1, [
-                f"tarr-steps: cannot use the name {what}: {why}", "hint: tarr-steps leave qemu box frees it"])
+                f"tarr-steps: cannot use the {what}: {why}", "hint: tarr-steps leave qemu box frees it"])
         assert json.loads(machine.run(join, user=USER).stdout)["mac"] == told["mac"], "it is as it was"
     finally:
         assert "has left" in machine.run(["tarr-steps", "leave", "qemu", "box"], user=USER).stdout

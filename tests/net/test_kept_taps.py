@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from lab.daemon import Daemon
 from lab.machine import Machine, wait_for
+from lab.peer import Peer
+from vdenet.wire.channel import close_all
 
 BRIDGE = "vdenet0"
 # What a hypervisor does to a tap that it opens by name (linux/if_tun.h: TUNSETIFF, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR).
@@ -47,6 +49,19 @@ def test_asked_for_again_it_is_the_same(machine: Machine, daemon: Daemon) -> Non
     assert tarr(machine, "leave", "qemu", "web")["left"]
     assert machine.run(["ip", "link", "show", told["port"]], check=False).returncode != 0
     assert listed(machine, "web") is None
+
+
+def test_the_name_of_a_guest_that_runs_is_refused_in_a_dry_run_too(machine: Machine, daemon: Daemon) -> None:
+    with Peer(machine, "alice") as alice:
+        alice.call("OpenTap", name="web")
+        said = [tarr(machine, "join", "qemu", "--tap", "web", *dry_run)["error"] for dry_run in ((), ("--dry-run",))]
+        close_all(alice.take())
+    assert said[0]["message"] == "cannot use the name web: your guest of that name is on the segment already"
+    assert said[0] == said[1]
+    wait_for(lambda: listed(machine, "web") is None, 20, "the end of the guest")
+    kept = [tarr(machine, "join", "qemu", "--tap", "web", *dry_run) for dry_run in ((), ("--dry-run",))]
+    assert kept[0]["arguments"] == kept[1]["arguments"] and kept[0]["port"] == kept[1]["port"]
+    assert tarr(machine, "leave", "qemu", "web")["left"]
 
 
 def test_its_owner_opens_it_and_nobody_else(machine: Machine, daemon: Daemon) -> None:

@@ -13,7 +13,7 @@ from lab.daemon import Daemon
 from lab.machine import Machine, wait_for
 from lab.peer import Peer
 from lab.vlans import vlans_possible
-from vdenet.errors import NameTaken
+from vdenet.errors import MacTaken
 
 FILE = "/etc/vdenet/vdenet0.toml"
 SWITCH = "/run/vdenet/vdenet0/switch"
@@ -86,7 +86,7 @@ def test_the_port_of_anothers_guest_is_not_to_be_moved(machine: Machine, plain: 
             alice.call("Reserve", name="web", mac=exact, kind="libvirt")
             for mac in (exact, near):
                 for method in ("Reserve", "OpenTap", "KeepTap"):
-                    with pytest.raises(NameTaken, match="another user's guest has this MAC address"):
+                    with pytest.raises(MacTaken, match="another user's guest has it"):
                         bob.call(method, name="zzz", mac=mac)
                 said = apply(machine, f'{plain}{VLANS}\n[[host]]\nmac = "{mac}"\nvlan = 33\n', "bob")
                 assert said["error"]["code"] == "not-permitted", said

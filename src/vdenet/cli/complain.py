@@ -52,6 +52,8 @@ HINTS = {
     "name-taken": (N_("tarr-steps leave {kind} {guest} --segment {segment} frees it"),
                    N_("tarr-steps leave {kind} {guest} frees it"), "{hint}",
                    N_("choose another with {option}"), N_("choose another with --name")),
+    "mac-taken": (N_("tarr-steps leave {kind} {guest} --segment {segment} frees it"),
+                  N_("tarr-steps leave {kind} {guest} frees it"), N_("give it another MAC address")),
     "overlap": (N_("choose another network; ip route shows those in use"),),
     "collision": ("{hint}", N_("rename or remove it, and do it again")),
     "tool-missing": (N_("sudo apt install {package}"),),

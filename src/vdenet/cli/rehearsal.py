@@ -11,19 +11,21 @@ from typing import Any
 from vdenet.cli import access, answers, claims
 from vdenet.cli.client import ask
 from vdenet.cli.destination import destination
-from vdenet.errors import OTHER_MAC, NameTaken
+from vdenet.errors import MacTaken, NameTaken
 from vdenet.i18n import _
 from vdenet.model.names import DEFAULT_SEGMENT, derived_mac, port_name, same_on_host_side
 from vdenet.model.report import GuestReport, SegmentReport
+from vdenet.probe import links
 
 
 def qemu(segment: str, label: str | None, mac: str | None, vlan: int | None, *, kept: bool = False) -> dict[str, Any]:
     """What the daemon would give a guest of QEMU's; with `kept`, its tap, which may be there already.
 
-    Without a name, its name and MAC address are the daemon's choice. Raises as `destination`, and `NameTaken`.
+    Without a name, its name and MAC address are the daemon's choice. Raises as `destination`, and `NameTaken`,
+    `MacTaken`.
     """
     where = destination(segment, vlan)
-    known = next((one for one in where.guests if kept and _is_mine(one) and one.kind == "qemu"
+    known = next((one for one in where.guests if kept and _is_kept(one)
                   and (one.name == label if mac is None else one.mac == mac)), None)
     if mac is None:
         mac = known.mac if known is not None else None if label is None else derived_mac(
@@ -41,24 +43,29 @@ def qemu(segment: str, label: str | None, mac: str | None, vlan: int | None, *, 
 
 
 def _refuse_a_second(where: SegmentReport, one: GuestReport, label: str | None, mac: str | None) -> None:
-    """Raises `NameTaken` where a guest that is there has the name or the MAC address, as the daemon does."""
+    """Raises `NameTaken`, `MacTaken` where a guest there has the name or the MAC address, as the daemon does."""
     named = one.name == label
     if not _is_mine(one):
         if named:
             raise NameTaken(name=label, why=_("another user's guest has it"))
         if mac is not None and same_on_host_side(one.mac, mac):
-            raise NameTaken(name=mac, why=_("another user's guest has this MAC address"), hint=_(OTHER_MAC))
+            raise MacTaken(mac=mac, why=_("another user's guest has it"))
     elif not named and one.mac != mac:
         return
     elif one.kind != "qemu":
-        raise NameTaken(name=label if named else mac, kind=one.kind, guest=one.name, why=(
-            _("your {kind} guest of that name has it") if named else
-            _("your {kind} guest {name} has this MAC address")).format(kind=one.kind, name=one.name),
-            segment=None if where.name == DEFAULT_SEGMENT else where.name)
+        freed = {"kind": one.kind, "guest": one.name, "segment": None if where.name == DEFAULT_SEGMENT else where.name}
+        if named:
+            raise NameTaken(name=label, why=_("your {kind} guest of that name has it").format(kind=one.kind), **freed)
+        raise MacTaken(mac=mac, why=_("your {kind} guest {name} has it").format(kind=one.kind, name=one.name), **freed)
     elif one.via == "tap":  # else it comes by itself, and this is the same guest
-        raise NameTaken(name=label if named else mac, why=(
-            _("your guest of that name is on the segment already") if named else
-            _("your guest {name} has this MAC address")).format(name=one.name), hint=None if named else _(OTHER_MAC))
+        if named:
+            raise NameTaken(name=label, why=_("your guest of that name is on the segment already"))
+        raise MacTaken(mac=mac, why=_("your guest {name} has it").format(name=one.name))
+
+
+def _is_kept(one: GuestReport) -> bool:
+    """Whether it is a tap of the caller's that stays, rather than that of a QEMU that runs."""
+    return _is_mine(one) and one.kind == "qemu" and one.port is not None and links.stays(one.port)
 
 
 def _is_mine(one: GuestReport) -> bool:

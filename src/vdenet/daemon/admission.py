@@ -11,7 +11,7 @@ from vdenet.daemon.guests import CLAIMED, Guest, GuestBook
 from vdenet.daemon.members import Caller
 from vdenet.daemon.quota import MAX_TAPS
 from vdenet.effect import switch
-from vdenet.errors import OTHER_MAC, BadValue, NameTaken, QuotaExceeded, Refused, SegmentDown
+from vdenet.errors import BadValue, MacTaken, NameTaken, QuotaExceeded, Refused, SegmentDown
 from vdenet.i18n import _
 from vdenet.model import names, vlans
 from vdenet.model.observed import Link
@@ -47,12 +47,11 @@ def open_book(engine: Engine, segment: Segment) -> GuestBook:
     return engine.book(segment.name)
 
 
-def admit(engine: Engine, segment: Segment, caller: Caller, asked: Asked, kind: str) -> Guest:
-    """The guest as it will be written down, with a port's name that is free.
+def admit(engine: Engine, segment: Segment, book: GuestBook, caller: Caller, asked: Asked, kind: str) -> Guest:
+    """The guest as it will be written down in the `open_book`, with a port's name that is free.
 
-    Raises `SegmentDown`, `QuotaExceeded`, `NameTaken`, `BadValue`, `BadPolicy`, `Refused`.
+    Raises `QuotaExceeded`, `NameTaken`, `MacTaken`, `BadValue`, `BadPolicy`, `Refused`.
     """
-    book = open_book(engine, segment)
     there = links.links()
     name = name_for(engine, segment, caller, asked.name)
     authority.require_room_for_guest(engine, caller, segment.name, name)
@@ -129,8 +128,8 @@ def free_switch_port(engine: Engine, segment: Segment, guest: Guest) -> int:
 
 def refuse_a_second(segment: Segment, book: GuestBook, there: Mapping[str, Link], guest: Guest,
                     but: Guest | None = None) -> None:
-    """Raises `NameTaken` when the name or the MAC is that of another guest of the same user's than `but`, which
-    has a port that is there, or is of another kind and keeps its name while it is off.
+    """Raises `NameTaken` or `MacTaken` when the name or the MAC is that of another guest of the same user's than `but`,
+    which has a port that is there, or is of another kind and keeps its name while it is off.
 
     The book would forget that one: its owner could have any number of ports, or two cards with one MAC address.
     """
@@ -139,18 +138,17 @@ def refuse_a_second(segment: Segment, book: GuestBook, there: Mapping[str, Link]
                 or guest.name != known.name and guest.mac != known.mac:
             continue  # of another user's guest the book itself says no
         if known.kind != guest.kind:
-            named = known.name == guest.name
-            raise NameTaken(
-                name=guest.name if named else guest.mac,
-                why=(_("your {kind} guest of that name has it") if named else
-                     _("your {kind} guest {name} has this MAC address")).format(kind=known.kind, name=known.name),
-                **_freed_by_leaving(segment, known))
+            freed = _freed_by_leaving(segment, known)
+            if known.name == guest.name:
+                raise NameTaken(name=guest.name, why=_("your {kind} guest of that name has it").format(kind=known.kind),
+                                **freed)
+            raise MacTaken(mac=guest.mac, why=_("your {kind} guest {name} has it").format(
+                kind=known.kind, name=known.name), **freed)
         if known.port not in there:
             continue  # the same guest, or the successor of one that its hypervisor has no more
         if known.name == guest.name:
             raise NameTaken(name=guest.name, why=_("your guest of that name is on the segment already"))
-        raise NameTaken(name=guest.mac, why=_("your guest {name} has this MAC address").format(name=known.name),
-                        hint=_(OTHER_MAC))
+        raise MacTaken(mac=guest.mac, why=_("your guest {name} has it").format(name=known.name))
 
 
 def _freed_by_leaving(segment: Segment, guest: Guest) -> dict[str, str | None]:
@@ -201,14 +199,13 @@ def _is_strangers(segment: Segment, link: Link, guest: Guest) -> bool:
 
 
 def enter(engine: Engine, segment: Segment, guest: Guest) -> None:
-    """Write the guest into the book. Raises `NameTaken`, `Refused`."""
+    """Write the guest into the book. Raises `NameTaken`, `MacTaken`, `Refused`."""
     given = dnsmasq.owners(segment.hosts, segment.labels)
     if guest.name in given and given[guest.name] != guest.mac:
         raise NameTaken(name=guest.name, why=_("the segment's configuration gives it to another guest"))
     fixed = {host.mac for host in segment.hosts if host.mac is not None}
     if guest.mac not in fixed and any(names.same_on_host_side(mac, guest.mac) for mac in fixed):
-        raise NameTaken(name=guest.mac, why=_(
-            "the segment's configuration has a host with this MAC address, but for its first octet"), hint=_(OTHER_MAC))
+        raise MacTaken(mac=guest.mac, why=_("the segment's configuration has a host with it, but for its first octet"))
     _refuse_to_move(engine, segment, guest)
     engine.book(segment.name).enter(guest)
 

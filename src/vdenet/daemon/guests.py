@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vdenet.effect import files
-from vdenet.errors import OTHER_MAC, BadValue, NameTaken, Refused
+from vdenet.errors import BadValue, MacTaken, NameTaken, Refused
 from vdenet.i18n import _
 from vdenet.model import names
 from vdenet.model.places import Places
@@ -99,8 +99,8 @@ class GuestBook:
     def enter(self, guest: Guest) -> None:
         """Write a guest down; its own earlier entry is replaced, a claimed name gives way to a joined one.
 
-        Raises `NameTaken` when another member's guest has the name, the MAC or one that looks like it from the
-        host's side, `Refused` when the member has too many names or the book cannot be written.
+        Raises `NameTaken` when another member's guest has the name, `MacTaken` when it has the MAC or one that looks
+        like it from the host's side, `Refused` when the member has too many names or the book cannot be written.
         """
         book = dict(self._guests)
         other = book.get(guest.name)
@@ -108,9 +108,9 @@ class GuestBook:
             raise NameTaken(name=guest.name, why=_("another user's guest has it"))
         for held in book.values():
             if held.holds_name and held.uid != guest.uid and names.same_on_host_side(held.mac, guest.mac):
-                why = (_("another user's guest has this MAC address") if held.mac == guest.mac else
-                       _("another user's guest has this MAC address, but for its first octet"))
-                raise NameTaken(name=guest.mac, why=why, hint=_(OTHER_MAC))
+                why = (_("another user's guest has it") if held.mac == guest.mac else
+                       _("another user's guest has it, but for its first octet"))
+                raise MacTaken(mac=guest.mac, why=why)
         same_mac = self.by_mac(guest.mac)
         if same_mac is not None and same_mac.name != guest.name:
             del book[same_mac.name]

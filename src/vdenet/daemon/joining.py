@@ -66,10 +66,10 @@ class Opened:
 def open_tap(engine: Engine, segment: Segment, caller: Caller, asked: Asked) -> Opened:
     """A tap on the segment for a virtual machine of the caller.
 
-    Raises `SegmentDown`, `QuotaExceeded`, `NameTaken`, `BadValue`, `Refused`, `ToolFailed`.
+    Raises `SegmentDown`, `QuotaExceeded`, `NameTaken`, `MacTaken`, `BadValue`, `Refused`, `ToolFailed`.
     """
     with engine.lock:
-        guest = admission.admit(engine, segment, caller, asked, "qemu")
+        guest = admission.admit(engine, segment, admission.open_book(engine, segment), caller, asked, "qemu")
         assert guest.port is not None
         fd = tun.open_tap(guest.port, caller.uid, vnet_hdr=True)
         try:
@@ -96,7 +96,7 @@ def keep_tap(engine: Engine, segment: Segment, caller: Caller, asked: Asked,
         if known is not None and (known.tunnel is None) is not (tunnel is None):
             known = None
         if known is None:
-            guest = replace(admission.admit(engine, segment, caller, asked, "qemu"), kept=True)
+            guest = replace(admission.admit(engine, segment, book, caller, asked, "qemu"), kept=True)
             guest = guest if tunnel is None else replace(guest, tunnel=tunnel(guest.mac))
         else:
             name = known.name if asked.name is None else admission.name_for(engine, segment, caller, asked.name)
@@ -142,7 +142,7 @@ def open_veth(engine: Engine, segment: Segment, caller: Caller, asked: Asked, ne
     """
     namespaces.require_own(netns, caller)
     with engine.lock:
-        guest = admission.admit(engine, segment, caller, asked, "run")
+        guest = admission.admit(engine, segment, admission.open_book(engine, segment), caller, asked, "run")
         assert guest.port is not None
         inner = INNER_NAME if guest.kind == "run" else FREE_NAME
         engine.netlink.make_veth(guest.port, inner, guest.mac, MTU, guest_alias(segment.name), netns)
@@ -158,7 +158,7 @@ def reserve(engine: Engine, segment: Segment, caller: Caller, asked: Asked, plug
             handed: bool = False) -> dict[str, Any]:
     """A name and a MAC for a guest that joins by itself.
 
-    Raises `SegmentDown`, `QuotaExceeded`, `NameTaken`, `BadValue`, `Refused`.
+    Raises `SegmentDown`, `QuotaExceeded`, `NameTaken`, `MacTaken`, `BadValue`, `Refused`.
 
     Where it is to be in a VLAN, it is given a port of the switch if it comes over VDE (`plug`), or the name of a port
     that its hypervisor is to make and leave to us (`handed`).

@@ -15,7 +15,7 @@ _RADIO = ("wireless", "phy80211")
 """An access point takes frames of its station's own MAC only, so a radio can be no port of a bridge."""
 _IFF_UP = 0x1
 _DRIVERS = {"veth": "veth", "vxlan": "vxlan", "802.1Q VLAN Support": "vlan"}
-_IFF_TAP = 0x2
+_IFF_TAP, _IFF_PERSIST = 0x2, 0x800
 _MOST_HEARD, _MOST_OF_A_PORT = 65536, 1024
 """MAC addresses of a bridge, and behind one port: a guest can make up as many as it likes."""
 
@@ -33,6 +33,12 @@ def links() -> dict[str, Link]:
 def link(name: str) -> Link | None:
     """One interface, or None when there is none of that name."""
     return _link(SYS_CLASS_NET / name)
+
+
+def stays(name: str) -> bool:
+    """Whether a tap outlives the program that has it (tun_flags_show in drivers/net/tun.c); False of what is none."""
+    flags = _maybe(SYS_CLASS_NET / name / "tun_flags")
+    return bool(flags) and bool(int(flags, 16) & _IFF_PERSIST)
 
 
 def is_physical(name: str) -> bool:

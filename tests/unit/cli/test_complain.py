@@ -45,7 +45,7 @@ def test_the_status_is_the_contracts(error: Exception, status: int) -> None:
 def test_every_error_has_been_thought_of() -> None:
     ours = {kind.code for kind in family(VdenetError) if kind.__module__.startswith("vdenet.")}
     refusals = {"internal", "refused", "overlap", "collision", "segment-down", "quota", "no-such-guest", "no-guest",
-                "bad-policy", "name-taken", "step-failed", "protocol"}
+                "bad-policy", "name-taken", "mac-taken", "step-failed", "protocol"}
     assert ours == set(complain.STATUS) | refusals
 
 

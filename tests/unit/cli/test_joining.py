@@ -16,6 +16,7 @@ from vdenet.cli import access, joining, joinrun, memory, tools
 from vdenet.cli.memory import Entry
 from vdenet.errors import NameTaken, SegmentDown, ToolMissing, UnknownSegment
 from vdenet.model.names import derived_mac
+from vdenet.probe import links
 from vdenet.text import qemu
 
 JOINED: dict[str, Any] = {"segment": "vdenet0", "port": "vd0-web", "mac": "52:54:00:aa:bb:cc", "name": "web",
@@ -200,23 +201,29 @@ def test_dry_run_of_a_command_that_is_not_there(daemon: Daemon, tarr_steps: Tarr
     assert (done.status, done.out) == (5, "")
 
 
-def test_dry_run_of_a_guest_that_is_there(daemon: Daemon, tarr_steps: TarrSteps, qemu_there: None, alice: None) -> None:
+def test_dry_run_of_a_guest_that_is_there(daemon: Daemon, tarr_steps: TarrSteps, qemu_there: None, alice: None,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
     """The tap that stays is the same one; a second guest of that name there cannot be, but one that comes by itself is
     itself."""
     listed(daemon, {"port": "vd0-web-2"})
+    monkeypatch.setattr(links, "stays", lambda _port: False)
+    done = tarr_steps("join", "qemu", "--dry-run", "--tap", "web")
+    assert done.err.startswith("tarr-steps: cannot use the name web: your guest of that name is on the segment already\n")
+    monkeypatch.setattr(links, "stays", lambda port: port == "vd0-web-2")
     done = tarr_steps("join", "qemu", "--dry-run", "--tap", "web")
     assert (done.status, f"mac={GUEST['mac']}" in done.out, ",ifname=vd0-web-2," in done.out) == (0, True, True)
-    for name, mac, why in (("web", JOINED["mac"], "web: your guest of that name is on the segment already"),
-                           ("shop", GUEST["mac"], f"{GUEST['mac']}: your guest web has this MAC address")):
+    for name, mac, why in (("web", JOINED["mac"], "name web: your guest of that name is on the segment already"),
+                           ("shop", GUEST["mac"], f"MAC address {GUEST['mac']}: your guest web has it")):
         for words in ["--print"], ["--", "qemu"]:
             done = tarr_steps("join", "qemu", "--dry-run", "--name", name, "--mac", mac, *words)
-            assert done.err.startswith(f"tarr-steps: cannot use the name {why}\n")
+            assert done.err.startswith(f"tarr-steps: cannot use the {why}\n")
     listed(daemon, {"port": "vdenet0-vde", "via": "vde"})
     for words in REHEARSED:
         assert tarr_steps("join", "qemu", "--dry-run", *words).status == 0
     listed(daemon, {"owner": "bob"})
     done = tarr_steps("join", "qemu", "--dry-run", "--tap", "shop", "--mac", GUEST["mac"])
-    assert done.err.endswith("another user's guest has this MAC address\nhint: give it another MAC address\n")
+    assert done.err == (f"tarr-steps: cannot use the MAC address {GUEST['mac']}: another user's guest has it\n"
+                        "hint: give it another MAC address\n")
 
 
 @each_way

@@ -11,7 +11,7 @@ import pytest
 
 from vdenet.daemon.guests import CLAIMED, MAX_GUESTS_PER_USER, Guest, GuestBook
 from vdenet.effect import files
-from vdenet.errors import NameTaken, Refused
+from vdenet.errors import MacTaken, NameTaken, Refused
 from vdenet.model.places import Places
 from vdenet.text.dnsmasq import Lease, Reservation
 
@@ -52,7 +52,7 @@ def test_a_name_of_another_user_is_taken(places: Places) -> None:
     book.enter(guest("web", 1, port="vd0-web"))
     with pytest.raises(NameTaken, match="web"):
         book.enter(guest("web", 2, BOB))
-    with pytest.raises(NameTaken, match=mac(1)):
+    with pytest.raises(MacTaken, match=mac(1)):
         book.enter(guest("shop", 1, BOB))
     assert book.all() == [guest("web", 1, port="vd0-web")]
 
@@ -63,8 +63,7 @@ def test_a_mac_that_differs_in_its_first_octet_alone_is_taken(places: Places) ->
     held = Guest("web", "52:54:00:aa:bb:cc", "libvirt", ALICE, by_itself=True)
     book.enter(held)
     near = Guest("zzz", "56:54:00:aa:bb:cc", "qemu", BOB, by_itself=True, vlan=33)
-    with pytest.raises(NameTaken, match="56:54:00:aa:bb:cc: another user's guest has this MAC address, but for its "
-                                        "first octet"):
+    with pytest.raises(MacTaken, match="address 56:54:00:aa:bb:cc: another user's guest has it, but for its first octet"):
         book.enter(near)
     assert book.all() == [held]
     own = replace(near, uid=ALICE)
