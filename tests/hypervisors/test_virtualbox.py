@@ -114,6 +114,28 @@ def test_dry_run_changes_nothing_and_shows_what_works(virtualbox: Host, vm: Vm) 
     assert vm.attached(2) == "disabled"
 
 
+def test_a_saved_machine_changes_no_adapter(virtualbox: Host, vm: Vm) -> None:
+    """By nothing that VBoxManage has: said before anything is asked for, by a dry run too."""
+    state = virtualbox.machine.path("/home/alice/vm.sav")
+    vm.join()
+    for verb in ("leave", "join"):
+        before = virtualbox.remembered("alice")
+        state.write_bytes(bytes(4096))
+        vm.manage("adoptstate", vm.name, "/home/alice/vm.sav")
+        for dry_run in ((), ("--dry-run",)):
+            done = virtualbox.tarr(verb, "virtualbox", vm.name, *dry_run, check=False)
+            what = f"join {vm.name}" if verb == "join" else f"take {vm.name} off"
+            assert (done.returncode, done.stdout, done.stderr.splitlines()) == (1, "", [
+                f"tarr-steps: cannot {what}: its state is saved, and VirtualBox changes no adapter of such a machine",
+                f"hint: start it first, or give up what was saved: VBoxManage discardstate '{vm.name}'"])
+        assert virtualbox.remembered("alice") == before
+        if verb == "leave":
+            assert "already" in vm.join()
+        vm.manage("discardstate", vm.name)
+        vm.leave()
+    assert vm.attached(2) == "disabled"
+
+
 def test_the_ways(virtualbox: Host, vm: Vm) -> None:
     vm.join("--via", "bridge")
     assert vm.attached(2) == ON_THE_BRIDGE

@@ -19,6 +19,9 @@ RUNNING = frozenset({
     "running", "paused", "stuck", "starting", "restoring", "saving", "stopping", "teleporting",
     "livesnapshotting", "onlinesnapshotting"})
 """States in which a machine has a process that holds its settings: `controlvm` changes them."""
+SAVED = frozenset({"saved", "aborted-saved"})
+"""States in which nothing changes an adapter: `modifyvm` enables it first, and that wants a machine that is off
+(NetworkAdapter::setEnabled in NetworkAdapterImpl.cpp)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ class Machine:
     def running(self) -> bool:
         """Whether it has a process that holds its settings."""
         return self.state in RUNNING
+
+    @property
+    def saved(self) -> bool:
+        """Whether it goes on where it was when it is started."""
+        return self.state in SAVED
 
 
 _PAIR = re.compile(r'"?([^"=]+?)"?="?(.*?)"?')

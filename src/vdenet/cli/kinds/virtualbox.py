@@ -51,6 +51,8 @@ class VirtualBox:
         if wish.port is not None and wish.via not in (None, SWITCH):
             raise BadValue(what=_("port"), value=wish.port, why=_("only the VDE switch has ports: --via vde"))
         on = self._on(where.bridge, where.switch)
+        if on is None:
+            self._require_changeable(_("join {guest}"))
         nic = self._choose(wish, on, where)
         via, _why = _chosen(wish, on)
         tunnelled = on is not None and on.target == virtualbox.UDP
@@ -80,15 +82,17 @@ class VirtualBox:
             return Joining((), via, why, live=True, nic=str(on.number))
         if via == TUNNEL:
             self._require_off(wish)
+        self._require_changeable(_("join {guest}"))
         before = virtualbox.unplugged(nic, "none") if virtualbox.is_parked(nic, self.id) else nic
         return Joining(self._actions(nic, after), via, why, live=True, nic=str(nic.number), group=via == SWITCH,
                        memory={"before": asdict(before)}, note="\n".join(self._notes(nic)) or None)
 
     def leave(self, where: Where, memory: object) -> Leaving:
-        """The adapter as it was before; one that was joined by hand is taken out."""
+        """The adapter as it was before; one that was joined by hand is taken out. Raises `Refused`."""
         on = self._on(where.bridge, where.switch)
         if on is None:
             return Leaving((), live=False)
+        self._require_changeable(_("take {guest} off"))
         before = _nic(memory.get("before")) if isinstance(memory, dict) else None
         if before is None or before.number != on.number or virtualbox.on_segment(before, where.bridge, where.switch):
             before = virtualbox.unplugged(on, "none")
@@ -106,6 +110,14 @@ class VirtualBox:
     def _on(self, bridge: str, switch: str) -> Nic | None:
         return next((nic for number, nic in sorted(self._vm.nics.items())
                      if virtualbox.on_segment(nic, bridge, switch)), None)
+
+    def _require_changeable(self, what: str) -> None:
+        """Raises `Refused` where VirtualBox changes no adapter: while the machine's state is saved."""
+        if self._vm.saved:
+            raise Refused(what=what.format(guest=self._vm.name),
+                          why=_("its state is saved, and VirtualBox changes no adapter of such a machine"),
+                          hint=_("start it first, or give up what was saved: {command}").format(
+                              command=shlex.join((TOOL, "discardstate", self._vm.name))))
 
     def _require_off(self, wish: Wish) -> None:
         """Raises `Refused` where the machine would be plugged into a tunnel while it runs: `vdenet.cli.tunnelling` says
