@@ -33,8 +33,9 @@ def test_over_a_restart(machine: Machine, daemon: Daemon) -> None:
             assert mac in leases.read_text()
             daemon.__init__(machine)  # type: ignore[misc]
             assert listed(machine, segment) == []
-        assert list(json.loads(record.read_text())) == [mac]
-        for damaged in ("", "[]", '{"' + mac + '": "x"}', "[" * 100_000):
+        (key,) = json.loads(record.read_text())
+        assert key.split()[0] == mac
+        for damaged in ("", "[]", json.dumps({key: "x"}), "[" * 100_000):
             daemon.stop()
             record.write_text(damaged)
             daemon.__init__(machine)  # type: ignore[misc]

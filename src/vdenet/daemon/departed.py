@@ -1,6 +1,7 @@
 """Guests that left a segment while their leases went on: by the lease file alone, they would still be about.
 
-Kept per segment in /var/lib/vdenet, as the leases are; what is said of a lease goes with that lease.
+Kept per segment in /var/lib/vdenet, as the leases are; what is said of a lease goes with that lease. A guest has two
+where it was moved into a VLAN, or its segment's address was changed.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ class Departed:
         self._leases = self._read()
 
     def note(self, mac: str, leases: Iterable[Lease]) -> None:
-        """The guest with that MAC has left: the lease that it has now no longer says that it is here."""
+        """The guest with that MAC has left: the leases that it has now no longer say that it is here."""
         there = list(leases)
-        self._replace(self._living(there) | {lease.mac: lease.expires for lease in there if lease.mac == mac})
+        self._replace(self._living(there) | {_key(lease): lease.expires for lease in there if lease.mac == mac})
 
     def follow(self, leases: Iterable[Lease]) -> None:
         """Forget those whose lease has ended, or was renewed.
@@ -38,10 +39,10 @@ class Departed:
 
     def has(self, lease: Lease) -> bool:
         """Whether the guest left after it was given this lease."""
-        return self._leases.get(lease.mac) == lease.expires
+        return self._leases.get(_key(lease)) == lease.expires
 
     def _living(self, leases: Iterable[Lease]) -> dict[str, int]:
-        return {lease.mac: lease.expires for lease in leases if self.has(lease)}
+        return {_key(lease): lease.expires for lease in leases if self.has(lease)}
 
     def _replace(self, after: dict[str, int]) -> None:
         """What cannot be written is known until the daemon ends: no reason to keep a guest from leaving."""
@@ -59,6 +60,10 @@ class Departed:
     def _read(self) -> dict[str, int]:
         try:
             data = json.loads(Path(self._path).read_text())
-            return {mac: expires for mac, expires in data.items() if isinstance(expires, int)}
+            return {key: expires for key, expires in data.items() if isinstance(expires, int)}
         except (OSError, ValueError, AttributeError, RecursionError):
             return {}
+
+
+def _key(lease: Lease) -> str:
+    return f"{lease.mac} {lease.address}"

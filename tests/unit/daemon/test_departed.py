@@ -47,6 +47,17 @@ def test_what_is_said_of_a_lease_goes_with_it(departed: Departed, places: Places
     assert not record.exists(), "a guest without a lease has nothing to be remembered"
 
 
+def test_each_lease_of_a_guest(departed: Departed, places: Places) -> None:
+    """dnsmasq writes them in an order of its own, so any may be the one that is looked at."""
+    elsewhere = Lease(2_500, WEB.mac, "10.33.0.1", WEB.name)
+    departed.note(WEB.mac, [WEB, elsewhere])
+    departed.follow([elsewhere, SHOP, WEB])
+    for again in (departed, Departed("lab", places)):
+        assert [again.has(lease) for lease in (WEB, elsewhere, SHOP)] == [True, True, False]
+    departed.follow([WEB, SHOP])
+    assert departed.has(WEB) and not departed.has(elsewhere)
+
+
 def test_a_full_disk_keeps_nobody(departed: Departed, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_words: object) -> None:
         raise Refused(what="write", why="no space")
