@@ -96,7 +96,7 @@ def free_port(engine: Engine, segment: Segment, name: str) -> str:
 
 def refuse_elsewhere(engine: Engine, segment: Segment, guest: Guest) -> None:
     """Raises `NameTaken` when the port that the book keeps for the guest is another segment's by now."""
-    if guest.port is not None and guest.port in namesakes.elsewhere(engine, segment, links.links()):
+    if guest.port is not None and guest.port in namesakes.elsewhere(engine, segment.name, links.links()):
         raise NameTaken(name=guest.port, why=_("another segment has a port of that name; leave, and join again"),
                         **_freed_by_leaving(segment, guest))
 
@@ -152,7 +152,7 @@ def refuse_a_second(segment: Segment, book: GuestBook, there: Mapping[str, Link]
 
 
 def _freed_by_leaving(segment: Segment, guest: Guest) -> dict[str, str | None]:
-    """What the hint of a `NameTaken` is made from where the guest itself can give way."""
+    """What the hint of a `NameTaken` or `MacTaken` is made from where the guest itself can give way."""
     return {"kind": guest.kind, "guest": guest.name,
             "segment": None if segment.name == names.DEFAULT_SEGMENT else segment.name}
 

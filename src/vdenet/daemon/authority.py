@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from vdenet.daemon import surroundings
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED
 from vdenet.daemon.members import Caller
-from vdenet.errors import NotPermitted, QuotaExceeded
+from vdenet.errors import NotPermitted, QuotaExceeded, Refused
 from vdenet.i18n import _
 from vdenet.model.names import same_on_host_side
 from vdenet.model.policy import may_change, refusals
 from vdenet.model.segment import Segment
+from vdenet.probe import links
 
 
 def require_owner(caller: Caller, segment: Segment, what: str) -> None:
@@ -39,15 +41,20 @@ def require_change(engine: Engine, caller: Caller, before: Segment | None, after
 
 
 def require_room_for_guest(engine: Engine, caller: Caller, segment: str, name: str) -> None:
-    """That the caller may have one guest more. Raises `QuotaExceeded`, `BadPolicy`."""
+    """That the caller may have one guest more. Raises `QuotaExceeded`, `BadPolicy`.
+
+    A guest that has just ended counts by its segment's book until that is followed: before this says no.
+    """
     if caller.uid == 0:
         return
     most = engine.configuration.policy().guests
     if _others_of(engine, caller, segment, name) < most:
         return
-    for other in engine.configuration.all():  # one that has just ended counts until its book is followed
-        if not engine.stopped(other.name):
-            engine.follow_guests(other)
+    there = links.links()
+    for other in engine.configuration.names():
+        if any(guest.uid == caller.uid and guest.port is not None for guest in engine.book(other).all()):
+            with contextlib.suppress(Refused):  # a book that cannot be written counts as it is
+                engine.follow_ports(other, there)
     if _others_of(engine, caller, segment, name) >= most:
         raise QuotaExceeded(what=_("join"), limit=most, unit=_("guests"))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
@@ -200,8 +200,8 @@ class Engine:
             if served is None:
                 served = retiring.current(segment, self.places, time.time())
             guests = attendance.guests(
-                segment, book, there, self._ports.belonging(segment, there), namesakes.elsewhere(self, segment, there),
-                served, self._servers.find(segment, book, there))
+                segment, book, there, self._ports.belonging(segment, there),
+                namesakes.elsewhere(self, segment.name, there), served, self._servers.find(segment, book, there))
             facts = host.facts(self.places, segment)
             others = [other for other in self.configuration.all() if other.name != segment.name]
             needed = [blueprint.shared_sysctls(other, replace(facts, neighbours=neighbours(other, (segment, *others))))
@@ -276,14 +276,18 @@ class Engine:
     def follow_guests(self, segment: Segment) -> None:
         """Take over names that guests claimed, and note ports that are gone."""
         with self.lock:
+            self.follow_ports(segment.name, links.links())
             book = self.book(segment.name)
-            there = links.links()
-            elsewhere = namesakes.elsewhere(self, segment, there)
-            for guest in book.follow_ports(there, elsewhere):
-                logger.info("port %s of guest %s is gone", guest.port, guest.name)
             given = self.leases(segment)
             self._of_departed(segment).follow(given)
             book.follow(given, dnsmasq.owners(segment.hosts, self.labels(segment) | segment.labels))
+
+    def follow_ports(self, segment: str, there: Mapping[str, Link]) -> None:
+        """Note which ports are gone of those that are `there`. Raises `Refused` when the book cannot be written."""
+        with self.lock:
+            elsewhere = namesakes.elsewhere(self, segment, there)
+            for guest in self.book(segment).follow_ports(there, elsewhere):
+                logger.info("port %s of guest %s is gone", guest.port, guest.name)
 
     def labels(self, segment: Segment) -> frozenset[str]:
         """Names of the host itself in the segment's domain."""

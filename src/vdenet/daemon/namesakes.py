@@ -14,7 +14,6 @@ from vdenet.i18n import _
 from vdenet.model.names import same_ports
 from vdenet.model.observed import Link
 from vdenet.model.parts import ports
-from vdenet.model.segment import Segment
 from vdenet.model.wanted import alias
 from vdenet.probe import links
 
@@ -39,11 +38,11 @@ def refuse_later(engine: Engine, segment: str) -> None:
             hint=_("give it another name: tarr-steps export, and segment create"))
 
 
-def elsewhere(engine: Engine, segment: Segment, there: Mapping[str, Link]) -> frozenset[str]:
+def elsewhere(engine: Engine, segment: str, there: Mapping[str, Link]) -> frozenset[str]:
     """Of the ports that the book has, those that are another segment's by now: never to be taken for a guest's of
     this one. Where a hypervisor makes the port, nobody can tell for which of two segments."""
     with engine.lock:
-        handed = {guest.port for other in engine.configuration.names() if other != segment.name
+        handed = {guest.port for other in engine.configuration.names() if other != segment
                   for guest in engine.book(other).all() if guest.handed}
-        return frozenset(guest.port for guest in engine.book(segment.name).all() if guest.port is not None and (
-            ports.is_elsewhere(there.get(guest.port), segment.name) or (guest.handed and guest.port in handed)))
+        return frozenset(guest.port for guest in engine.book(segment).all() if guest.port is not None and (
+            ports.is_elsewhere(there.get(guest.port), segment) or (guest.handed and guest.port in handed)))

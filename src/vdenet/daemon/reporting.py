@@ -72,7 +72,7 @@ def guests(engine: Engine, segment: Segment) -> list[Row]:
     book = engine.book(segment.name)
     member = vlans.of_bridge(segment.bridge) if vlans.filtering(segment.bridge) else {}
     fixed = {host.mac: host for host in segment.hosts if host.mac is not None}
-    own = there.keys() - namesakes.elsewhere(engine, segment, there)
+    own = there.keys() - namesakes.elsewhere(engine, segment.name, there)
     macs = set(heard) | {guest.mac for guest in book.all() if guest.port in own}
     # A lease says that a guest is about, though it may be silent; a guest of ours whose port is gone is not.
     macs |= {mac for mac, lease in leases.items() if not engine.is_departed(segment, lease)
@@ -132,7 +132,7 @@ def _of_the_configuration(engine: Engine, segment: Segment) -> list[Finding]:
             segment=segment.name, other=other), _("delete one of them, and create it under another name"))
         for other in namesakes.of(engine, segment.name)]
     with engine.lock:
-        elsewhere = namesakes.elsewhere(engine, segment, links.links())
+        elsewhere = namesakes.elsewhere(engine, segment.name, links.links())
         found += [Finding("port-taken", Severity.ERROR, segment.name, _(
             "another segment has a port by the name of {guest}'s, {port}").format(guest=guest.name, port=guest.port),
             _("its owner: leave, and join again"))

@@ -44,6 +44,7 @@ class Machine:
         self.let_go_of: list[str] = []
         self.whereabouts: dict[str, dict[str, Place]] = {}
         self.heard: dict[str, str] = {}
+        self.most = DEFAULT.guests
 
     def names(self) -> list[str]:
         return ["lab", PLAIN.name]
@@ -52,13 +53,16 @@ class Machine:
         return []
 
     def policy(self) -> Policy:
-        return DEFAULT
+        return replace(DEFAULT, guests=self.most)
 
     def book(self, segment: str) -> GuestBook:
         return self._beside if segment == "lab" else self._book
 
     def follow_guests(self, _segment: object) -> None:
         self._book.follow_ports(self.links)
+
+    def follow_ports(self, segment: str, there: dict[str, Link]) -> None:
+        self.book(segment).follow_ports(there)
 
     def labels(self, _segment: object) -> frozenset[str]:
         return frozenset()
@@ -134,6 +138,26 @@ def test_a_guest_of_another_kind_holds_its_name_and_its_mac(machine: Machine, wa
                 way(machine, asked)
             assert (caught.value.data["kind"], caught.value.data["guest"], caught.value.data["segment"]) == (kind, kind, None)
         assert machine.book("").all() == before
+
+
+def test_so_many_guests_of_all_segments(machine: Machine, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has ended, by a book that nobody followed yet, is no reason to say no; nor is a book that cannot be
+    written one for another error."""
+    machine.most = 1
+    machine.book("lab").enter(Guest("web", "52:54:00:00:00:01", "qemu", ALICE.uid, port="vdlab-web"))
+    machine.links["vdlab-web"] = machine.links[PLAIN.bridge]
+    with pytest.raises(QuotaExceeded, match="limit of 1 guests"):
+        tap(machine, Asked("web", None, None))
+    del machine.links["vdlab-web"]
+    with monkeypatch.context() as patched:
+        patched.setattr(machine.book("lab"), "follow_ports", raising)
+        with pytest.raises(QuotaExceeded, match="limit of 1 guests"):
+            tap(machine, Asked("web", None, None))
+    assert tap(machine, Asked("web", None, None)).port == "vd0-web"
+
+
+def raising(_there: object) -> None:
+    raise Refused(what="write the book", why="the disk is full")
 
 
 def test_a_guest_of_another_kind_whose_program_has_ended_holds_nothing(machine: Machine) -> None:
