@@ -264,7 +264,7 @@ def _tell(one: _Candidate, reserved: Mapping[str, Any], joining: Joining, dry_ru
         one.kind, guest, {**reserved, "segment": segment}, via=joining.via, nic=joining.nic, why=joining.why,
         changed=changed and not dry_run, live=joining.live, running=running,
         actions=[str(action) for action in joining.actions], warnings=joining.warnings,
-        notes=[] if joining.note is None else [joining.note])
+        notes=joining.notes)
     for warning in joining.warnings:
         output.aside(warning)
     place = segment if document["vlan"] is None else _("VLAN {vlan} of {segment}").format(
@@ -287,6 +287,5 @@ def _tell(one: _Candidate, reserved: Mapping[str, Any], joining: Joining, dry_ru
         why=joining.why)]
     if running and not joining.live:
         lines.append(_("it is running: its next start brings it onto the segment"))
-    if joining.note is not None:
-        lines.append(joining.note)
+    lines.extend(joining.notes)
     output.remark("\n".join(lines), document)

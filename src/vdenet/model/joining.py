@@ -153,8 +153,8 @@ class Joining:
     """The guest's own program needs the group vdenet when it starts."""
     memory: Mapping[str, Any] = field(default_factory=dict)
     """What `leave` has to know to put back what was there before; JSON."""
-    note: str | None = None
-    """What the user should know besides, as a sentence."""
+    notes: tuple[str, ...] = ()
+    """What the user should know besides, as sentences."""
     warnings: tuple[str, ...] = ()
     """What will keep the guest from starting, as far as can be seen now; for people."""
 

@@ -65,6 +65,11 @@ class Machine:
         """Whether it goes on where it was when it is started."""
         return self.state in SAVED
 
+    @property
+    def off(self) -> bool:
+        """Whether `modifyvm` changes it."""
+        return not self.running and not self.saved
+
 
 _PAIR = re.compile(r'"?([^"=]+?)"?="?(.*?)"?')
 _NIC = re.compile(r"nic([1-9][0-9]{0,8})")
@@ -78,6 +83,7 @@ _BEGIN = re.compile(r"'\s*+\{ ")
 _NAME = re.compile(r"(?<![\w.-])([\w.-]++)='")
 _QUOTE = re.compile(r"'(?=,? \w|$)")
 _SLOT = re.compile(r"[0-9]{1,9}")
+_PARKED = re.compile("vdenet-unplugged-(none|null)-[0-9a-f]{32}")
 
 
 def settings_file(machine_readable: str) -> str | None:
@@ -134,24 +140,23 @@ def tunnelled(nic: Nic, address: str, ports: tuple[str, str], mac: str) -> Nic:
                    properties={"dest": address, "sport": ports[0], "dport": ports[1]})
 
 
-def parked(nic: Nic, uuid: str) -> Nic:
-    """The adapter of the machine of this UUID on an internal network that is its alone: what it sends is taken, and
-    reaches nobody.
+def parked(nic: Nic, token: str) -> Nic:
+    """An adapter that is attached to nothing (none or null), on an internal network instead, of which nobody knows the
+    name: what it sends is taken, and reaches nobody.
 
-    Attached to nothing (null), a running machine's virtio card tries its first frame for ever
-    (virtioNetR3TransmitPkts in DevVirtioNet.cpp); the next change of an adapter waits for it for a minute, and then
-    ends the thread that sends, until the machine is started again (PDMR3ThreadSuspend in PDMThread.cpp).
+    Attached to nothing, a running machine's virtio card tries its first frame for ever (virtioNetR3TransmitPkts in
+    DevVirtioNet.cpp); the next change of an adapter waits for it for a minute, and then ends the thread that sends,
+    until the machine is started again (PDMR3ThreadSuspend in PDMThread.cpp). Internal networks are all users', and the
+    first to name one says who may be on it (intnetR0OpenNetwork in SrvIntNetR0.cpp), so in the name is a `token` of 32
+    hexadecimal digits that no other user can guess.
     """
-    return replace(nic, kind="intnet", target=_alone(uuid, nic.number), properties={}, driver="")
+    return replace(nic, kind="intnet", target=f"vdenet-unplugged-{nic.kind}-{token}", cable=True)
 
 
-def is_parked(nic: Nic, uuid: str) -> bool:
-    """Whether an adapter of the machine of this UUID is where `parked` puts it."""
-    return nic.kind == "intnet" and nic.target == _alone(uuid, nic.number)
-
-
-def _alone(uuid: str, number: int) -> str:
-    return f"vdenet-unplugged-{uuid}-{number}"
+def unparked(nic: Nic) -> Nic | None:
+    """The adapter as it was before `parked`; None where it is not there."""
+    found = _PARKED.fullmatch(nic.target or "") if nic.kind == "intnet" else None
+    return None if found is None else replace(nic, kind=found[1], target=None)
 
 
 def unplugged(nic: Nic, kind: str) -> Nic:
@@ -199,11 +204,14 @@ def modify(vm: str, before: Nic, after: Nic) -> tuple[str, ...]:
     return tuple(argv)
 
 
-def control(vm: str, before: Nic, after: Nic, aside: Nic) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+def control(vm: str, before: Nic, after: Nic, *, halt: bool) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     """The commands that do the same while the machine runs, each with the one that takes it back.
 
     A driver is plugged anew only when the kind changes, so its properties are set before that, and are
-    changed under one that goes only after that. Where it is plugged anew the adapter is put `aside` in between.
+    changed under one that goes only after that. What a plugged driver is told takes effect by unplugging it; and since
+    the name of an internal network is set before the kind, and each of the two plugs in anew what is there, a driver
+    is unplugged before that, too. Meanwhile the adapter is attached to nothing: with `halt` the machine is paused, so
+    that the guest sends nothing then (see `parked`).
     """
     base = (TOOL, "controlvm", vm)
     there = {text.partition("=")[0]: text for text in _changed(before, after)}
@@ -211,12 +219,16 @@ def control(vm: str, before: Nic, after: Nic, aside: Nic) -> Iterator[tuple[tupl
     properties = [((*base, f"nicproperty{after.number}", text),
                    (*base, f"nicproperty{after.number}", back[key])) for key, text in there.items()]
     plug = ((*base, *_attach(after)), (*base, *_attach(before)))
-    if before.kind == after.kind == "generic":
-        # What a plugged driver is told takes effect by unplugging it.
-        out = (*base, *_attach(aside))
-        yield out, plug[1]
+    null = (*base, f"nic{after.number}", "null")
+    pause, resume = (*base, "pause"), (*base, "resume")
+    if before.kind == "generic" and after.kind in ("generic", "intnet"):
+        if halt:
+            yield pause, resume
+        yield null, plug[1]
         yield from properties
-        yield plug[0], out
+        yield plug[0], null
+        if halt:
+            yield resume, pause
     elif after.kind == "generic":
         yield from properties
         yield plug

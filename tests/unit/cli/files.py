@@ -39,7 +39,7 @@ class Files:
         actions = [EditFile(self.id, self.text, f"on {place.port or place.mac}\n")]
         if self.fails:
             actions.append(EditFile(self.id, "what is not there", "never"))
-        return Joining(tuple(actions), "file", "so", live=False, memory={"was": self.text}, note="by the way")
+        return Joining(tuple(actions), "file", "so", live=False, memory={"was": self.text}, notes=("by the way",))
 
     def leave(self, _where: Where, memory: Any) -> Leaving:
         if not self.text.startswith("on"):

@@ -44,11 +44,11 @@ def test_its_tap_is_called_after_the_segment(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_second_card_is_not_asked_for_an_address_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that the domain has already, its guest has set up."""
     joining = domain(monkeypatch).join(Wish(), PLACE)
-    assert "told to ask for an address" in (joining.note or "")
+    assert "told to ask for an address" in joining.notes[0]
     action, = joining.actions
     assert isinstance(action, RunTool)
-    assert domain(monkeypatch, action.input).join(Wish(), PLACE).note is None
-    assert domain(monkeypatch).join(Wish(nic=1), PLACE).note is None
+    assert domain(monkeypatch, action.input).join(Wish(), PLACE).notes == ()
+    assert domain(monkeypatch).join(Wish(nic=1), PLACE).notes == ()
 
 
 def test_a_card_that_was_added_and_is_not_recognised(monkeypatch: pytest.MonkeyPatch) -> None:

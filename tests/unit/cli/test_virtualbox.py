@@ -42,21 +42,46 @@ def test_a_running_machine_takes_an_adapter_that_is_enabled(running: virtualbox.
     assert joining.live
 
 
+VIRTIO = READABLE.replace('nic5="null"', 'nic5="null"\nnictype5="virtio"').replace(
+    'nic3="bridged"', 'nic3="bridged"\nnictype3="virtio"')
+NOWHERE = "its adapter 3 is on a network of its own now, which leads nowhere; to take it from there, when the machine is " \
+    "off: VBoxManage modifyvm 'my web' --nic3 "
+
+
+@pytest.mark.parametrize(("before", "attached", "said"), [
+    (Nic(3, "none"), "null", "its adapter 3 is attached to nothing now; to disable it, when the machine is off: "
+                             "VBoxManage modifyvm 'my web' --nic3 none"),
+    (Nic(3, "null"), "null", None), (Nic(3, "nat"), "nat", None)])
 @pytest.mark.parametrize("driver", [True, False])
-@pytest.mark.parametrize(("before", "as_it_was"), [
-    (Nic(3, "none"), "none"), (Nic(3, "null"), "null"), (Nic(3, "nat"), None), (None, "none")])
 def test_a_running_machine_keeps_an_adapter_that_was_disabled(
-        running: virtualbox.VirtualBox, monkeypatch: pytest.MonkeyPatch, before: Nic | None, as_it_was: str | None,
+        running: virtualbox.VirtualBox, monkeypatch: pytest.MonkeyPatch, before: Nic, attached: str, said: str | None,
         driver: bool) -> None:
-    """It is put where nobody else is: what is left to do is said."""
+    """It becomes one that is attached to nothing: what is left to do is said. So for a virtio card where there are no
+    internal networks."""
     monkeypatch.setattr(virtualbox, "DRIVER", Path(os.devnull if driver else "/nowhere"))
-    leaving = running.leave(Where("lan", "eth0", ""), {"before": asdict(before)} if before else None)
-    aside = f"nic3 intnet vdenet-unplugged-{running.id}-3" if driver else "nic3 null"
-    assert str(leaving.actions[0]).split(" ", 3)[-1] == ("nic3 nat" if as_it_was is None else aside)
-    if as_it_was is None:
-        assert leaving.note is None
-    else:
-        assert str(leaving.note).endswith(f"VBoxManage modifyvm 'my web' --nic3 {as_it_was}")
+    machine = running if driver else shown(monkeypatch, VIRTIO.replace("poweroff", "running"))
+    leaving = machine.leave(Where("lan", "eth0", ""), {"before": asdict(before)})
+    assert [str(action).split(" ", 3)[-1] for action in leaving.actions] == [f"nic3 {attached}"]
+    assert leaving.note == said
+
+
+@pytest.mark.parametrize(("before", "as_it_was"), [
+    (Nic(3, "none"), "none"), (Nic(3, "null"), "null"), (None, "none"),
+    (Nic(3, "null", cable=False), "null --cableconnected3 off")])
+def test_a_virtio_card_of_a_running_machine_leaves_to_where_nobody_is(
+        running: virtualbox.VirtualBox, monkeypatch: pytest.MonkeyPatch, before: Nic | None, as_it_was: str) -> None:
+    """With the cable in: its frames have to go somewhere."""
+    monkeypatch.setattr(virtualbox, "DRIVER", Path(os.devnull))
+    machine = shown(monkeypatch, VIRTIO.replace("poweroff", "running"))
+    tokens = set()
+    for _again in range(2):
+        leaving = machine.leave(Where("lan", "eth0", ""), {"before": asdict(before)} if before else None)
+        action, = leaving.actions
+        aside, token = str(action).split(" ", 3)[-1].rsplit("-", 1)
+        assert aside == f"nic3 intnet vdenet-unplugged-{as_it_was.partition(' ')[0]}"
+        assert leaving.note == NOWHERE + as_it_was
+        tokens.add(token)
+    assert len(tokens) == 2 and all(len(token) == 32 for token in tokens)
 
 
 def shown(monkeypatch: pytest.MonkeyPatch, readable: str) -> virtualbox.VirtualBox:
@@ -68,26 +93,33 @@ def shown(monkeypatch: pytest.MonkeyPatch, readable: str) -> virtualbox.VirtualB
 def test_an_adapter_that_left_is_the_next_to_join(
         running: virtualbox.VirtualBox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before one that is attached to nothing; and what a later `leave` brings back is what was there at first."""
-    aside = READABLE.replace("poweroff", "running").replace('intnet6="lab"', f'intnet6="vdenet-unplugged-{running.id}-6"')
-    back = shown(monkeypatch, aside.replace('nic5="null"', 'nic5="null"\nnictype5="virtio"')).join(Wish(), PLACE)
-    assert [str(action).split(" ", 3)[-1] for action in back.actions] == ["nic6 bridged vdenet0"]
-    assert back.memory["before"]["kind"] == "none" and back.memory["before"]["target"] is None
-    assert "switch the machine off and on" not in (back.note or "")
+    for kind in ("none", "null"):
+        aside = VIRTIO.replace('intnet6="lab"', f'intnet6="vdenet-unplugged-{kind}-{"0a" * 16}"')
+        back = shown(monkeypatch, aside.replace("poweroff", "running")).join(Wish(), PLACE)
+        assert [str(action).split(" ", 3)[-1] for action in back.actions] == ["nic6 bridged vdenet0"]
+        assert back.memory["before"]["kind"] == kind and back.memory["before"]["target"] is None
+        assert not any("switch the machine off and on" in note for note in back.notes)
+        # When it is off, leave does what it could not do before.
+        where = Where("vdenet0", "vdenet0", SEGMENT["switch"])
+        leaving = shown(monkeypatch, aside).leave(where, None)
+        assert [str(action).split(" ", 3)[-1] for action in leaving.actions] == [f"--nic6 {kind}"]
+        for state in ("running", "saved"):
+            assert not shown(monkeypatch, aside.replace("poweroff", state)).leave(where, None).actions
 
 
 def test_a_virtio_card_that_was_attached_to_nothing_may_be_silent(
         running: virtualbox.VirtualBox, monkeypatch: pytest.MonkeyPatch) -> None:
-    virtio = READABLE.replace('nic5="null"', 'nic5="null"\nnictype5="virtio"')
-    assert "switch the machine off and on" in str(
-        shown(monkeypatch, virtio.replace("poweroff", "running")).join(Wish(), PLACE).note)
-    assert "switch the machine off and on" not in str(shown(monkeypatch, virtio).join(Wish(nic=5), PLACE).note)
-    assert "switch the machine off and on" not in str(running.join(Wish(nic=5), PLACE).note)
+    there = VIRTIO.replace("poweroff", "running")
+    for text, warns in ((there, True), (VIRTIO, False), (READABLE.replace("poweroff", "running"), False),
+                        (there.replace('cableconnected5="on"', 'cableconnected5="off"'), False)):
+        notes = shown(monkeypatch, text).join(Wish(nic=5), PLACE).notes
+        assert any("switch the machine off and on" in note for note in notes) is warns
 
 
 def test_a_second_adapter_is_not_asked_for_an_address_by_itself(running: virtualbox.VirtualBox) -> None:
     """One that the guest has in use already, it has set up."""
-    assert "told to ask for an address" in (running.join(Wish(), PLACE).note or "")
-    assert running.join(Wish(nic=1), PLACE).note is None
+    assert "told to ask for an address" in running.join(Wish(), PLACE).notes[0]
+    assert running.join(Wish(nic=1), PLACE).notes == ()
 
 
 @pytest.mark.parametrize(("wish", "speaks_vde", "bridges", "hint"), [

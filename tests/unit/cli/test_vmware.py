@@ -117,8 +117,8 @@ def test_the_address_is_the_machines_own(file: Path, tmp_path: Path) -> None:
 
 def test_a_second_adapter_is_not_asked_for_an_address_by_itself(file: Path) -> None:
     """One that the machine has already, its guest has set up."""
-    assert "told to ask for an address" in (VMware(str(file)).join(Wish(), PLACE).note or "")
-    assert VMware(str(file)).join(Wish(nic=0), PLACE).note is None
+    assert "told to ask for an address" in VMware(str(file)).join(Wish(), PLACE).notes[0]
+    assert VMware(str(file)).join(Wish(nic=0), PLACE).notes == ()
 
 
 def test_a_file_that_somebody_writes_meanwhile(file: Path) -> None:

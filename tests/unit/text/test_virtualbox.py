@@ -13,6 +13,7 @@ from vdenet.text.virtualbox import Machine, Nic
 
 SWITCH = "/run/vdenet/vdenet0/switch"
 MAC = "08:00:27:62:de:06"
+TOKEN = "0123456789abcdef" * 2
 READABLE = '''WARNING: The character device /dev/vboxdrv does not exist.
 \t You will not be able to start VMs until this problem is fixed.
 name="my web"
@@ -216,7 +217,7 @@ def test_a_new_mac_is_set_and_a_known_one_is_left_alone() -> None:
 
 def live(before: Nic, after: Nic) -> list[tuple[str, str]]:
     return [(" ".join(do[3:]), " ".join(undo[3:]))
-            for do, undo in virtualbox.control("U", before, after, virtualbox.parked(after, "U"))]
+            for do, undo in virtualbox.control("U", before, after, halt=True)]
 
 
 def test_a_running_machine_gets_the_properties_before_the_driver_is_plugged() -> None:
@@ -238,16 +239,27 @@ def test_a_running_machine_loses_the_driver_before_the_properties() -> None:
         "setlinkstate1 off"]
 
 
-def test_an_adapter_on_a_network_of_its_own_is_told_from_others() -> None:
-    """By the machine and the adapter, since the names of VirtualBox' internal networks are all users'."""
-    on = virtualbox.plugged(Nic(1, "none"), SWITCH, None, MAC)
-    aside = virtualbox.parked(on, "U")
-    assert not virtualbox.on_segment(aside, "vdenet0", SWITCH) and not aside.properties
-    assert virtualbox.is_parked(aside, "U")
-    for other in (virtualbox.parked(on, "V"), virtualbox.parked(replace(on, number=2), "U"), Nic(1, "intnet", "lab"), on):
-        assert not virtualbox.is_parked(replace(other, number=1), "U")
-    assert live(on, aside) == [("nic1 intnet vdenet-unplugged-U-1", "nic1 generic VDE"),
-                               ("nicproperty1 network=", f"nicproperty1 network={SWITCH}")]
+@pytest.mark.parametrize("kind", ["none", "null"])
+def test_an_adapter_on_a_network_of_its_own_is_told_from_others(kind: str) -> None:
+    was = Nic(1, kind, None, MAC, properties={"dest": "192.0.2.1"}, driver="UDPTunnel", interface="wlan0")
+    aside = virtualbox.parked(was, TOKEN)
+    assert aside.target == f"vdenet-unplugged-{kind}-{TOKEN}"
+    assert virtualbox.unparked(aside) == was
+    assert not virtualbox.on_segment(aside, "vdenet0", SWITCH)
+    for other in (was, replace(aside, kind="bridged"), replace(aside, target="lab"), replace(aside, target=None),
+                  replace(aside, target=f"vdenet-unplugged-{kind}-"), replace(aside, target=f"{aside.target}0")):
+        assert virtualbox.unparked(other) is None
+
+
+def test_what_another_driver_was_told_comes_back_on_a_network_of_its_own() -> None:
+    was = Nic(1, "null", None, MAC, properties={"dest": "192.0.2.1"}, driver="UDPTunnel")
+    on = virtualbox.plugged(was, SWITCH, None, MAC)
+    assert live(on, virtualbox.parked(was, TOKEN)) == [
+        ("pause", "resume"), ("nic1 null", "nic1 generic VDE"),
+        ("nicproperty1 network=", f"nicproperty1 network={SWITCH}"), ("nicproperty1 dest=192.0.2.1", "nicproperty1 dest="),
+        (f"nic1 intnet vdenet-unplugged-null-{TOKEN}", "nic1 null"), ("resume", "pause")]
+    assert live(virtualbox.parked(was, TOKEN), on)[-1] == (
+        "nic1 generic VDE", f"nic1 intnet vdenet-unplugged-null-{TOKEN}")
 
 
 def test_a_tunnel_of_the_segment_is_told_from_others() -> None:
@@ -264,13 +276,12 @@ def test_a_running_machine_goes_from_a_tunnel_to_the_switch_and_back() -> None:
     """Both drivers refuse the other's properties, so the adapter is unplugged in between."""
     before = virtualbox.tunnelled(Nic(2, "none"), "127.83.0.1", ("29201", "513"), MAC)
     after = virtualbox.plugged(before, SWITCH, None, MAC)
-    done, undone = zip(*virtualbox.control("vm", before, after, virtualbox.parked(after, "U")), strict=True)
-    aside = ("nic2", "intnet", "vdenet-unplugged-U-2")
+    done, undone = zip(*virtualbox.control("vm", before, after, halt=False), strict=True)
     assert [argv[3:] for argv in done] == [
-        aside, ("nicproperty2", "dest="), ("nicproperty2", "sport="), ("nicproperty2", "dport="),
+        ("nic2", "null"), ("nicproperty2", "dest="), ("nicproperty2", "sport="), ("nicproperty2", "dport="),
         ("nicproperty2", f"network={SWITCH}"), ("nic2", "generic", "VDE")]
     assert [argv[3:] for argv in reversed(undone)] == [
-        aside, ("nicproperty2", "network="), ("nicproperty2", "dport=513"), ("nicproperty2", "sport=29201"),
+        ("nic2", "null"), ("nicproperty2", "network="), ("nicproperty2", "dport=513"), ("nicproperty2", "sport=29201"),
         ("nicproperty2", "dest=127.83.0.1"), ("nic2", "generic", "UDPTunnel")]
 
 
@@ -287,7 +298,7 @@ def test_another_port_of_the_switch_is_taken_by_unplugging() -> None:
     before = Nic(1, "generic", "VDE", MAC, properties={"network": SWITCH}, driver="VDE")
     after = virtualbox.plugged(before, SWITCH, 3, MAC)
     assert [do for do, _undo in live(before, after)] == [
-        "nic1 intnet vdenet-unplugged-U-1", f"nicproperty1 network={SWITCH}[3]", "nic1 generic VDE"]
+        "pause", "nic1 null", f"nicproperty1 network={SWITCH}[3]", "nic1 generic VDE", "resume"]
 
 
 def test_an_adapter_cannot_be_taken_out_of_a_running_machine() -> None:

@@ -98,7 +98,7 @@ class Podman:
             notes.append(_("its networks have a name service of their own, which stays: it reaches the guests of "
                            "the segment by their addresses"))
         port = Plug(self.tool, place.segment, self._guest, pid, place.name, place.mac, resolver, place.vlan)
-        return Joining((port,), VIA, why, live=True, note="\n".join(notes))
+        return Joining((port,), VIA, why, live=True, notes=tuple(notes))
 
     def leave(self, where: Where, memory: object) -> Leaving:
         """Nothing to be done but to take the port. Raises `Refused` where it is not the daemon's."""

@@ -65,7 +65,7 @@ class Incus:
     def join(self, wish: Wish, place: Place) -> Joining:
         """A nic on the bridge, or one that the daemon puts there. Raises `NotPermitted`, `Refused`."""
         on = self._on(place)
-        note = None
+        notes: tuple[str, ...] = ()
         device = self._device(wish, on, place)
         if on is None or on.port != place.port:
             self._require_permission(place.bridge)
@@ -78,14 +78,14 @@ class Incus:
                     raise self._of_a_profile(_("join {guest}").format(guest=self._guest), on)
                 return Joining((self._removal(on), action), VIA, _("its device {device}, moved").format(device=device),
                                live=True, nic=device)
-            note = inside.another(device) if self._instance.nics else None
+            notes = (inside.another(device),) if self._instance.nics else ()
         elif on.mac is None:
             key = f"volatile.{device}.hwaddr"
             action = RunTool(self._config("set", f"{key}={place.mac}"), self._config("unset", key))
         else:
             return Joining((), VIA, _("it is there already"), live=True, nic=device)
         return Joining((action,), VIA, _("a veth on the bridge, by its device {device}").format(device=device),
-                       live=True, nic=device, note=note)
+                       live=True, nic=device, notes=notes)
 
     def leave(self, where: Where, memory: object) -> Leaving:
         """Without the nics that are on the bridge. Raises `Refused` where a profile has put it there."""

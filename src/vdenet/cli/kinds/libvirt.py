@@ -165,7 +165,7 @@ class Libvirt:
                                    self._command("detach-device", *flags), card, card))
         return Joining(tuple(actions), _via(place), way, live=bool(live) or "--live" in flags,
                        nic=None if on is None else str(self._number(on)),
-                       memory={"added": place.mac}, note=self._note(place, flags))
+                       memory={"added": place.mac}, notes=self._notes(place, flags))
 
     def _move(self, nic: Nic, place: Place) -> Joining:
         """A card that the domain has, moved to the segment."""
@@ -184,7 +184,7 @@ class Libvirt:
             raise Refused(what=_("join {guest}").format(guest=self._name), why=_(
                 "it is transient, and a card of its kind cannot be moved while it runs"))
         return Joining(tuple(actions), _via(place), self._why(place), live=stayed or "live" in memory,
-                       nic=str(self._number(nic)), memory=memory, note=self._saved_note())
+                       nic=str(self._number(nic)), memory=memory, notes=self._saved_notes())
 
     def _card(self, place: Place, model: str) -> str:
         if place.port is not None:
@@ -210,17 +210,16 @@ class Libvirt:
 
     # --- what stands against it ----------------------------------------------------------------
 
-    def _note(self, place: Place, flags: Sequence[str]) -> str | None:
+    def _notes(self, place: Place, flags: Sequence[str]) -> tuple[str, ...]:
         """What there is to say of a card that is added."""
         others = any(not self._is_on(nic, place) for domain in self._domains() for nic in domain.nics)
-        notes = (inside.another(None) if flags and others else None,
-                 self._saved_note() if "--config" in flags else None)
-        return "\n".join(note for note in notes if note is not None) or None
+        return (*((inside.another(None),) if flags and others else ()),
+                *(self._saved_notes() if "--config" in flags else ()))
 
-    def _saved_note(self) -> str | None:
+    def _saved_notes(self) -> tuple[str, ...]:
         if not self._saved:
-            return None
-        return _("its saved state does not have the card: it comes when the machine has been shut down and started")
+            return ()
+        return (_("its saved state does not have the card: it comes when the machine has been shut down and started"),)
 
     def _require_none_left(self, memory: object) -> None:
         """The tap of a card that was added must not go from under it. Raises `Refused`."""

@@ -73,7 +73,7 @@ class Lxc:
         on = self._on(place)
         number = self._number(wish, on, place)
         why = _("a veth on the bridge, by {path}").format(path=self._config)
-        note = None
+        notes: tuple[str, ...] = ()
         if on is not None and on.port == place.port:
             after = self._text if on.mac else lxc.with_mac(self._text, number, place.mac)
         else:
@@ -83,10 +83,10 @@ class Lxc:
             after = lxc.joined(self._text, number, old, place.bridge if place.port is None else None, place.mac,
                                interface, place.port)
             if any(net.number != number and not net.empty for net in self._nets.values()):
-                note = inside.another(interface)
+                notes = (inside.another(interface),)
         actions = () if after == self._text else (self._edit(after),)
         return Joining(actions, VIA, why, live=False, nic=str(number), group=os.geteuid() != 0,
-                       note=note, warnings=self._warnings())
+                       notes=notes, warnings=self._warnings())
 
     def leave(self, where: Where, memory: object) -> Leaving:
         """The configuration as it was before; what was joined by hand is taken out. Raises `Refused`."""

@@ -8,6 +8,7 @@ is taken unless the user names one. Into a VLAN lead the last two: bridged guest
 
 from __future__ import annotations
 
+import secrets
 import shlex
 from dataclasses import asdict, fields, replace
 from functools import cache
@@ -83,25 +84,27 @@ class VirtualBox:
         if via == TUNNEL:
             self._require_off(wish)
         self._require_changeable(_("join {guest}"))
-        before = virtualbox.unplugged(nic, "none") if virtualbox.is_parked(nic, self.id) else nic
         return Joining(self._actions(nic, after), via, why, live=True, nic=str(nic.number), group=via == SWITCH,
-                       memory={"before": asdict(before)}, note="\n".join(self._notes(nic)) or None)
+                       memory={"before": asdict(virtualbox.unparked(nic) or nic)}, notes=self._notes(nic))
 
     def leave(self, where: Where, memory: object) -> Leaving:
-        """The adapter as it was before; one that was joined by hand is taken out. Raises `Refused`."""
+        """The adapter as it was before; one that was joined by hand is taken out. Raises `Refused`.
+
+        Of a machine that left while it ran and is off now, what could not be done then.
+        """
         on = self._on(where.bridge, where.switch)
         if on is None:
-            return Leaving((), live=False)
+            back = [(nic, virtualbox.unparked(nic)) for nic in self._vm.nics.values()] if self._vm.off else []
+            return Leaving(tuple(action for nic, was in back if was is not None for action in self._actions(nic, was)),
+                           live=False)
         self._require_changeable(_("take {guest} off"))
         before = _nic(memory.get("before")) if isinstance(memory, dict) else None
         if before is None or before.number != on.number or virtualbox.on_segment(before, where.bridge, where.switch):
             before = virtualbox.unplugged(on, "none")
         note = None
         if self._vm.running and before.kind in _NOTHING:
-            command = shlex.join((TOOL, "modifyvm", self._vm.name, f"--nic{on.number}", before.kind))
-            before = self._aside(before)
-            note = _("its adapter {nic} is on a network of its own now, which leads nowhere; to have it as it was, "
-                     "when the machine is off: {command}").format(nic=on.number, command=command)
+            was, before = before, self._aside(before)
+            note = self._left_to_do(was, before)
         # The MAC of an adapter that is taken out stays with it: another join finds its name and lease again.
         return Leaving(self._actions(on, replace(before, mac=before.mac or on.mac)),
                        live=self._vm.running, running=self._vm.running, mac=on.mac, note=note,
@@ -159,17 +162,33 @@ class VirtualBox:
                       hint=_("name one to use: --nic N; leave puts it back"))
 
     def _is_free(self, nic: Nic) -> bool:
-        return nic.kind in _NOTHING or virtualbox.is_parked(nic, self.id)
+        return nic.kind in _NOTHING or virtualbox.unparked(nic) is not None
 
     def _may_be_stuck(self, nic: Nic) -> bool:
-        """Whether VirtualBox may stop the card for good when it is attached to something: see `virtualbox.parked`."""
-        return self._vm.running and nic.kind == "null" and nic.number in self._vm.virtio
+        """Whether VirtualBox may stop the card for good when it is attached to something: see `virtualbox.parked`. The
+        guest sends nothing while the cable is out."""
+        return self._vm.running and nic.kind == "null" and nic.cable and nic.number in self._vm.virtio
 
     def _aside(self, nic: Nic) -> Nic:
-        """The adapter of a machine that runs where it reaches nobody. Internal networks are vboxdrv's."""
-        return virtualbox.parked(nic, self.id) if DRIVER.exists() else virtualbox.unplugged(nic, "null")
+        """What does for an adapter that is to be attached to nothing while the machine runs. Internal networks are
+        vboxdrv's."""
+        if nic.number not in self._vm.virtio or not DRIVER.exists():
+            return nic
+        return virtualbox.parked(nic, secrets.token_hex(16))
 
-    def _notes(self, nic: Nic) -> list[str]:
+    def _left_to_do(self, was: Nic, aside: Nic) -> str | None:
+        """What the user should know of an adapter that was attached to nothing, and has left while the machine runs."""
+        if was == aside and was.kind == "null":
+            return None
+        cable = () if was.cable else (f"--cableconnected{was.number}", "off")
+        command = shlex.join((TOOL, "modifyvm", self._vm.name, f"--nic{was.number}", was.kind, *cable))
+        if was == aside:
+            return _("its adapter {nic} is attached to nothing now; to disable it, when the machine is off: {command}"
+                     ).format(nic=was.number, command=command)
+        return _("its adapter {nic} is on a network of its own now, which leads nowhere; to take it from there, when "
+                 "the machine is off: {command}").format(nic=was.number, command=command)
+
+    def _notes(self, nic: Nic) -> tuple[str, ...]:
         """What the user should know of the adapter that joins."""
         notes = []
         if self._is_free(nic) and not all(
@@ -178,12 +197,13 @@ class VirtualBox:
         if self._may_be_stuck(nic):
             notes.append(_("its adapter {nic}, a virtio card, was attached to nothing while the machine ran: if it "
                            "sends nothing now, switch the machine off and on").format(nic=nic.number))
-        return notes
+        return tuple(notes)
 
     def _actions(self, before: Nic, after: Nic) -> tuple[Action, ...]:
         """The commands from one state of an adapter to the other."""
         if self._vm.running:
-            return tuple(RunTool(*both) for both in virtualbox.control(self.id, before, after, self._aside(after)))
+            halt = self._vm.state == "running" and after.number in self._vm.virtio
+            return tuple(RunTool(*both) for both in virtualbox.control(self.id, before, after, halt=halt))
         return (RunTool(virtualbox.modify(self.id, before, after),
                         virtualbox.modify(self.id, after, before)),)
 

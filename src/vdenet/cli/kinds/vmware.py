@@ -87,7 +87,7 @@ class VMware:
         second = not nic.present and any(each.present for each in self._vm.nics.values())
         return Joining(actions, "vmnet", why, live=False, nic=str(nic.number), memory=asdict(_Memory(
             nic.number, vmnet, fresh, vmware_file.taken(self._text, wanted))),
-            note=inside.another(None) if second else None)
+            notes=(inside.another(None),) if second else ())
 
     def leave(self, where: Where, memory: object) -> Leaving:
         """The adapter as it was before; one that was joined by hand is taken out. Raises `Refused`."""
