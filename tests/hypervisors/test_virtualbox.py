@@ -116,12 +116,12 @@ def test_dry_run_changes_nothing_and_shows_what_works(virtualbox: Host, vm: Vm) 
 
 def test_a_saved_machine_changes_no_adapter(virtualbox: Host, vm: Vm) -> None:
     """By nothing that VBoxManage has: said before anything is asked for, by a dry run too."""
-    state = virtualbox.machine.path("/home/alice/vm.sav")
+    state = virtualbox.machine.path("/home/alice/vm.state")
     vm.join()
     for verb in ("leave", "join"):
         before = virtualbox.remembered("alice")
         state.write_bytes(bytes(4096))
-        vm.manage("adoptstate", vm.name, "/home/alice/vm.sav")
+        vm.manage("adoptstate", vm.name, "/home/alice/vm.state")
         for dry_run in ((), ("--dry-run",)):
             done = virtualbox.tarr(verb, "virtualbox", vm.name, *dry_run, check=False)
             what = f"join {vm.name}" if verb == "join" else f"take {vm.name} off"
