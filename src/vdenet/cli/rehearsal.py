@@ -49,7 +49,8 @@ def _refuse_a_second(where: SegmentReport, one: GuestReport, label: str | None, 
         if named:
             raise NameTaken(name=label, why=_("another user's guest has it"))
         if mac is not None and same_on_host_side(one.mac, mac):
-            raise MacTaken(mac=mac, why=_("another user's guest has it"))
+            raise MacTaken(mac=mac, why=_("another user's guest has it") if one.mac == mac else
+                           _("another user's guest has it, but for its first octet"))
     elif not named and one.mac != mac:
         return
     elif one.kind != "qemu":

@@ -223,7 +223,7 @@ def test_dry_run_of_a_guest_that_is_there(daemon: Daemon, tarr_steps: TarrSteps,
     listed(daemon, {"owner": "bob"})
     done = tarr_steps("join", "qemu", "--dry-run", "--tap", "shop", "--mac", GUEST["mac"])
     assert done.err == (f"tarr-steps: cannot use the MAC address {GUEST['mac']}: another user's guest has it\n"
-                        "hint: give it another MAC address\n")
+                        "hint: give it another MAC address, or where you gave none, another name\n")
 
 
 @each_way
