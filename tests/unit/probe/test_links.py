@@ -47,6 +47,13 @@ def test_each_kind(sysfs: Path) -> None:
     assert links.link("eth0") == there["eth0"]
 
 
+def test_what_stays_without_a_program(sysfs: Path) -> None:
+    for name, flags in (("kept", "0x5802"), ("held", "0x5002")):
+        put(sysfs, name, 3, tun_flags=flags)
+    put(sysfs, "veth1", 4)
+    assert [links.stays(name) for name in ("kept", "held", "veth1", "none")] == [True, False, False, False]
+
+
 def test_what_is_no_interface_or_goes_away(sysfs: Path) -> None:
     (sysfs / "bonding_masters").write_text("bond0\n")
     put(sysfs, "half", 3, mtu="")
