@@ -207,10 +207,10 @@ def modify(vm: str, before: Nic, after: Nic) -> tuple[str, ...]:
 def control(vm: str, before: Nic, after: Nic, *, halt: bool) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     """The commands that do the same while the machine runs, each with the one that takes it back.
 
-    A driver is plugged anew only when the kind changes, so its properties are set before that, and are
-    changed under one that goes only after that. What a plugged driver is told takes effect by unplugging it; and since
-    the name of an internal network is set before the kind, and each of the two plugs in anew what is there, a driver
-    is unplugged before that, too. Meanwhile the adapter is attached to nothing: with `halt` the machine is paused, so
+    A driver is plugged anew only when the kind changes, so its properties are set before that, and are changed under
+    one that goes only after that. A generic driver is unplugged first: what it is told while it is plugged takes effect
+    by that only; and the name of a network or an interface is set before the kind, which plugs in anew what is there,
+    and a tunnel would listen twice. Meanwhile the adapter is attached to nothing: with `halt` the machine is paused, so
     that the guest sends nothing then (see `parked`).
     """
     base = (TOOL, "controlvm", vm)
@@ -221,7 +221,7 @@ def control(vm: str, before: Nic, after: Nic, *, halt: bool) -> Iterator[tuple[t
     plug = ((*base, *_attach(after)), (*base, *_attach(before)))
     null = (*base, f"nic{after.number}", "null")
     pause, resume = (*base, "pause"), (*base, "resume")
-    if before.kind == "generic" and after.kind in ("generic", "intnet"):
+    if before.kind == "generic" and after.target is not None:
         if halt:
             yield pause, resume
         yield null, plug[1]

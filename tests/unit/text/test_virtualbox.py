@@ -239,6 +239,13 @@ def test_a_running_machine_loses_the_driver_before_the_properties() -> None:
         "setlinkstate1 off"]
 
 
+def test_a_running_machine_has_its_tunnel_unplugged_before_an_interface_is_named() -> None:
+    """Or VirtualBox would plug it in once more, and it listened twice."""
+    before = virtualbox.tunnelled(Nic(1, "none"), "127.83.0.1", ("29201", "513"), MAC)
+    assert [do for do, _undo in live(before, virtualbox.bridged(before, "vdenet0", MAC))] == [
+        "pause", "nic1 null", "nic1 bridged vdenet0", "resume"]
+
+
 @pytest.mark.parametrize("kind", ["none", "null"])
 def test_an_adapter_on_a_network_of_its_own_is_told_from_others(kind: str) -> None:
     was = Nic(1, kind, None, MAC, properties={"dest": "192.0.2.1"}, driver="UDPTunnel", interface="wlan0")
