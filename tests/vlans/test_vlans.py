@@ -193,7 +193,7 @@ def test_the_port_of_another_hypervisors_is_moved_by_its_guest_alone(lab: Lab, p
         assert lab.vlans_of("vnet0") == {33}
         near = "56:54:00:aa:bb:cc"
         lab.write("/tmp/stolen.toml", f'{plain}{VLANS}{host}\n[[host]]\nmac = "{near}"\nvlan = 44\n')
-        for words, code in ((f"join qemu --print --name thief --mac {near} --vlan 44", "name-taken"),
+        for words, code in ((f"join qemu --print --name thief --mac {near} --vlan 44", "mac-taken"),
                             ("apply /tmp/stolen.toml", "not-permitted")):
             said = lab.machine.try_(f"runuser -u bob -- tarr-steps --json {words}", timeout=LONG)
             assert said.code != 0 and f'"{code}"' in said.output, said
