@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vdenet.cli import plug, tools
@@ -21,20 +23,37 @@ _SECONDS = 150.0
 def perform(actions: Sequence[Action]) -> list[str]:
     """Carry the actions out in order; when one fails, take back those before it. Raises its error.
 
-    What is not as it should be all the same, for people.
+    What is not as it should be all the same, for people. A tool that ^C ended may have done its work (VBoxManage only
+    asks for it), so that is taken back, too.
     """
     done: list[Action] = []
     said: list[str] = []
     for action in actions:
         try:
             said += _do(action)
-        except BaseException:
-            for earlier in reversed(done):
-                with contextlib.suppress(VdenetError):
-                    _undo(earlier)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and isinstance(action, RunTool):
+                done.append(action)
+            with _undisturbed():
+                for earlier in reversed(done):
+                    with contextlib.suppress(VdenetError):
+                        _undo(earlier)
             raise
         done.append(action)
     return said
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Another ^C ends the tool that runs at most: a guest would stay half-way, paused even."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def shown(actions: Sequence[Action]) -> str:

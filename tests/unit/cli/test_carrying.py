@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,24 @@ def test_commands_are_taken_back_in_reverse(monkeypatch: pytest.MonkeyPatch) -> 
         carrying.perform([RunTool(("a",), ("not", "a")), RunTool(("x",)),
                         RunTool(("b",), ("not", "b"), " in", " out"), RunTool(("c",), ("z",))])
     assert ran == ["a", "x", "b in", "c", "not b out", "not a"]
+
+
+def test_what_was_interrupted_is_taken_back_whatever_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the command that it hit, which may have done its work; and another ^C changes nothing."""
+    ran: list[str] = []
+
+    def ask(argv: tuple[str, ...], seconds: float = 0, input: str = "") -> str:  # noqa: ARG001
+        ran.append(" ".join(argv))
+        if argv in (("null",), ("not", "null")):
+            signal.raise_signal(signal.SIGINT)
+        return ""
+
+    monkeypatch.setattr(tools, "ask", ask)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        carrying.perform([RunTool(("pause",), ("resume",)), RunTool(("null",), ("not", "null"))])
+    assert ran == ["pause", "null", "not null", "resume"]
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_a_command_with_its_input_is_one_for_a_shell() -> None:
