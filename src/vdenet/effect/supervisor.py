@@ -27,11 +27,13 @@ from vdenet.model.digests import reload_digest, restart_digest
 from vdenet.model.observed import RunningService, Waiting
 from vdenet.model.places import Places
 from vdenet.model.wanted import Service
-from vdenet.probe import processes
+from vdenet.probe import links, processes
 from vdenet.text import dnsquery, plugs
 
 READY_SECONDS = 10.0
 STOP_SECONDS = 5.0
+FREE_SECONDS = 2.0
+"""How long it is waited for a predecessor that ends to let go of the tap."""
 PATIENT_SECONDS = 0.7
 """How long it is waited for a plug to fail; so much later than one plug the next is plugged in."""
 _MAX_SAID = 65536
@@ -78,9 +80,10 @@ class Supervisor:
         return plugs.complaint(self._said(segment, service))
 
     def start(self, segment: str, service: Service) -> None:
-        """Start the service and wait until it can be used. Raises `ToolFailed`, `ToolMissing`."""
+        """Start the service and wait until it can be used. Raises `ToolFailed`, `ToolMissing`, `StepFailed`."""
         for stray in _strays(service):
             self._end(stray, service)
+        _await_tap(service)
         for path in service.clear:
             files.clear(path, service.account)
         since, failures = _starts(self._record(segment, service))
@@ -154,7 +157,7 @@ class Supervisor:
                                  tool=service.argv[0],
                                  why=run.said(log.read_text(errors="replace"))
                                  or _("exit status {status}").format(status=child.returncode))
-            if _is(child.pid, service) and _answers(service) \
+            if _is(child.pid, service) and _answers(service) and _tap(service) is not False \
                     and (not service.patient or time.monotonic() > settled):
                 return
             time.sleep(0.02)
@@ -234,6 +237,26 @@ def _signal(pid: int, service: Service, number: int) -> None:
             signal.pidfd_send_signal(fd, number)
         finally:
             os.close(fd)
+
+
+def _tap(service: Service) -> bool | None:
+    """Whether anybody holds the tap that the service opens; None when it opens none, or that cannot be told."""
+    link = None if service.link is None or service.patient else links.link(service.link)
+    return None if link is None or not link.up else link.carrier
+
+
+def _await_tap(service: Service) -> None:
+    """A switch that cannot open its tap runs on without it. Raises `StepFailed` when another program has it.
+
+    One that is ending may have it for a moment yet: its command line goes before its descriptors do (exit_mm and
+    exit_files in kernel/exit.c), so it was not found.
+    """
+    deadline = time.monotonic() + FREE_SECONDS
+    while _tap(service):
+        if time.monotonic() > deadline:
+            raise StepFailed(step=_("start {name}").format(name=service.argv[0]),
+                             why=_("another program has the tap {name}").format(name=service.link))
+        time.sleep(0.02)
 
 
 def _answers(service: Service) -> bool:

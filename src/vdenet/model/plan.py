@@ -93,24 +93,28 @@ def _without_the_stale(wanted: Wanted, observed: Observed) -> tuple[list[Change]
     """What has to go before anything is made, and what is there then.
 
     A tap of another owner cannot be opened by the switch; it is ours and nobody's, so it is remade. A
-    switch does not notice that its tap is gone, and runs on without it: it is stopped first, so that a
-    crash in between leaves it to be started.
+    switch does not notice that its tap is gone, and one that could not open it, as another program had it, says
+    so to nobody: both run on without. It is stopped first, so that a crash in between leaves it to be started.
     """
     tap = wanted.tap
     link = observed.links.get(tap.name)
-    if link is not None and link.owner == tap.owner:
+    usable = link is not None and link.owner == tap.owner
+    if usable and link is not None and (link.carrier or not link.up):  # one that is down does not say who has it
         return [], observed
     plan = [Change(StopService(wanted.segment, service)) for service in wanted.services
             if service.link == tap.name and service.name in observed.services]
+    stopped = {change.step.service.name for change in plan if isinstance(change.step, StopService)}
+    observed = replace(observed, services={
+        name: running for name, running in observed.services.items() if name not in stopped})
+    if usable:
+        return plan, observed
     if link is not None:
         plan.append(Change(DeleteLink(tap.name, link.ifindex, link.alias)))
-    stopped = {change.step.service.name for change in plan if isinstance(change.step, StopService)}
     return plan, replace(
         observed,
         links={name: other for name, other in observed.links.items() if name != tap.name},
         sysctls={key: value for key, value in observed.sysctls.items() if f"/{tap.name}/" not in key},
-        memberships={name: member for name, member in observed.memberships.items() if name != tap.name},
-        services={name: running for name, running in observed.services.items() if name not in stopped})
+        memberships={name: member for name, member in observed.memberships.items() if name != tap.name})
 
 
 def _make_directories(wanted: Wanted, observed: Observed) -> Iterable[Change]:

@@ -278,8 +278,9 @@ class Machine:
                 self.services.pop(service.name, None)
                 if service.name == "switch":
                     self.breaks_loops = None
-                if service.name == "switch":
                     self.switch = None
+                    if service.link in self.links:
+                        self.change(str(service.link), carrier=False)
                 self.held.pop(service.name, None)
             case steps.RegisterResolver(resolver):
                 assert resolver.link in self.links
@@ -323,6 +324,7 @@ class Machine:
             tap = self.links[service.link]
             assert service.patient or (tap.up and tap.master is not None)
             self.held[service.name] = tap.ifindex
+            self.change(tap.name, carrier=True)
         for word in service.argv:  # what it reads is there
             _option, _equals, path = word.partition("=")
             assert not path.endswith(".conf") or Path(path) in self.files

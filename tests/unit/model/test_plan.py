@@ -146,6 +146,7 @@ def _kill_switch(machine: Machine) -> None:
     del machine.services["switch"], machine.held["switch"]
     machine.breaks_loops = None
     machine.switch = None
+    machine.change("vdenet0-vde", carrier=False)
 
 
 def _flush(machine: Machine) -> None:
@@ -181,6 +182,7 @@ DRIFTS: dict[str, tuple[Callable[[Machine], object], list[str]]] = {
     "another firewall": (lambda m: setattr(m, "firewall", "f" * 32), ["~ firewall and NAT of vdenet0"]),
     "firewall flushed": (_flush,
                          ["~ firewall and NAT of vdenet0"]),
+    "switch without its tap": (lambda m: m.change("vdenet0-vde", carrier=False), ["- service switch", "+ service switch"]),
     "switch dead": (_kill_switch, ["+ service switch"]),
     "dnsmasq dead": (lambda m: m.services.pop("dnsmasq"), ["+ service dnsmasq"]),
     "dnsmasq with another configuration": (lambda m: _services(m, "dnsmasq", restart_digest=""),
@@ -200,7 +202,7 @@ DRIFTS: dict[str, tuple[Callable[[Machine], object], list[str]]] = {
                                   ["- host resolver (dnsmasq): vdenet.internal"]),
 }
 # What the plan for it cannot take back, were a later step to fail: the next plan does.
-NO_WAY_BACK = {"mark lost", "tap deleted", "tap of another owner", "firewall altered", "another firewall",
+NO_WAY_BACK = {"mark lost", "tap deleted", "tap of another owner", "switch without its tap", "firewall altered", "another firewall",
                "dnsmasq with another configuration", "dnsmasq with other hosts", "directory open to all",
                "resolver asks elsewhere"}
 
