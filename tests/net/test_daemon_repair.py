@@ -9,6 +9,7 @@ import pytest
 from lab import traces
 from lab.daemon import Daemon
 from lab.machine import Machine, wait_for
+from lab.peer import Peer
 
 BRIDGE, TAP = "vdenet0", "vdenet0-vde"
 
@@ -70,6 +71,7 @@ DAMAGE: dict[str, tuple[str, set[str]]] = {
     "dnsmasq killed": ("kill -9 $(pidof dnsmasq)", {"dnsmasq"}),
     "dnsmasq ended": ("kill $(pidof dnsmasq)", {"dnsmasq"}),
     "switch killed": ("kill -9 $(pidof vde_switch)", {"vde_switch"}),
+    "switch has lost the tap": (f"ip link set {TAP} carrier off", {"vde_switch"}),
     "configuration of dnsmasq removed": ("rm /run/vdenet/dns/vdenet0/dnsmasq.conf", set()),
     "configuration of dnsmasq changed": ("echo >>/run/vdenet/dns/vdenet0/dnsmasq.conf", set()),
     "directory of dnsmasq removed": ("rm -r /run/vdenet/dns/vdenet0", set()),
@@ -99,3 +101,55 @@ def test_is_repaired(segment: Machine, name: str) -> None:
     replaced = {key for old, now in ((before.links, after.links), (before.services, after.services))
                 for key in old if old[key] != now[key]}
     assert replaced == new
+
+
+def test_a_guest_that_comes_and_goes_is_no_damage(segment: Machine) -> None:
+    """What the watch does about it a moment later is not said to be wrong in that moment."""
+    seen: set[object] = set()
+
+    def look(peer: Peer) -> None:
+        listed, = peer.call("List")["segments"]
+        seen.update((listed["state"], *peer.call("Plan")["steps"]))
+        seen.update(finding["code"] for finding in peer.call("Check")["findings"] if finding["severity"] == "error")
+
+    with Peer(segment) as peer:
+        for _nth in range(4):
+            guest = segment.popen(["tarr-steps", "join", "run", "--", "sleep", "1"], user="alice")
+            while guest.poll() is None:
+                look(peer)
+            for _nth in range(5):
+                look(peer)
+    assert seen == {"up"}
+
+
+# Gets hold of the tap as soon as nobody has it: TUNSETIFF with IFF_TAP and IFF_NO_PI (linux/if_tun.h).
+HOLD = f"""
+import fcntl, os, struct, subprocess, time
+file = os.open("/dev/net/tun", os.O_RDWR)
+subprocess.run(["pkill", "-KILL", "-x", "vde_switch"])
+while True:
+    try:
+        fcntl.ioctl(file, 0x400454CA, struct.pack("16sH22x", b"{TAP}", 0x1002))
+        break
+    except OSError:
+        continue
+print("holds it", flush=True)
+time.sleep(1000)
+"""
+
+
+def test_a_switch_does_not_run_without_its_tap(segment: Machine) -> None:
+    holder = segment.popen(["python3", "-c", HOLD])
+    try:
+        assert holder.stdout is not None and holder.stdout.readline() == "holds it\n"
+        done = segment.run(["tarr-steps", "reload"], check=False)
+        assert done.returncode == 1
+        assert done.stderr == f"tarr-steps: cannot start vde_switch: another program has the tap {TAP}\n"
+        assert "vde_switch" not in identity(segment).services
+        checked = segment.run(["tarr-steps", "check"], check=False)
+        assert checked.returncode == 1 and "+ service switch" in checked.stdout
+    finally:
+        holder.kill()
+        holder.wait()
+    wait_for(lambda: settled(segment), 40, "repair")
+    assert segment.path(f"/sys/class/net/{TAP}/carrier").read_text() == "1\n"

@@ -23,6 +23,7 @@ from vdenet.daemon.guests import GuestBook
 from vdenet.daemon.log import logger
 from vdenet.daemon.observe import observe
 from vdenet.daemon.ports import Ports
+from vdenet.daemon.repairs import Repairs
 from vdenet.daemon.serving import Servers
 from vdenet.effect import files
 from vdenet.effect.netlink import Netlink
@@ -74,13 +75,14 @@ class Engine:
         self.hands = Hands(places, self.netlink, self.supervisor)
         self._books: dict[str, GuestBook] = {}
         self._ports = Ports()
-        self._service_pids: set[int] = set()
+        self._service_pids: dict[str, set[int]] = {}
         self._departed: dict[str, Departed] = {}
         self._due: dict[str, float] = {}
         self.whereabouts: dict[str, dict[str, Place]] = {}
         """By segment and MAC: where guests were heard last; for `vdenet.daemon.whereabouts`."""
         self.left_tunnels: dict[tuple[int, str], int] = {}
         """By a guest's owner and MAC: the number of the UDP tunnel that it had last, and nobody after it."""
+        self.repairs = Repairs()
         self._servers = Servers()
         self._vlans_possible = False
         self._vlans_asked = 0.0
@@ -137,6 +139,7 @@ class Engine:
         self._ports.forget(segment)
         self._servers.forget(segment)
         self._due.pop(segment, None)
+        self._service_pids.pop(segment, None)
         self.whereabouts.pop(segment, None)
 
     def take_down(self, segment: Segment, keep_stopped: bool = True) -> Outcome:
@@ -157,11 +160,13 @@ class Engine:
                 self._prepare_state(segment)
                 files.write(self.places.stopped(segment.name), "", 0o600, "root")
             files.remove(self.places.applied(segment.name))
+            self._service_pids.pop(segment.name, None)
             return Outcome(segment.name, steps, losing)
 
     def service_pids(self) -> list[int]:
-        """The processes whose end somebody should notice, as of the last plan."""
-        return list(self._service_pids)
+        """The processes whose end somebody should notice, as of each segment's last plan."""
+        with self.lock:
+            return [*self.supervisor.pids(), *(pid for pids in self._service_pids.values() for pid in pids)]
 
     def is_due(self) -> bool:
         """Whether a service that waits for its next start has waited long enough, as of the last plan."""
@@ -182,7 +187,7 @@ class Engine:
             if wanted.vlan_filtering and not self._can_vlans():
                 raise Refused(what=_("bring up {segment}").format(segment=segment.name), why=_(
                     "it has VLANs, and this host's kernel cannot keep VLANs apart on a bridge"))
-            self._service_pids = {*self.supervisor.pids(), *(s.pid for s in observed.services.values())}
+            self._service_pids[segment.name] = {service.pid for service in observed.services.values()}
             self._due[segment.name] = time.monotonic() + min(
                 (wait.seconds for wait in observed.waiting.values()), default=inf)
             return planning.up(wanted, observed, before), wanted, observed

@@ -7,6 +7,7 @@ goes through the table and fails on a gap.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -14,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import vdenet
-from vdenet.daemon import addressing, applying, authority, confirming, joining, reporting, segments, tunnels
+from vdenet.daemon import addressing, applying, authority, confirming, joining, reporting, segments, settling, tunnels
 from vdenet.daemon.admission import Asked
 from vdenet.daemon.configuration import MAX_SIZE
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.members import Caller
-from vdenet.errors import BadConfig, BadValue, SegmentDown, UnknownOperation, UnknownSegment
+from vdenet.errors import BadConfig, BadValue, SegmentDown, UnknownOperation, UnknownSegment, VdenetError
 from vdenet.i18n import _
 from vdenet.model.names import DEFAULT_SEGMENT, segment_name
 from vdenet.model.plan import sentences
@@ -77,9 +78,13 @@ class Operation:
 
 
 def _list(request: Request) -> Answer:
-    asked = request.parameters.text("segment")
-    segments = [request.segment()] if asked else request.engine.configuration.all()
-    return Answer({"segments": [reporting.report(request.engine, segment).json() for segment in segments]})
+    if request.parameters.text("segment"):
+        return Answer({"segments": [reporting.report(request.engine, request.segment()).json()]})
+    found = []
+    for segment in request.engine.configuration.all():
+        with contextlib.suppress(UnknownSegment):  # deleted meanwhile
+            found.append(reporting.report(request.engine, segment).json())
+    return Answer({"segments": found})
 
 
 def _check(request: Request) -> Answer:
@@ -89,11 +94,12 @@ def _check(request: Request) -> Answer:
 
 def _plan(request: Request) -> Answer:
     segment = request.segment()
-    plan, _wanted, _observed = request.engine.plan_up(segment)
-    return Answer({"segment": segment.name, "steps": sentences(plan)})
+    return Answer({"segment": segment.name, "steps": sentences(settling.look(request.engine, segment.name).plan)})
 
 
 def _plan_config(request: Request) -> Answer:
+    with contextlib.suppress(VdenetError):  # one that does not exist is to be created
+        settling.look(request.engine, request.name())
     with request.engine.lock:
         plan, _observed, _old = applying.plan(request.engine, _wished(request))
     return Answer({"segment": request.name(), "steps": sentences(plan)})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from ipaddress import IPv4Address
 
-from vdenet.daemon import confirming, namesakes, netboot, plugging, recognising, retiring, whereabouts
+from vdenet.daemon import confirming, namesakes, netboot, plugging, recognising, retiring, settling, whereabouts
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, label
 from vdenet.daemon.members import account_name, uid_of
 from vdenet.daemon.recognising import Row
 from vdenet.effect import firewall
-from vdenet.errors import BadPolicy, VdenetError
+from vdenet.errors import BadPolicy, UnknownSegment, VdenetError
 from vdenet.i18n import _
 from vdenet.model import steps
 from vdenet.model.change import Plan
@@ -30,19 +30,21 @@ _PASSING = (steps.WriteFile, steps.ReloadService, steps.RestoreSysctl, steps.Res
 
 
 def report(engine: Engine, segment: Segment) -> SegmentReport:
-    """The segment with its guests."""
+    """The segment with its guests. Raises `UnknownSegment` when it was deleted meanwhile."""
+    state, plugged = State.DOWN, plugging.report(engine, segment, None, None)
+    if links.link(segment.sign) is not None:
+        try:
+            seen = settling.look(engine, segment.name, _broken)
+            segment = seen.segment
+            plugged = plugging.report(engine, segment, seen.wanted, seen.observed)
+            wrong = any(_severity(step) is Severity.ERROR for step in _broken(seen.plan)) \
+                or any(plug.state == plugging.DOWN for plug in plugged)
+            state = State.DEGRADED if wrong else State.UP
+        except UnknownSegment:
+            raise
+        except VdenetError:
+            state = State.DEGRADED
     with engine.lock:
-        state = State.DOWN
-        plugged = plugging.report(engine, segment, None, None)
-        if links.link(segment.sign) is not None:
-            try:
-                plan, wanted, observed = engine.plan_up(segment)
-                plugged = plugging.report(engine, segment, wanted, observed)
-                wrong = any(_severity(step) is Severity.ERROR for step in _broken(plan)) \
-                    or any(plug.state == plugging.DOWN for plug in plugged)
-                state = State.DEGRADED if wrong else State.UP
-            except VdenetError:
-                state = State.DEGRADED
         rows = guests(engine, segment)
     return SegmentReport(
         name=segment.name, state=state, address=None if segment.address is None else str(segment.address),
@@ -146,21 +148,23 @@ def _of_the_configuration(engine: Engine, segment: Segment) -> list[Finding]:
 
 
 def check(engine: Engine, segment: Segment) -> list[Finding]:
-    """What is not as it should be on the segment, and what on this host gets in its way."""
+    """What is not as it should be on the segment, and what on this host gets in its way. Raises `UnknownSegment`."""
     findings = _of_the_configuration(engine, segment)
-    with engine.lock:
-        if engine.stopped(segment.name) or links.link(segment.sign) is None:
-            return [*findings, Finding("segment-down", Severity.ERROR, segment.name,
-                                       _("the segment {name} is down").format(name=segment.name),
-                                       f"tarr-steps start {segment.name}")]
-        try:
-            plan, wanted, observed = engine.plan_up(segment)
-            findings += plugging.findings(engine, segment, wanted, observed)
-            findings += [Finding("drift", _severity(step), segment.name,
-                                 _("not as it should be: {step}").format(step=step),
-                                 f"tarr-steps reload {segment.name}") for step in _broken(plan)]
-        except VdenetError as error:
-            findings.append(Finding(error.code, Severity.ERROR, segment.name, str(error)))
+    if engine.stopped(segment.name) or links.link(segment.sign) is None:
+        return [*findings, Finding("segment-down", Severity.ERROR, segment.name,
+                                   _("the segment {name} is down").format(name=segment.name),
+                                   f"tarr-steps start {segment.name}")]
+    try:
+        seen = settling.look(engine, segment.name, _broken)
+        segment = seen.segment
+        findings += plugging.findings(engine, segment, seen.wanted, seen.observed)
+        findings += [Finding("drift", _severity(step), segment.name,
+                             _("not as it should be: {step}").format(step=step),
+                             f"tarr-steps reload {segment.name}") for step in _broken(seen.plan)]
+    except UnknownSegment:
+        raise
+    except VdenetError as error:
+        findings.append(Finding(error.code, Severity.ERROR, segment.name, str(error)))
     findings += netboot.findings(segment)
     if engine.is_crowded_out(segment, conflicts.resolver()):
         findings.append(conflict_text.resolver_full(segment))

@@ -7,6 +7,7 @@ and the engine looks at everything. So nothing that a storm of messages loses ca
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -18,6 +19,7 @@ from vdenet.daemon import confirming, reaper, whereabouts
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.log import logger
 from vdenet.errors import VdenetError
+from vdenet.model.segment import Segment
 from vdenet.probe import links
 
 # linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, and as bits of their numbers
@@ -34,7 +36,6 @@ _MOST_MESSAGES = 10_000
 POLL_SECONDS = 1.0
 FULL_SECONDS = 15.0
 """Everything is looked at so often even when nobody said anything."""
-MAX_RETRY_SECONDS = 30.0
 
 
 class Watch:
@@ -45,14 +46,25 @@ class Watch:
         self._sockets = [_listen(socket.NETLINK_ROUTE, _ROUTE_GROUPS),
                          _listen(_NETLINK_NETFILTER, _NFNLGRP_NFTABLES)]
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._poll = select.epoll()
+        for fd in (*(sock.fileno() for sock in self._sockets), self._wake_read):
+            self._poll.register(fd, select.EPOLLIN)
+        self._services: dict[int, int | None] = {}
+        """By process, the pidfd; None once its end was noticed."""
+        self._awake = False
         self._closing = False
         self._files: dict[str, list[tuple[int, int] | None]] = {}
-        self._retry: dict[str, tuple[float, float]] = {}
-        self._told: dict[str, str] = {}
 
     def start(self) -> None:
         """Begin to watch."""
+        self._engine.repairs.is_coming = self.is_awake
         threading.Thread(target=self._run, name="watch", daemon=True).start()
+
+    def is_awake(self) -> bool:
+        """Whether something was said that has not been looked after. For any thread."""
+        # In this order: what is not there to be read any more is being looked after.
+        ready, _w, _x = select.select([self._poll], [], [], 0)
+        return bool(ready) or self._awake
 
     def close(self) -> None:
         """Stop watching; a repair that runs is finished."""
@@ -65,8 +77,7 @@ class Watch:
             try:
                 changed = self._wait(POLL_SECONDS)
                 now = time.monotonic()
-                due = changed or now >= next_full or any(now >= when for when, _delay in self._retry.values()) \
-                    or self._engine.is_due()
+                due = changed or now >= next_full or self._engine.repairs.is_due() or self._engine.is_due()
                 if due:
                     next_full = now + FULL_SECONDS
                 confirming.expire(self._engine)
@@ -74,35 +85,46 @@ class Watch:
             except Exception:
                 logger.exception("watch")
                 time.sleep(1)
+            finally:
+                self._awake = False
 
     def _wait(self, seconds: float) -> bool:
         """True when something was said; the burst that it belongs to is over then."""
-        pidfds = self._pidfds()
-        poll = select.poll()
-        for fd in (*(sock.fileno() for sock in self._sockets), self._wake_read, *pidfds):
-            poll.register(fd, select.POLLIN)
-        try:
-            if not poll.poll(seconds * 1000):
-                return False
-        finally:
-            for fd in pidfds:
+        ended = self._follow_services()
+        ready = {fd for fd, _event in self._poll.poll(0 if ended else seconds)}
+        if not ready and not ended:
+            return False
+        self._awake = True
+        for pid, fd in self._services.items():
+            if fd is not None and fd in ready:
+                self._services[pid] = None
+                self._poll.unregister(fd)  # epoll(7), Q6: closed is not enough while a fork has it, too
                 os.close(fd)
         until = time.monotonic() + 0.5
         while time.monotonic() < until:
             self._drain()
-            ready, _w, _x = select.select(self._sockets, [], [], QUIET_SECONDS)
-            if not ready:
+            spoke, _w, _x = select.select(self._sockets, [], [], QUIET_SECONDS)
+            if not spoke:
                 break
         return True
 
-    def _pidfds(self) -> list[int]:
-        fds = []
-        for pid in self._engine.service_pids():
+    def _follow_services(self) -> bool:
+        """Watch those that run by now; whether one has ended already.
+
+        One that is no service any more is followed to its end, as who looks between two turns may have found it gone.
+        """
+        now = set(self._engine.service_pids())
+        self._services = {pid: fd for pid, fd in self._services.items() if fd is not None or pid in now}
+        ended = False
+        for pid in now - self._services.keys():
             try:
-                fds.append(os.pidfd_open(pid))
+                fd = os.pidfd_open(pid)
             except OSError:
-                continue  # it has ended already: the next look starts it again
-        return fds
+                self._services[pid], ended = None, True
+                continue
+            self._services[pid] = fd
+            self._poll.register(fd, select.EPOLLIN)
+        return ended
 
     def _drain(self) -> None:
         for sock in self._sockets:
@@ -114,34 +136,19 @@ class Watch:
                 continue
             except OSError:
                 continue  # ENOBUFS: messages were lost, which is as good as one
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.read(self._wake_read, 64)
-        except BlockingIOError:
-            pass
 
     def _look(self, due: bool) -> None:
         segments = [one for one in self._engine.configuration.all() if not self._engine.stopped(one.name)]
         names = {one.name for one in segments}
-        # One that is there no more would be due for ever, and names come and go.
-        self._retry = {name: self._retry[name] for name in self._retry.keys() & names}
+        self._engine.repairs.keep(names)
         self._files = {name: self._files[name] for name in self._files.keys() & names}
-        self._told = {name: self._told[name] for name in self._told.keys() & names}
         for segment in segments:
             if not self._files_changed(segment.name) and not due:
                 continue
-            when, delay = self._retry.get(segment.name, (0.0, 0.0))
-            if when > time.monotonic():
-                continue
-            try:
+            if self._engine.repairs.may(segment.name):
                 self._repair(segment.name)
-                self._retry.pop(segment.name, None)
-                self._told.pop(segment.name, None)
-            except VdenetError as error:
-                delay = min(MAX_RETRY_SECONDS, delay * 2 or 0.5)
-                self._retry[segment.name] = (time.monotonic() + delay, delay)
-                if self._told.get(segment.name) != str(error):
-                    self._told[segment.name] = str(error)
-                    logger.error("cannot repair %s: %s", segment.name, error)
         if due:
             reaper.reap_left(self._engine)
 
@@ -150,14 +157,21 @@ class Watch:
             # Whoever had the lock may have stopped the segment, or changed its address.
             if self._engine.stopped(name):
                 return
-            segment = self._engine.configuration.segment(name)
-            self._engine.follow_guests(segment)
-            outcome = self._engine.bring_up(segment, undo=False)
-            if outcome.changed:
-                logger.info("repaired %s in %s steps", segment.name, len(outcome.steps))
-            if links.link(segment.sign) is not None:
-                reaper.reap(self._engine, segment)
-                whereabouts.notice(self._engine, segment)
+            try:
+                self._bring_up(self._engine.configuration.segment(name))
+                self._engine.repairs.succeeded(name)
+            except VdenetError as error:
+                if self._engine.repairs.failed(name, str(error)):
+                    logger.error("cannot repair %s: %s", name, error)
+
+    def _bring_up(self, segment: Segment) -> None:
+        self._engine.follow_guests(segment)
+        outcome = self._engine.bring_up(segment, undo=False)
+        if outcome.changed:
+            logger.info("repaired %s in %s steps", segment.name, len(outcome.steps))
+        if links.link(segment.sign) is not None:
+            reaper.reap(self._engine, segment)
+            whereabouts.notice(self._engine, segment)
 
     def _files_changed(self, segment: str) -> bool:
         """Whether dnsmasq gave a lease, a member left, or somebody touched a file of ours, since the last call."""
