@@ -198,6 +198,12 @@ class ToolFailed(VdenetError):
     sentence = N_("cannot {what}: {tool} failed: {why}")
 
 
+class ToolTimedOut(ToolFailed):
+    """A program was ended, as it did not end by itself in time; it may have done what it was run for."""
+
+    code = "tool-timed-out"
+
+
 def _family(base: type[VdenetError]) -> dict[str, type[VdenetError]]:
     found = {base.code: base}
     for child in base.__subclasses__():

@@ -5,8 +5,10 @@ The machines cannot be started: that takes VirtualBox's kernel module.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -356,6 +358,28 @@ def test_a_change_that_fails_is_taken_back(virtualbox: Host, vm: Vm, tools: Call
     assert virtualbox.told("join", "virtualbox", vm.name)["name"] == "whole"
     vm.leave()
     assert vm.nics() == before
+
+
+@pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGHUP))
+def test_a_change_that_is_ended_is_taken_back(virtualbox: Host, vm: Vm, tools: Callable[[str], dict[str, str]],
+                                              number: signal.Signals) -> None:
+    """By kill, or by a terminal that is closed: VirtualBox has done it by then."""
+    before = vm.nics()
+    done = virtualbox.machine.path("/tmp/done")
+    env = tools("modifyvm) [ -e /tmp/done ] || { /usr/bin/VBoxManage \"$@\"; touch /tmp/done; exec sleep 60; };;")
+    joining = virtualbox.machine.popen(["tarr-steps", "join", "virtualbox", vm.name, "--name", "half"], user="alice",
+                                       env=env)
+    try:
+        virtualbox.machine.wait_for(done.exists, 60, "the change")
+        assert vm.nics() != before
+        assert joining.inner is not None
+        os.kill(joining.inner, number)
+        said, _none = joining.communicate(timeout=60)
+        assert (joining.returncode, said) == (128 + number, "")
+        assert vm.nics() == before
+        virtualbox.tarr("join", "run", "--name", "half", "--", "true", user="bob")
+    finally:
+        done.unlink(missing_ok=True)
 
 
 def test_settings_that_cannot_be_written(virtualbox: Host, vm: Vm) -> None:

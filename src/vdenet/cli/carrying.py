@@ -4,56 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import tempfile
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from vdenet.cli import plug, tools
-from vdenet.errors import Refused, VdenetError
+from vdenet.cli import interruption, plug, tools
+from vdenet.errors import Refused, ToolTimedOut, VdenetError
 from vdenet.i18n import _
 from vdenet.model.joining import Action, EditFile, Plug, RunTool
-
 
 _SECONDS = 150.0
 """VirtualBox waits a minute for a card that will not stop, and goes on then (PDMR3Thread.cpp)."""
 
 
 def perform(actions: Sequence[Action]) -> list[str]:
-    """Carry the actions out in order; when one fails, take back those before it. Raises its error.
+    """Carry the actions out in order; when one fails, take back those before it. Raises its error, `Terminated`.
 
-    What is not as it should be all the same, for people. A tool that ^C ended may have done its work (VBoxManage only
-    asks for it), so that is taken back, too.
+    What is not as it should be all the same, for people.
     """
     done: list[Action] = []
     said: list[str] = []
-    for action in actions:
-        try:
-            said += _do(action)
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) and isinstance(action, RunTool):
-                done.append(action)
-            with _undisturbed():
-                for earlier in reversed(done):
-                    with contextlib.suppress(VdenetError):
-                        _undo(earlier)
-            raise
-        done.append(action)
+    with interruption.raised():
+        for action in actions:
+            try:
+                said += _do(action)
+            except BaseException as error:
+                with interruption.survived():
+                    if isinstance(action, RunTool) and _may_be_done(error):
+                        done.append(action)
+                    for earlier in reversed(done):
+                        with contextlib.suppress(VdenetError):
+                            _undo(earlier)
+                raise
+            done.append(action)
     return said
 
 
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Another ^C ends the tool that runs at most: a guest would stay half-way, paused even."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _may_be_done(error: BaseException) -> bool:
+    """Whether a tool was cut off: VBoxManage only asks for what it is to do, and may have."""
+    return isinstance(error, KeyboardInterrupt | interruption.Terminated | ToolTimedOut)
 
 
 def shown(actions: Sequence[Action]) -> str:

@@ -17,10 +17,12 @@ WRONG_USAGE = 2
 UNREACHABLE = 3
 NOT_PERMITTED = 4
 TOOL = 5
+SIGNALLED = 128
+"""And a signal's number, as a shell reports it."""
 INTERRUPTED = 130
-"""128 + SIGINT, as a shell reports it."""
+"""By SIGINT."""
 BROKEN_PIPE = 141
-"""128 + SIGPIPE."""
+"""By SIGPIPE."""
 
 STATUS = {
     "usage": WRONG_USAGE,
@@ -33,6 +35,7 @@ STATUS = {
     "not-permitted": NOT_PERMITTED,
     "tool-missing": TOOL,
     "tool-failed": TOOL,
+    "tool-timed-out": TOOL,
 }
 """By the error's code; what is not here is a refusal."""
 

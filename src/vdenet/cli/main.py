@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from vdenet.cli import complain
+from vdenet.cli.interruption import Terminated
 from vdenet.cli.spelling import normalise
 
 
@@ -26,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     except KeyboardInterrupt:
         return complain.INTERRUPTED
+    except Terminated as error:
+        return complain.SIGNALLED + error.number
     except BrokenPipeError:
         # The reader has gone: tarr-steps list | head -1
         _abandon_stdout()

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from vdenet.errors import ToolFailed, ToolMissing, printable
+from vdenet.errors import ToolFailed, ToolMissing, ToolTimedOut, printable
 from vdenet.i18n import _
 
 
@@ -32,7 +32,7 @@ def ask(argv: Sequence[str], seconds: float = 10.0, input: str = "", inherit: Se
     """What a program prints, in no language of people's; `input` is what it can read, `inherit` what
     descriptors it gets.
 
-    Raises `ToolMissing`, `ToolFailed`.
+    Raises `ToolMissing`, `ToolFailed`, `ToolTimedOut`.
     """
     try:
         done = subprocess.run(  # noqa: S603  a list, no shell; the program is the user's own choice
@@ -40,7 +40,8 @@ def ask(argv: Sequence[str], seconds: float = 10.0, input: str = "", inherit: Se
             encoding="utf-8", errors="replace", timeout=seconds, check=False,
             pass_fds=tuple(inherit), env={**os.environ, "LC_ALL": "C.UTF-8"})
     except subprocess.TimeoutExpired:
-        raise _failed(argv, _("no end within {seconds} s").format(seconds=round(seconds))) from None
+        raise ToolTimedOut(what=_("run the command"), tool=argv[0],
+                          why=_("no end within {seconds} s").format(seconds=round(seconds))) from None
     except OSError as error:
         raise _failed(argv, error.strerror or str(error)) from None
     if done.returncode:
