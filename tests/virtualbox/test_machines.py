@@ -234,7 +234,7 @@ def test_what_was_there_before_comes_back(host: Host) -> None:
         host.alice("tarr-steps", "leave", "virtualbox", box)
         off(host, box)
         shown = host.alice("VBoxManage", "showvminfo", box, "--machinereadable")
-        assert 'intnet1="vdenet-unplugged-none-' in shown and 'nic1="intnet"' in shown
+        assert 'intnet1="vdenet-unplugged-none-vdenet0-' in shown and 'nic1="intnet"' in shown
         # What could not be while it ran.
         assert [host.told("leave", "virtualbox", box)["left"] for _again in range(2)] == [True, False]
         shown = host.alice("VBoxManage", "showvminfo", box, "--machinereadable")

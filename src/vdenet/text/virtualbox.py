@@ -16,9 +16,13 @@ TOOL = "VBoxManage"
 VDE = "VDE"
 UDP = "UDPTunnel"
 RUNNING = frozenset({
-    "running", "paused", "stuck", "starting", "restoring", "saving", "stopping", "teleporting",
-    "livesnapshotting", "onlinesnapshotting"})
-"""States in which a machine has a process that holds its settings: `controlvm` changes them."""
+    "running", "paused", "gurumeditation", "starting", "restoring", "saving", "stopping", "teleporting",
+    "teleportingpausedvm", "livesnapshotting", "onlinesnapshotting", "deletingsnapshotlive",
+    "deletingsnapshotlivepaused"})
+"""States in which a machine has a process that holds its settings: `controlvm` changes them. All names of states are
+those of machineStateToName in VBoxManageInfo.cpp."""
+OFF = frozenset({"poweroff", "aborted", "teleported"})
+"""States in which `modifyvm` changes it. In others VirtualBox is at work on it, as it restores a snapshot."""
 SAVED = frozenset({"saved", "aborted-saved"})
 """States in which nothing changes an adapter: `modifyvm` enables it first, and that wants a machine that is off
 (NetworkAdapter::setEnabled in NetworkAdapterImpl.cpp)."""
@@ -68,7 +72,7 @@ class Machine:
     @property
     def off(self) -> bool:
         """Whether `modifyvm` changes it."""
-        return not self.running and not self.saved
+        return self.state in OFF
 
 
 _PAIR = re.compile(r'"?([^"=]+?)"?="?(.*?)"?')
@@ -83,7 +87,7 @@ _BEGIN = re.compile(r"'\s*+\{ ")
 _NAME = re.compile(r"(?<![\w.-])([\w.-]++)='")
 _QUOTE = re.compile(r"'(?=,? \w|$)")
 _SLOT = re.compile(r"[0-9]{1,9}")
-_PARKED = re.compile("vdenet-unplugged-(none|null)-[0-9a-f]{32}")
+_PARKED = re.compile(r"vdenet-unplugged-(none|null)(\+out)?-([a-z0-9-]+)-[0-9a-f]{32}")
 
 
 def settings_file(machine_readable: str) -> str | None:
@@ -140,9 +144,9 @@ def tunnelled(nic: Nic, address: str, ports: tuple[str, str], mac: str) -> Nic:
                    properties={"dest": address, "sport": ports[0], "dport": ports[1]})
 
 
-def parked(nic: Nic, token: str) -> Nic:
+def parked(nic: Nic, segment: str, token: str) -> Nic:
     """An adapter that is attached to nothing (none or null), on an internal network instead, of which nobody knows the
-    name: what it sends is taken, and reaches nobody.
+    name: what it sends is taken, and reaches nobody. The name says what it was, and which segment it left.
 
     Attached to nothing, a running machine's virtio card tries its first frame for ever (virtioNetR3TransmitPkts in
     DevVirtioNet.cpp); the next change of an adapter waits for it for a minute, and then ends the thread that sends,
@@ -150,13 +154,16 @@ def parked(nic: Nic, token: str) -> Nic:
     first to name one says who may be on it (intnetR0OpenNetwork in SrvIntNetR0.cpp), so in the name is a `token` of 32
     hexadecimal digits that no other user can guess.
     """
-    return replace(nic, kind="intnet", target=f"vdenet-unplugged-{nic.kind}-{token}", cable=True)
+    was = nic.kind if nic.cable else f"{nic.kind}+out"
+    return replace(nic, kind="intnet", target=f"vdenet-unplugged-{was}-{segment}-{token}", cable=True)
 
 
-def unparked(nic: Nic) -> Nic | None:
-    """The adapter as it was before `parked`; None where it is not there."""
+def unparked(nic: Nic, segment: str | None = None) -> Nic | None:
+    """The adapter as it was before `parked`; None where it is not there, or left another segment than this."""
     found = _PARKED.fullmatch(nic.target or "") if nic.kind == "intnet" else None
-    return None if found is None else replace(nic, kind=found[1], target=None)
+    if found is None or segment not in (None, found[3]):
+        return None
+    return replace(nic, kind=found[1], target=None, cable=nic.cable and found[2] is None)
 
 
 def unplugged(nic: Nic, kind: str) -> Nic:

@@ -78,7 +78,8 @@ def test_a_virtio_card_of_a_running_machine_leaves_to_where_nobody_is(
         leaving = machine.leave(Where("lan", "eth0", ""), {"before": asdict(before)} if before else None)
         action, = leaving.actions
         aside, token = str(action).split(" ", 3)[-1].rsplit("-", 1)
-        assert aside == f"nic3 intnet vdenet-unplugged-{as_it_was.partition(' ')[0]}"
+        kind, _space, out = as_it_was.partition(" ")
+        assert aside == f"nic3 intnet vdenet-unplugged-{kind}{'+out' if out else ''}-lan"
         assert leaving.note == NOWHERE + as_it_was
         tokens.add(token)
     assert len(tokens) == 2 and all(len(token) == 32 for token in tokens)
@@ -94,7 +95,7 @@ def test_an_adapter_that_left_is_the_next_to_join(
         running: virtualbox.VirtualBox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before one that is attached to nothing; and what a later `leave` brings back is what was there at first."""
     for kind in ("none", "null"):
-        aside = VIRTIO.replace('intnet6="lab"', f'intnet6="vdenet-unplugged-{kind}-{"0a" * 16}"')
+        aside = VIRTIO.replace('intnet6="lab"', f'intnet6="vdenet-unplugged-{kind}+out-vdenet0-{"0a" * 16}"')
         back = shown(monkeypatch, aside.replace("poweroff", "running")).join(Wish(), PLACE)
         assert [str(action).split(" ", 3)[-1] for action in back.actions] == ["nic6 bridged vdenet0"]
         assert back.memory["before"]["kind"] == kind and back.memory["before"]["target"] is None
@@ -102,8 +103,9 @@ def test_an_adapter_that_left_is_the_next_to_join(
         # When it is off, leave does what it could not do before.
         where = Where("vdenet0", "vdenet0", SEGMENT["switch"])
         leaving = shown(monkeypatch, aside).leave(where, None)
-        assert [str(action).split(" ", 3)[-1] for action in leaving.actions] == [f"--nic6 {kind}"]
-        for state in ("running", "saved"):
+        assert [str(action).split(" ", 3)[-1] for action in leaving.actions] == [f"--nic6 {kind} --cableconnected6 off"]
+        assert not shown(monkeypatch, aside).leave(Where("lab", "lab", ""), None).actions, "it left another segment"
+        for state in ("running", "saved", "settingup"):
             assert not shown(monkeypatch, aside.replace("poweroff", state)).leave(where, None).actions
 
 
@@ -161,3 +163,11 @@ def test_a_machine_gets_into_a_vlan_by_a_port_of_its_own(
     with pytest.raises(Refused, match="no port there is theirs") as refused:
         running.found(Wish(via="bridge", vlan=33), PLACE)
     assert refused.value.data["hint"] == f"--via {done.via}"
+
+
+def test_a_machine_that_virtualbox_is_at_work_on_is_left_alone(
+        running: virtualbox.VirtualBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = shown(monkeypatch, READABLE.replace("poweroff", "deletingsnapshot"))
+    with pytest.raises(Refused) as refused:
+        machine.join(Wish(), PLACE)
+    assert str(refused.value) == "cannot join my web: VirtualBox is at work on it (deletingsnapshot)"

@@ -148,14 +148,21 @@ def test_without_a_settings_file_the_rest_is_known(settings: str | None) -> None
     assert found.nics[4] == Nic(4, "none")
 
 
-@pytest.mark.parametrize("state", ["running", "paused", "stuck"])
+@pytest.mark.parametrize("state", ["running", "paused", "gurumeditation", "deletingsnapshotlive"])
 def test_a_machine_that_runs(state: str) -> None:
     assert virtualbox.machine(READABLE.replace("poweroff", state), HUMAN, None).running
 
 
 @pytest.mark.parametrize("state", ["poweroff", "saved", "aborted", "teleported"])
 def test_a_machine_that_does_not_run(state: str) -> None:
-    assert not virtualbox.machine(READABLE.replace("poweroff", state), HUMAN, None).running
+    found = virtualbox.machine(READABLE.replace("poweroff", state), HUMAN, None)
+    assert (found.running, found.off) == (False, state != "saved")
+
+
+@pytest.mark.parametrize("state", ["restoringsnapshot", "deletingsnapshot", "settingup", "snapshotting"])
+def test_a_machine_that_is_worked_on(state: str) -> None:
+    found = virtualbox.machine(READABLE.replace("poweroff", state), HUMAN, None)
+    assert not found.running and not found.off and not found.saved
 
 
 @pytest.mark.parametrize("network", [SWITCH, f"{SWITCH}/", f"{SWITCH}[5]", f"vde://{SWITCH}", f"vde://{SWITCH}[1]"])
@@ -246,27 +253,29 @@ def test_a_running_machine_has_its_tunnel_unplugged_before_an_interface_is_named
         "pause", "nic1 null", "nic1 bridged vdenet0", "resume"]
 
 
+@pytest.mark.parametrize("cable", [True, False])
 @pytest.mark.parametrize("kind", ["none", "null"])
-def test_an_adapter_on_a_network_of_its_own_is_told_from_others(kind: str) -> None:
-    was = Nic(1, kind, None, MAC, properties={"dest": "192.0.2.1"}, driver="UDPTunnel", interface="wlan0")
-    aside = virtualbox.parked(was, TOKEN)
-    assert aside.target == f"vdenet-unplugged-{kind}-{TOKEN}"
-    assert virtualbox.unparked(aside) == was
+def test_an_adapter_on_a_network_of_its_own_is_told_from_others(kind: str, cable: bool) -> None:
+    was = Nic(1, kind, None, MAC, cable, properties={"dest": "192.0.2.1"}, driver="UDPTunnel", interface="wlan0")
+    aside = virtualbox.parked(was, "my-lab", TOKEN)
+    assert aside.target == f"vdenet-unplugged-{kind}{'' if cable else '+out'}-my-lab-{TOKEN}" and aside.cable
+    assert virtualbox.unparked(aside) == virtualbox.unparked(aside, "my-lab") == was
+    assert virtualbox.unparked(aside, "lab") is None
     assert not virtualbox.on_segment(aside, "vdenet0", SWITCH)
     for other in (was, replace(aside, kind="bridged"), replace(aside, target="lab"), replace(aside, target=None),
-                  replace(aside, target=f"vdenet-unplugged-{kind}-"), replace(aside, target=f"{aside.target}0")):
+                  replace(aside, target=f"vdenet-unplugged-{kind}-lab-"), replace(aside, target=f"{aside.target}0")):
         assert virtualbox.unparked(other) is None
 
 
 def test_what_another_driver_was_told_comes_back_on_a_network_of_its_own() -> None:
     was = Nic(1, "null", None, MAC, properties={"dest": "192.0.2.1"}, driver="UDPTunnel")
     on = virtualbox.plugged(was, SWITCH, None, MAC)
-    assert live(on, virtualbox.parked(was, TOKEN)) == [
+    assert live(on, virtualbox.parked(was, "lab", TOKEN)) == [
         ("pause", "resume"), ("nic1 null", "nic1 generic VDE"),
         ("nicproperty1 network=", f"nicproperty1 network={SWITCH}"), ("nicproperty1 dest=192.0.2.1", "nicproperty1 dest="),
-        (f"nic1 intnet vdenet-unplugged-null-{TOKEN}", "nic1 null"), ("resume", "pause")]
-    assert live(virtualbox.parked(was, TOKEN), on)[-1] == (
-        "nic1 generic VDE", f"nic1 intnet vdenet-unplugged-null-{TOKEN}")
+        (f"nic1 intnet vdenet-unplugged-null-lab-{TOKEN}", "nic1 null"), ("resume", "pause")]
+    assert live(virtualbox.parked(was, "lab", TOKEN), on)[-1] == (
+        "nic1 generic VDE", f"nic1 intnet vdenet-unplugged-null-lab-{TOKEN}")
 
 
 def test_a_tunnel_of_the_segment_is_told_from_others() -> None:

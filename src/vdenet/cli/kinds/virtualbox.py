@@ -94,7 +94,8 @@ class VirtualBox:
         """
         on = self._on(where.bridge, where.switch)
         if on is None:
-            back = [(nic, virtualbox.unparked(nic)) for nic in self._vm.nics.values()] if self._vm.off else []
+            back = [(nic, virtualbox.unparked(nic, where.segment)) for nic in self._vm.nics.values()] \
+                if self._vm.off else []
             return Leaving(tuple(action for nic, was in back if was is not None for action in self._actions(nic, was)),
                            live=False)
         self._require_changeable(_("take {guest} off"))
@@ -103,7 +104,7 @@ class VirtualBox:
             before = virtualbox.unplugged(on, "none")
         note = None
         if self._vm.running and before.kind in _NOTHING:
-            was, before = before, self._aside(before)
+            was, before = before, self._aside(before, where.segment)
             note = self._left_to_do(was, before)
         # The MAC of an adapter that is taken out stays with it: another join finds its name and lease again.
         return Leaving(self._actions(on, replace(before, mac=before.mac or on.mac)),
@@ -115,7 +116,12 @@ class VirtualBox:
                      if virtualbox.on_segment(nic, bridge, switch)), None)
 
     def _require_changeable(self, what: str) -> None:
-        """Raises `Refused` where VirtualBox changes no adapter: while the machine's state is saved."""
+        """Raises `Refused` where VirtualBox changes no adapter: while the machine's state is saved, and while it is at
+        work on it."""
+        if not (self._vm.running or self._vm.off or self._vm.saved):
+            raise Refused(what=what.format(guest=self._vm.name),
+                          why=_("VirtualBox is at work on it ({state})").format(state=self._vm.state),
+                          hint=_("try again when it is done"))
         if self._vm.saved:
             raise Refused(what=what.format(guest=self._vm.name),
                           why=_("its state is saved, and VirtualBox changes no adapter of such a machine"),
@@ -169,12 +175,12 @@ class VirtualBox:
         guest sends nothing while the cable is out."""
         return self._vm.running and nic.kind == "null" and nic.cable and nic.number in self._vm.virtio
 
-    def _aside(self, nic: Nic) -> Nic:
+    def _aside(self, nic: Nic, segment: str) -> Nic:
         """What does for an adapter that is to be attached to nothing while the machine runs. Internal networks are
         vboxdrv's."""
         if nic.number not in self._vm.virtio or not DRIVER.exists():
             return nic
-        return virtualbox.parked(nic, secrets.token_hex(16))
+        return virtualbox.parked(nic, segment, secrets.token_hex(16))
 
     def _left_to_do(self, was: Nic, aside: Nic) -> str | None:
         """What the user should know of an adapter that was attached to nothing, and has left while the machine runs."""
