@@ -210,7 +210,7 @@ class Checkup:
                         _("the tap {name} has no carrier: no VDE switch holds it").format(
                             name=segment.tap), _reload(segment.name))
         else:
-            self._right("tap", segment, _("the VDE switch holds the tap {name}").format(
+            self._right("tap", segment, _("the tap {name} is on the bridge, and a program holds it").format(
                 name=segment.tap))
 
     def _switch(self, segment: SegmentReport) -> None:

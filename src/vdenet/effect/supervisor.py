@@ -32,8 +32,8 @@ from vdenet.text import dnsquery, plugs
 
 READY_SECONDS = 10.0
 STOP_SECONDS = 5.0
-FREE_SECONDS = 2.0
-"""How long it is waited for a predecessor that ends to let go of the tap."""
+TAP_SECONDS = 2.0
+"""How long it is waited for a predecessor that ends to let go of the tap, and for a switch that answers to hold it."""
 PATIENT_SECONDS = 0.7
 """How long it is waited for a plug to fail; so much later than one plug the next is plugged in."""
 _MAX_SAID = 65536
@@ -150,16 +150,24 @@ class Supervisor:
         return record if isinstance(record, dict) else {}
 
     def _await(self, child: subprocess.Popen[bytes], service: Service, log: Path) -> None:
-        deadline, settled = time.monotonic() + READY_SECONDS, time.monotonic() + PATIENT_SECONDS
-        while time.monotonic() < deadline:
+        def failed(why: str) -> ToolFailed:
+            return ToolFailed(what=_("start {name}").format(name=service.title or service.name), tool=service.argv[0],
+                              why=run.said(log.read_text(errors="replace")) or why)
+
+        began = time.monotonic()
+        answered: float | None = None
+        while (now := time.monotonic()) < began + READY_SECONDS:
             if child.poll() is not None:
-                raise ToolFailed(what=_("start {name}").format(name=service.title or service.name),
-                                 tool=service.argv[0],
-                                 why=run.said(log.read_text(errors="replace"))
-                                 or _("exit status {status}").format(status=child.returncode))
-            if _is(child.pid, service) and _answers(service) and _tap(service) is not False \
-                    and (not service.patient or time.monotonic() > settled):
-                return
+                raise failed(_("exit status {status}").format(status=child.returncode))
+            if _is(child.pid, service) and _answers(service):
+                answered = answered or now
+                if service.useless_line and service.useless_line in log.read_text(errors="replace"):
+                    raise failed(service.useless_line)
+                if _tap(service) is False:
+                    if now > answered + TAP_SECONDS:
+                        raise failed(_("it does not hold the tap {name}").format(name=service.link))
+                elif not service.patient or now > began + PATIENT_SECONDS:
+                    return
             time.sleep(0.02)
         raise ToolFailed(what=_("start {name}").format(name=service.title or service.name), tool=service.argv[0],
                          why=_("no answer for {seconds:g} s").format(seconds=READY_SECONDS))
@@ -251,7 +259,7 @@ def _await_tap(service: Service) -> None:
     One that is ending may have it for a moment yet: its command line goes before its descriptors do (exit_mm and
     exit_files in kernel/exit.c), so it was not found.
     """
-    deadline = time.monotonic() + FREE_SECONDS
+    deadline = time.monotonic() + TAP_SECONDS
     while _tap(service):
         if time.monotonic() > deadline:
             raise StepFailed(step=_("start {name}").format(name=service.argv[0]),

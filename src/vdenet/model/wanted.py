@@ -154,6 +154,8 @@ class Service:
     because of it."""
     ready_line: str = ""
     """What it says once it is connected."""
+    useless_line: str = ""
+    """What it says when it runs on and is of no use."""
     claim: str | None = None
     """An argument that only one process of the account may have: who else has it is a predecessor."""
 

@@ -55,9 +55,10 @@ def _link(path: Path) -> Link | None:
     except (OSError, ValueError):
         return None  # it went away between listing and reading, or is no interface (bonding_masters)
     owner = _maybe(path / "owner")
+    carrier = _maybe(path / "carrier")  # unreadable while it is down: it may have been set down just now
     return Link(
-        name=path.name, ifindex=ifindex, mac=mac, mtu=mtu, up=bool(flags & _IFF_UP),
-        carrier=_maybe(path / "carrier") == "1", kind=_kind(path),
+        name=path.name, ifindex=ifindex, mac=mac, mtu=mtu, up=bool(flags & _IFF_UP) and carrier != "",
+        carrier=carrier == "1", kind=_kind(path),
         master=_master(path),
         alias=_maybe(path / "ifalias"),
         owner=int(owner) if owner not in ("", "-1") else None,
@@ -86,7 +87,7 @@ def _read(path: Path) -> str:
 
 
 def _maybe(path: Path) -> str:
-    """The content, or nothing: `carrier` cannot be read while an interface is down."""
+    """The content, or nothing where it cannot be read."""
     try:
         return _read(path)
     except OSError:

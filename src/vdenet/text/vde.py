@@ -36,6 +36,7 @@ def service(segment: Segment, places: Places) -> Service:
         clear=(sockets, console),
         holds_stdin=True,
         link=segment.tap,
+        useless_line="ERROR OPENING tap interface",  # src/vde_switch/tuntap.c
         claim=segment.tap,
     )
 
