@@ -126,15 +126,17 @@ def test_a_guest_that_comes_and_goes_is_no_damage(segment: Machine) -> None:
 HOLD = f"""
 import fcntl, os, struct, subprocess, time
 file = os.open("/dev/net/tun", os.O_RDWR)
-subprocess.run(["pkill", "-KILL", "-x", "vde_switch"])
-while True:
-    try:
-        fcntl.ioctl(file, 0x400454CA, struct.pack("16sH22x", b"{TAP}", 0x1002))
-        break
-    except OSError:
-        continue
-print("holds it", flush=True)
-time.sleep(1000)
+for nth in range(30):
+    killing = subprocess.Popen(["pkill", "-KILL", "-x", "vde_switch"])
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        try:
+            fcntl.ioctl(file, 0x400454CA, struct.pack("16sH22x", b"{TAP}", 0x1002))
+        except OSError:
+            continue
+        print("holds it", flush=True)
+        time.sleep(1000)
+    killing.wait()
 """
 
 
@@ -148,8 +150,23 @@ def test_a_switch_does_not_run_without_its_tap(segment: Machine) -> None:
         assert "vde_switch" not in identity(segment).services
         checked = segment.run(["tarr-steps", "check"], check=False)
         assert checked.returncode == 1 and "+ service switch" in checked.stdout
+        wait_for(lambda: f"vdenet0 could not be repaired: cannot start vde_switch: another program has the tap {TAP}"
+                 in segment.run(["tarr-steps", "check"], check=False).stdout, 30, "word why")
     finally:
         holder.kill()
         holder.wait()
+    wait_for(lambda: settled(segment), 40, "repair")
+    assert segment.path(f"/sys/class/net/{TAP}/carrier").read_text() == "1\n"
+
+
+def test_a_switch_that_cannot_open_its_tap_says_so(segment: Machine) -> None:
+    segment.sh("chmod 600 /dev/net/tun; pkill -KILL -x vde_switch")
+    try:
+        done = segment.run(["tarr-steps", "reload"], check=False)
+        assert done.returncode == 5 and done.stderr.startswith("tarr-steps: cannot start switch: vde_switch failed: ")
+        assert "Permission denied" in done.stderr and f"ERROR OPENING tap interface: {TAP}" in done.stderr
+        assert "vde_switch" not in identity(segment).services
+    finally:
+        segment.sh("chmod 666 /dev/net/tun")
     wait_for(lambda: settled(segment), 40, "repair")
     assert segment.path(f"/sys/class/net/{TAP}/carrier").read_text() == "1\n"

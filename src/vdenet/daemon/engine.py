@@ -75,7 +75,8 @@ class Engine:
         self.hands = Hands(places, self.netlink, self.supervisor)
         self._books: dict[str, GuestBook] = {}
         self._ports = Ports()
-        self._service_pids: dict[str, set[int]] = {}
+        self._service_pids: dict[str, frozenset[int]] = {}
+        """By segment; never changed but replaced, as it is read without the lock."""
         self._departed: dict[str, Departed] = {}
         self._due: dict[str, float] = {}
         self.whereabouts: dict[str, dict[str, Place]] = {}
@@ -104,6 +105,7 @@ class Engine:
     def bring_up(self, segment: Segment, undo: bool = True) -> Outcome:
         """Start, reload, repair: whatever is missing. Raises what the failing step raised."""
         with self.lock:
+            self._due.pop(segment.name, None)
             plan, _wanted, observed = self.plan_up(segment)
             steps = self.make(segment, plan, observed, undo)
             if self.stopped(segment.name):
@@ -138,8 +140,7 @@ class Engine:
         self._departed.pop(segment, None)
         self._ports.forget(segment)
         self._servers.forget(segment)
-        self._due.pop(segment, None)
-        self._service_pids.pop(segment, None)
+        self._let_rest(segment)
         self.whereabouts.pop(segment, None)
 
     def take_down(self, segment: Segment, keep_stopped: bool = True) -> Outcome:
@@ -160,17 +161,17 @@ class Engine:
                 self._prepare_state(segment)
                 files.write(self.places.stopped(segment.name), "", 0o600, "root")
             files.remove(self.places.applied(segment.name))
-            self._service_pids.pop(segment.name, None)
+            self._let_rest(segment.name)
             return Outcome(segment.name, steps, losing)
 
     def service_pids(self) -> list[int]:
         """The processes whose end somebody should notice, as of each segment's last plan."""
-        with self.lock:
-            return [*self.supervisor.pids(), *(pid for pids in self._service_pids.values() for pid in pids)]
+        return [*self.supervisor.pids(), *(pid for pids in self._service_pids.values() for pid in pids)]
 
     def is_due(self) -> bool:
-        """Whether a service that waits for its next start has waited long enough, as of the last plan."""
-        return min(self._due.values(), default=inf) <= time.monotonic()
+        """Whether the time has come for what waits for it, as of the last plan: a service that is started again, an
+        address that is served no longer."""
+        return min(list(self._due.values()), default=inf) <= time.monotonic()
 
     def plan_up(self, segment: Segment, former: Segment | None = None,
                 served: Sequence[Retiring] | None = None) -> tuple[Plan, Wanted, Observed]:
@@ -187,9 +188,9 @@ class Engine:
             if wanted.vlan_filtering and not self._can_vlans():
                 raise Refused(what=_("bring up {segment}").format(segment=segment.name), why=_(
                     "it has VLANs, and this host's kernel cannot keep VLANs apart on a bridge"))
-            self._service_pids[segment.name] = {service.pid for service in observed.services.values()}
-            self._due[segment.name] = time.monotonic() + min(
-                (wait.seconds for wait in observed.waiting.values()), default=inf)
+            pids = frozenset(service.pid for service in observed.services.values())
+            self._service_pids = {**self._service_pids, segment.name: pids}
+            self._note_due(segment, observed)
             return planning.up(wanted, observed, before), wanted, observed
 
     def is_crowded_out(self, segment: Segment, resolver: str) -> bool:
@@ -300,6 +301,19 @@ class Engine:
         return frozenset([segment.name, *own, *blueprint.host_labels(socket.gethostname(), segment.name)])
 
     # --- helpers ---------------------------------------------------------------------------
+
+    def _note_due(self, segment: Segment, observed: Observed) -> None:
+        """What is due already stays so until somebody does it: who only looks is not the one."""
+        now = time.time()
+        waits = [wait.seconds for wait in observed.waiting.values()]
+        waits += [old.until - now for old in retiring.current(segment, self.places, now)]
+        if self._due.get(segment.name, inf) > time.monotonic():
+            self._due[segment.name] = time.monotonic() + min(waits, default=inf)
+
+    def _let_rest(self, segment: str) -> None:
+        """Nothing is due of a segment that is down, and nothing of it runs."""
+        self._due.pop(segment, None)
+        self._service_pids = {name: pids for name, pids in self._service_pids.items() if name != segment}
 
     def _prepare_state(self, segment: Segment) -> None:
         """The daemon's own volatile directory, which records of steps go to."""

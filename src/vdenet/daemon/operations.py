@@ -20,8 +20,9 @@ from vdenet.daemon.admission import Asked
 from vdenet.daemon.configuration import MAX_SIZE
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.members import Caller
-from vdenet.errors import BadConfig, BadValue, SegmentDown, UnknownOperation, UnknownSegment, VdenetError
+from vdenet.errors import BadConfig, BadValue, SegmentDown, UnknownOperation, UnknownSegment
 from vdenet.i18n import _
+from vdenet.model.change import Plan
 from vdenet.model.names import DEFAULT_SEGMENT, segment_name
 from vdenet.model.plan import sentences
 from vdenet.model.report import is_ok
@@ -79,30 +80,33 @@ class Operation:
 
 def _list(request: Request) -> Answer:
     if request.parameters.text("segment"):
-        return Answer({"segments": [reporting.report(request.engine, request.segment()).json()]})
+        return Answer({"segments": [reporting.report(request.engine, request.name()).json()]})
     found = []
     for segment in request.engine.configuration.all():
-        with contextlib.suppress(UnknownSegment):  # deleted meanwhile
-            found.append(reporting.report(request.engine, segment).json())
+        with contextlib.suppress(UnknownSegment, BadConfig):  # deleted or spoilt meanwhile
+            found.append(reporting.report(request.engine, segment.name).json())
     return Answer({"segments": found})
 
 
 def _check(request: Request) -> Answer:
-    findings = reporting.check(request.engine, request.segment())
+    findings = reporting.check(request.engine, request.name())
     return Answer({"ok": is_ok(findings), "findings": [asdict(finding) for finding in findings]})
 
 
 def _plan(request: Request) -> Answer:
-    segment = request.segment()
-    return Answer({"segment": segment.name, "steps": sentences(settling.look(request.engine, segment.name).plan)})
+    def find() -> Plan:
+        return request.engine.plan_up(request.segment())[0]
+
+    with settling.settled(request.engine, request.name(), find) as plan:
+        return Answer({"segment": request.name(), "steps": sentences(plan)})
 
 
 def _plan_config(request: Request) -> Answer:
-    with contextlib.suppress(VdenetError):  # one that does not exist is to be created
-        settling.look(request.engine, request.name())
-    with request.engine.lock:
-        plan, _observed, _old = applying.plan(request.engine, _wished(request))
-    return Answer({"segment": request.name(), "steps": sentences(plan)})
+    def find() -> Plan:
+        return applying.plan(request.engine, _wished(request))[0]
+
+    with settling.settled(request.engine, request.name(), find) as plan:
+        return Answer({"segment": request.name(), "steps": sentences(plan)})
 
 
 def _apply_config(request: Request) -> Answer:

@@ -21,20 +21,30 @@ class _Failure:
 
 
 class Repairs:
-    """By segment. For several threads; who counts and looks holds the engine's lock, so that no attempt is between."""
+    """By segment; for several threads."""
 
     def __init__(self) -> None:
         self._ended = threading.Condition()
         self._failures: dict[str, _Failure] = {}
-        self._counts: dict[str, int] = {}
-        self.is_coming: Callable[[], bool] = lambda: False
+        self._count = 0
+        self._last: dict[str, int] = {}
+        """By segment, the number of the attempt that ended last."""
+        self._forgotten = 0
+        """The number of attempts when a segment was forgotten last."""
+        self.is_awake: Callable[[], bool] = lambda: False
         """Whether the watch has heard of something, and is about to look."""
 
     def keep(self, names: Collection[str]) -> None:
         """Forget other segments: one that is there no more would be due for ever, and names come and go."""
         with self._ended:
-            self._failures = {name: self._failures[name] for name in self._failures.keys() & set(names)}
-            self._counts = {name: self._counts[name] for name in self._counts.keys() & set(names)}
+            gone = (self._failures.keys() | self._last.keys()) - set(names)
+            for name in gone:
+                self._failures.pop(name, None)
+                self._last.pop(name, None)
+            if gone:  # nobody waits for what does not come
+                self._count += 1
+                self._forgotten = self._count
+                self._ended.notify_all()
 
     def is_due(self) -> bool:
         """Whether one that failed is to be tried again by now."""
@@ -61,22 +71,29 @@ class Repairs:
             self._end(name)
             return before is None or before.why != why
 
-    def count(self, name: str) -> int:
-        """How many attempts have ended."""
+    def why_failed(self, name: str) -> str | None:
+        """Why the last attempt failed, if it did."""
         with self._ended:
-            return self._counts.get(name, 0)
+            failure = self._failures.get(name)
+            return None if failure is None else failure.why
 
-    def await_next(self, name: str, since: int) -> bool:
-        """Wait until more than `since` attempts have ended, where the watch is about to make one; whether it has.
-
-        What could not be repaired a moment ago is not waited for. Not for one who holds the engine's lock.
-        """
-        coming = self.is_coming()  # first: an attempt that ends now is counted by the next line
+    def count(self) -> int:
+        """How many attempts have ended. Who looks asks with the engine's lock, so that none ends between."""
         with self._ended:
-            if name in self._failures or not (coming or self._counts.get(name, 0) > since):
-                return False
-            return self._ended.wait_for(lambda: self._counts.get(name, 0) > since, TURN_SECONDS)
+            return self._count
+
+    def is_coming(self, name: str) -> bool:
+        """Whether the watch is about to look at the segment, as it did before; not where that failed a moment ago."""
+        with self._ended:
+            return name in self._last and name not in self._failures and self.is_awake()
+
+    def await_next(self, name: str, since: int) -> None:
+        """Wait until an attempt for the segment has ended after the first `since` of all; or was given up, or for
+        `TURN_SECONDS`. Not for one who holds the engine's lock."""
+        with self._ended:
+            self._ended.wait_for(lambda: max(self._last.get(name, 0), self._forgotten) > since, TURN_SECONDS)
 
     def _end(self, name: str) -> None:
-        self._counts[name] = self._counts.get(name, 0) + 1
+        self._count += 1
+        self._last[name] = self._count
         self._ended.notify_all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from ipaddress import IPv4Address
 
 from vdenet.daemon import confirming, namesakes, netboot, plugging, recognising, retiring, settling, whereabouts
@@ -10,8 +11,9 @@ from vdenet.daemon.engine import Engine
 from vdenet.daemon.guests import CLAIMED, label
 from vdenet.daemon.members import account_name, uid_of
 from vdenet.daemon.recognising import Row
+from vdenet.daemon.settling import Look
 from vdenet.effect import firewall
-from vdenet.errors import BadPolicy, UnknownSegment, VdenetError
+from vdenet.errors import BadPolicy, VdenetError
 from vdenet.i18n import _
 from vdenet.model import steps
 from vdenet.model.change import Plan
@@ -29,22 +31,17 @@ _PASSING = (steps.WriteFile, steps.ReloadService, steps.RestoreSysctl, steps.Res
 """Steps that a running segment may owe for a moment without anything being wrong."""
 
 
-def report(engine: Engine, segment: Segment) -> SegmentReport:
-    """The segment with its guests. Raises `UnknownSegment` when it was deleted meanwhile."""
-    state, plugged = State.DOWN, plugging.report(engine, segment, None, None)
-    if links.link(segment.sign) is not None:
-        try:
-            seen = settling.look(engine, segment.name, _broken)
-            segment = seen.segment
-            plugged = plugging.report(engine, segment, seen.wanted, seen.observed)
-            wrong = any(_severity(step) is Severity.ERROR for step in _broken(seen.plan)) \
+def report(engine: Engine, name: str) -> SegmentReport:
+    """The segment with its guests. Raises `UnknownSegment`, `BadConfig`."""
+    with _settled(engine, name) as (segment, look):
+        if isinstance(look, Look):
+            plugged = plugging.report(engine, segment, look.wanted, look.observed)
+            wrong = any(_severity(step) is Severity.ERROR for step in _broken(look.plan)) \
                 or any(plug.state == plugging.DOWN for plug in plugged)
             state = State.DEGRADED if wrong else State.UP
-        except UnknownSegment:
-            raise
-        except VdenetError:
-            state = State.DEGRADED
-    with engine.lock:
+        else:
+            plugged = plugging.report(engine, segment, None, None)
+            state = State.DOWN if look is None else State.DEGRADED
         rows = guests(engine, segment)
     return SegmentReport(
         name=segment.name, state=state, address=None if segment.address is None else str(segment.address),
@@ -52,6 +49,21 @@ def report(engine: Engine, segment: Segment) -> SegmentReport:
         domain=segment.domain, bridge=segment.bridge, tap=segment.tap,
         switch=str(engine.places.switch(segment.name)), guests=recognising.recognise(rows),
         owner=segment.owner, plugs=plugged, vlans=tuple(vlan.id for vlan in segment.vlans))
+
+
+_Seen = tuple[Segment, Look | VdenetError | None]
+"""A segment, and what was found of it: nothing when it is down, or why nothing could be found."""
+
+
+def _settled(engine: Engine, name: str) -> AbstractContextManager[_Seen]:
+    def find() -> _Seen:
+        segment = engine.configuration.segment(name)  # whoever had the lock may have changed it
+        try:
+            return segment, settling.look(engine, segment)
+        except VdenetError as error:
+            return segment, error
+
+    return settling.settled(engine, name, find, lambda seen: isinstance(seen[1], Look) and _broken(seen[1].plan))
 
 
 def _broken(plan: Plan) -> list[steps.Step]:
@@ -116,6 +128,17 @@ def _severity(step: steps.Step) -> Severity:
     return Severity.WARNING if isinstance(step, steps.RegisterResolver | steps.KeepDnsmasqOff) else Severity.ERROR
 
 
+def _drift(engine: Engine, segment: Segment, broken: list[steps.Step]) -> list[Finding]:
+    found = [Finding("drift", _severity(step), segment.name, _("not as it should be: {step}").format(step=step),
+                     f"tarr-steps reload {segment.name}") for step in broken]
+    why = engine.repairs.why_failed(segment.name) if broken else None
+    if why is not None:
+        found.append(Finding("repair-failed", Severity.ERROR, segment.name,
+                             _("{segment} could not be repaired: {why}").format(segment=segment.name, why=why),
+                             _("it is tried again and again")))
+    return found
+
+
 def _of_the_configuration(engine: Engine, segment: Segment) -> list[Finding]:
     """What is wrong with the files, whether the segment is up or not."""
     found = []
@@ -147,24 +170,20 @@ def _of_the_configuration(engine: Engine, segment: Segment) -> list[Finding]:
     return found
 
 
-def check(engine: Engine, segment: Segment) -> list[Finding]:
-    """What is not as it should be on the segment, and what on this host gets in its way. Raises `UnknownSegment`."""
-    findings = _of_the_configuration(engine, segment)
-    if engine.stopped(segment.name) or links.link(segment.sign) is None:
-        return [*findings, Finding("segment-down", Severity.ERROR, segment.name,
-                                   _("the segment {name} is down").format(name=segment.name),
-                                   f"tarr-steps start {segment.name}")]
-    try:
-        seen = settling.look(engine, segment.name, _broken)
-        segment = seen.segment
-        findings += plugging.findings(engine, segment, seen.wanted, seen.observed)
-        findings += [Finding("drift", _severity(step), segment.name,
-                             _("not as it should be: {step}").format(step=step),
-                             f"tarr-steps reload {segment.name}") for step in _broken(seen.plan)]
-    except UnknownSegment:
-        raise
-    except VdenetError as error:
-        findings.append(Finding(error.code, Severity.ERROR, segment.name, str(error)))
+def check(engine: Engine, name: str) -> list[Finding]:
+    """What is not as it should be on the segment, and what on this host gets in its way. Raises `UnknownSegment`,
+    `BadConfig`."""
+    with _settled(engine, name) as (segment, look):
+        findings = _of_the_configuration(engine, segment)
+        if look is None:
+            return [*findings, Finding("segment-down", Severity.ERROR, segment.name,
+                                       _("the segment {name} is down").format(name=segment.name),
+                                       f"tarr-steps start {segment.name}")]
+        if isinstance(look, Look):
+            findings += plugging.findings(engine, segment, look.wanted, look.observed)
+            findings += _drift(engine, segment, _broken(look.plan))
+        else:
+            findings.append(Finding(look.code, Severity.ERROR, segment.name, str(look)))
     findings += netboot.findings(segment)
     if engine.is_crowded_out(segment, conflicts.resolver()):
         findings.append(conflict_text.resolver_full(segment))

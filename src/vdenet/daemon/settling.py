@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from vdenet.daemon.engine import Engine
 from vdenet.model.change import Plan
 from vdenet.model.observed import Observed
 from vdenet.model.segment import Segment
 from vdenet.model.wanted import Wanted
+from vdenet.probe import links
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A segment, and what was found of it at the same time."""
+    """What was found of a segment that is up."""
 
-    segment: Segment
     plan: Plan
     wanted: Wanted
     observed: Observed
 
 
-def look(engine: Engine, name: str, matters: Callable[[Plan], object] = bool) -> Look:
-    """The plan that would bring the segment up; where it matters, and the watch is about to look, once more after that.
+@contextmanager
+def settled(engine: Engine, name: str, find: Callable[[], Found],
+            matters: Callable[[Found], object] = bool) -> Iterator[Found]:
+    """What `find` finds with the engine's lock held, which is held on; where that matters, and the watch is about to
+    look at the segment, what it finds after that.
 
-    For those who only read, and do not hold the engine's lock. Raises as `Engine.plan_up` and
-    `Configuration.segment`.
+    For those who only read, and do not hold the lock. Raises what `find` does.
     """
     with engine.lock:
-        found = _look(engine, name)
-        since = engine.repairs.count(name)
-    if not matters(found.plan) or engine.stopped(name) or not engine.repairs.await_next(name, since):
-        return found
+        found, since = find(), engine.repairs.count()
+        if not matters(found) or engine.stopped(name) or not engine.repairs.is_coming(name):
+            yield found
+            return
+    engine.repairs.await_next(name, since)
     with engine.lock:
-        return _look(engine, name)
+        yield find()
 
 
-def _look(engine: Engine, name: str) -> Look:
-    segment = engine.configuration.segment(name)  # whoever had the lock may have changed it
-    return Look(segment, *engine.plan_up(segment))
+def look(engine: Engine, segment: Segment) -> Look | None:
+    """None when the segment is down. Raises as `Engine.plan_up`."""
+    if engine.stopped(segment.name) or links.link(segment.sign) is None:
+        return None
+    return Look(*engine.plan_up(segment))

@@ -57,14 +57,14 @@ class Watch:
 
     def start(self) -> None:
         """Begin to watch."""
-        self._engine.repairs.is_coming = self.is_awake
+        self._engine.repairs.is_awake = self.is_awake
         threading.Thread(target=self._run, name="watch", daemon=True).start()
 
     def is_awake(self) -> bool:
-        """Whether something was said that has not been looked after. For any thread."""
+        """Whether there is something that has not been looked after. For any thread."""
         # In this order: what is not there to be read any more is being looked after.
         ready, _w, _x = select.select([self._poll], [], [], 0)
-        return bool(ready) or self._awake
+        return bool(ready) or self._awake or self._engine.is_due()
 
     def close(self) -> None:
         """Stop watching; a repair that runs is finished."""
@@ -80,13 +80,14 @@ class Watch:
                 due = changed or now >= next_full or self._engine.repairs.is_due() or self._engine.is_due()
                 if due:
                     next_full = now + FULL_SECONDS
+                self._awake = due
                 confirming.expire(self._engine)
                 self._look(due)
+                self._awake = False
             except Exception:
                 logger.exception("watch")
-                time.sleep(1)
-            finally:
                 self._awake = False
+                time.sleep(1)
 
     def _wait(self, seconds: float) -> bool:
         """True when something was said; the burst that it belongs to is over then."""
@@ -94,7 +95,7 @@ class Watch:
         ready = {fd for fd, _event in self._poll.poll(0 if ended else seconds)}
         if not ready and not ended:
             return False
-        self._awake = True
+        self._awake = True  # before anything is read
         for pid, fd in self._services.items():
             if fd is not None and fd in ready:
                 self._services[pid] = None
@@ -119,11 +120,17 @@ class Watch:
         for pid in now - self._services.keys():
             try:
                 fd = os.pidfd_open(pid)
-            except OSError:
+            except ProcessLookupError:
                 self._services[pid], ended = None, True
                 continue
+            except OSError:
+                continue  # no descriptors are left: the next turn tries again
+            try:
+                self._poll.register(fd, select.EPOLLIN)
+            except OSError:
+                os.close(fd)
+                continue
             self._services[pid] = fd
-            self._poll.register(fd, select.EPOLLIN)
         return ended
 
     def _drain(self) -> None:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from ipaddress import IPv4Interface
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from unit.samples import PLAIN
-from vdenet.daemon import reaper, watch
+from vdenet.daemon import reaper, retiring, settling, watch
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.ports import Ports
 from vdenet.daemon.repairs import Repairs
 from vdenet.daemon.serving import Servers
 from vdenet.errors import Refused
+from vdenet.model.observed import Observed, Waiting
 from vdenet.model.places import Places
-from vdenet.model.segment import Segment
+from vdenet.model.segment import Retiring, Segment
 
 LAB = replace(PLAIN, name="lab")
 
@@ -53,7 +58,7 @@ def test_a_segment_that_is_deleted_leaves_nothing(places: Places, talk: socket.s
     one = watch.Watch(cast(Engine, engine))
     for expected in ({PLAIN.name, LAB.name}, {PLAIN.name}, set()):
         one._look(due=True)
-        assert set(one._files) == set(repairs._failures) == set(repairs._counts) == expected
+        assert set(one._files) == set(repairs._failures) == set(repairs._last) == expected
         del there[-1:]
 
 
@@ -85,7 +90,8 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Processes:
 
 @pytest.fixture
 def one(talk: socket.socket, processes: Processes) -> watch.Watch:
-    return watch.Watch(cast(Engine, SimpleNamespace(service_pids=lambda: list(processes.pids), repairs=Repairs())))
+    return watch.Watch(cast(Engine, SimpleNamespace(
+        service_pids=lambda: list(processes.pids), repairs=Repairs(), is_due=lambda: False)))
 
 
 @pytest.mark.parametrize("reaped", (True, False))
@@ -112,27 +118,92 @@ def test_it_is_awake_from_the_first_word_on(one: watch.Watch, talk: socket.socke
     assert one._wait(10) and one.is_awake(), "until it has looked"
 
 
+def test_a_service_that_could_not_be_watched_is_watched_at_the_next_turn(
+        one: watch.Watch, processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_pid: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pidfd_open", full)
+        assert not one._wait(0)
+    assert not one._wait(0)
+    processes.end(reaped=False)
+    assert one._wait(10)
+
+
 # --- who looks waits for it ---------------------------------------------------------------------------------
 
-def test_who_looks_waits_for_an_attempt_that_is_coming() -> None:
-    repairs = Repairs()
-    assert not repairs.await_next("lab", repairs.count("lab")), "nothing is coming"
-    repairs.is_coming = lambda: True
-    since = repairs.count("lab")
-    later = threading.Timer(0.2, repairs.succeeded, ["lab"])
+@pytest.fixture
+def repairs() -> Repairs:
+    """Of a watch that has looked at lab, and is about to do so again."""
+    made = Repairs()
+    made.succeeded(LAB.name)
+    made.is_awake = lambda: True
+    return made
+
+
+Reader = Callable[[], list[str]]
+
+
+@pytest.fixture
+def read(repairs: Repairs) -> Reader:
+    """What is seen as wrong, when one thing is at first and nothing later."""
+    engine = cast(Engine, SimpleNamespace(lock=threading.RLock(), repairs=repairs, stopped=lambda _name: False))
+    left = [["wrong"], []]
+
+    def once() -> list[str]:
+        with settling.settled(engine, LAB.name, lambda: left[0] if len(left) == 1 else left.pop(0)) as found:
+            return found
+
+    return once
+
+
+@pytest.mark.parametrize("end", (
+    lambda repairs: repairs.succeeded(LAB.name), lambda repairs: repairs.failed(LAB.name, "no"),
+    lambda repairs: repairs.keep([])), ids=("repaired", "failed", "stopped or deleted meanwhile"))
+def test_who_sees_something_wrong_looks_again_after_the_watch(
+        repairs: Repairs, read: Reader, end: Callable[[Repairs], object]) -> None:
+    later = threading.Timer(0.2, end, [repairs])
     later.start()
-    assert repairs.await_next("lab", since)
-    repairs.is_coming = lambda: False
-    assert repairs.await_next("lab", since), "it came before one asked"
+    began = time.monotonic()
+    assert read() == []
+    later.join()
+    assert 0.1 < time.monotonic() - began < 2.5
 
 
-def test_what_could_not_be_repaired_is_not_waited_for() -> None:
-    repairs = Repairs()
+def test_who_sees_something_wrong_looks_again_though_the_watch_did_not(
+        repairs: Repairs, read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vdenet.daemon.repairs.TURN_SECONDS", 0.1)
+    assert read() == []
+
+
+@pytest.mark.parametrize("spoil", (
+    lambda repairs: setattr(repairs, "is_awake", lambda: False), lambda repairs: repairs.failed(LAB.name, "no"),
+    lambda repairs: repairs.keep([])), ids=("nothing is coming", "it failed just now", "it is none of the watch's"))
+def test_what_is_not_coming_is_not_waited_for(repairs: Repairs, read: Reader, spoil: Callable[[Repairs], object],
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil(repairs)
+    monkeypatch.setattr(repairs, "await_next", None)
+    assert read() == ["wrong"]
+
+
+def test_an_attempt_counts_for_those_who_looked_before_it(repairs: Repairs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after others were forgotten, and their numbers with them."""
+    for name in ("a", "b", LAB.name):
+        repairs.succeeded(name)
+    repairs.keep([LAB.name])
+    since = repairs.count()
+    monkeypatch.setattr("vdenet.daemon.repairs.TURN_SECONDS", 60)
+    threading.Timer(0.1, repairs.succeeded, [LAB.name]).start()
+    repairs.await_next(LAB.name, since)
+    repairs.await_next(LAB.name, since)
+
+
+def test_a_failure_is_news_once(repairs: Repairs) -> None:
     assert repairs.failed("lab", "no") and not repairs.failed("lab", "no") and repairs.failed("lab", "never")
-    repairs.is_coming = lambda: True
-    assert not repairs.may("lab") and not repairs.await_next("lab", 0)
+    assert not repairs.may("lab") and repairs.why_failed("lab") == "never"
     repairs.succeeded("lab")
-    assert repairs.may("lab") and repairs.await_next("lab", 0) and repairs.failed("lab", "never")
+    assert repairs.may("lab") and repairs.why_failed("lab") is None and repairs.failed("lab", "never")
 
 
 def test_after_each_failure_it_is_waited_longer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,11 +221,36 @@ def test_after_each_failure_it_is_waited_longer(monkeypatch: pytest.MonkeyPatch)
     assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30]
 
 
+def test_what_is_due_is_due_until_it_is_done(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who only looks does not see the service wait any more, and is not the one who starts it; so with an address."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    engine = cast(Engine, SimpleNamespace(_due={}, places=places))
+    Engine._note_due(engine, PLAIN, Observed(waiting={"plug": Waiting(5, "")}))
+    assert not Engine.is_due(engine)
+    now[0] = 106
+    for _nth in range(2):
+        assert Engine.is_due(engine)
+        Engine._note_due(engine, PLAIN, Observed())
+    engine._due.clear()
+    Engine._note_due(engine, PLAIN, Observed())
+    assert not Engine.is_due(engine)
+    served = (Retiring(IPv4Interface("10.9.9.1/24"), time.time() + 30),)
+    Path(places.retiring(PLAIN.name)).write_text(retiring.record(PLAIN.name, served, places).text)
+    Engine._note_due(engine, PLAIN, Observed())
+    assert not Engine.is_due(engine)
+    now[0] += 30
+    assert Engine.is_due(engine)
+
+
 def test_the_engine_forgets_it_too() -> None:
     memories = {name: {LAB.name: object(), PLAIN.name: object()} for name in (
         "_books", "_departed", "_due", "_service_pids", "whereabouts")}
     heard = Servers()
     heard._heard = {LAB.name: ("", "", 0)}
-    Engine.forget(cast(Engine, SimpleNamespace(_ports=Ports(), _servers=heard, **memories)), LAB.name)
+    engine = cast(Engine, SimpleNamespace(_ports=Ports(), _servers=heard, **memories))
+    engine._let_rest = lambda name: Engine._let_rest(engine, name)  # type: ignore[method-assign]
+    Engine.forget(engine, LAB.name)
+    memories["_service_pids"] = engine._service_pids
     assert {name: list(memory) for name, memory in memories.items()} == dict.fromkeys(memories, [PLAIN.name])
     assert heard._heard == {}
