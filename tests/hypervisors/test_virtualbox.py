@@ -375,11 +375,51 @@ def test_a_change_that_is_ended_is_taken_back(virtualbox: Host, vm: Vm, tools: C
         assert joining.inner is not None
         os.kill(joining.inner, number)
         said, _none = joining.communicate(timeout=60)
-        assert (joining.returncode, said) == (128 + number, "")
+        assert (joining.returncode, said) == (128 + number, "taking back what was done\n")
         assert vm.nics() == before
         virtualbox.tarr("join", "run", "--name", "half", "--", "true", user="bob")
     finally:
         done.unlink(missing_ok=True)
+
+
+# A shell on a terminal, in which a command is typed; once it has done something, keys are pressed, or it is closed.
+TERMINAL = """
+import os, pty, select, sys, time
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp("bash", ["bash", "--norc", "-i"])
+os.write(fd, sys.argv[1].encode() + b"\\n")
+until = time.monotonic() + 50
+while not os.path.exists("/tmp/done") and time.monotonic() < until:
+    if select.select([fd], [], [], 0.05)[0]:
+        os.read(fd, 4096)
+for key in sys.argv[2]:
+    os.write(fd, b"\\x03")
+    time.sleep(0.2)
+if not sys.argv[2]:
+    os.close(fd)
+while os.system("pgrep -u alice -x tarr-steps >/dev/null") == 0 and time.monotonic() < until:
+    if sys.argv[2] and select.select([fd], [], [], 0.05)[0]:
+        os.read(fd, 4096)
+"""
+
+
+@pytest.mark.parametrize("keys", ("", "^", "^^^"), ids=("closed", "^C", "^C^C^C"))
+def test_a_terminal_that_is_closed_or_impatient(virtualbox: Host, vm: Vm, tools: Callable[[str], dict[str, str]],
+                                                keys: str) -> None:
+    """Neither kills the tool that takes it back."""
+    before = vm.nics()
+    done = virtualbox.machine.path("/tmp/done")
+    env = tools('modifyvm) if [ -e /tmp/done ]; then sleep 1; /usr/bin/VBoxManage "$@"; touch /tmp/back; exit; fi;'
+                ' /usr/bin/VBoxManage "$@"; touch /tmp/done; exec sleep 60;;')
+    try:
+        virtualbox.machine.run(["python3", "-c", TERMINAL, f"tarr-steps join virtualbox {shlex.quote(vm.name)} --name half", keys],
+                               user="alice", env=env)
+        assert done.exists() and virtualbox.machine.path("/tmp/back").exists()
+        assert vm.nics() == before
+        virtualbox.tarr("join", "run", "--name", "half", "--", "true", user="bob")
+    finally:
+        virtualbox.machine.run(["rm", "-f", "/tmp/done", "/tmp/back"])
 
 
 def test_settings_that_cannot_be_written(virtualbox: Host, vm: Vm) -> None:

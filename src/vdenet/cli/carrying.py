@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vdenet.cli import interruption, plug, tools
@@ -17,32 +18,39 @@ _SECONDS = 150.0
 """VirtualBox waits a minute for a card that will not stop, and goes on then (PDMR3Thread.cpp)."""
 
 
-def perform(actions: Sequence[Action]) -> list[str]:
+def perform(actions: Sequence[Action], tell: Callable[[str], object] = lambda _text: None) -> list[str]:
     """Carry the actions out in order; when one fails, take back those before it. Raises its error, `Terminated`.
 
-    What is not as it should be all the same, for people.
+    What is not as it should be all the same, for people. They are told by `tell` of what is taken back meanwhile.
     """
     done: list[Action] = []
     said: list[str] = []
-    with interruption.raised():
-        for action in actions:
-            try:
+    with interruption.raised_once():
+        try:
+            for action in actions:
+                done.append(action)
                 said += _do(action)
-            except BaseException as error:
-                with interruption.survived():
-                    if isinstance(action, RunTool) and _may_be_done(error):
-                        done.append(action)
-                    for earlier in reversed(done):
-                        with contextlib.suppress(VdenetError):
-                            _undo(earlier)
-                raise
-            done.append(action)
+        except BaseException as error:
+            with interruption.kept_out():
+                if isinstance(error, KeyboardInterrupt | interruption.Terminated):
+                    with contextlib.suppress(OSError):  # the terminal may be gone
+                        tell(_("taking back what was done"))
+                elif not isinstance(error, ToolTimedOut):
+                    done.pop()  # a tool that was cut off may have done it: VBoxManage only asks for what it is to do
+                _take_back(done, tell)
+            raise
     return said
 
 
-def _may_be_done(error: BaseException) -> bool:
-    """Whether a tool was cut off: VBoxManage only asks for what it is to do, and may have."""
-    return isinstance(error, KeyboardInterrupt | interruption.Terminated | ToolTimedOut)
+def _take_back(done: Sequence[Action], tell: Callable[[str], object]) -> None:
+    for action in reversed(done):
+        try:
+            _undo(action)
+        except VdenetError as error:
+            if isinstance(action, RunTool) and action is not done[-1]:  # which may not have been done at all
+                with contextlib.suppress(OSError):
+                    tell(_("could not be taken back: {error}; by hand: {command}").format(
+                        error=error, command=shlex.join(action.undo)))
 
 
 def shown(actions: Sequence[Action]) -> str:
@@ -65,7 +73,7 @@ def _undo(action: Action) -> None:
     match action:
         case RunTool():
             if action.undo:
-                tools.ask(action.undo, _SECONDS, input=action.undo_input)
+                tools.ask(action.undo, _SECONDS, input=action.undo_input, apart=True)
         case EditFile():
             _replace(action.path, action.after, action.before)
 

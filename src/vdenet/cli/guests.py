@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vdenet.cli import access, answers, carrying, claims, documents, hints, kinds, memory, tunnelling
+from vdenet.cli import access, answers, carrying, claims, documents, hints, interruption, kinds, memory, tunnelling
 from vdenet.cli.client import ask, require_access
 from vdenet.cli.destination import destination
 from vdenet.cli.memory import Entry
@@ -58,7 +58,7 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
          output: Output) -> None:
     """Put the guest on the segment. Raises what the kind, the tools and the daemon raise."""
     require_access()
-    with memory.alone(kind):
+    with memory.alone(kind), interruption.raised_once():
         one = _candidate(kind, guest, name, wish, segment)
         if one.found.stale is not None and not dry_run:
             _clear(kind, one.where, one.found.stale)
@@ -71,10 +71,10 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
                 one, reserved = _in_its_vlan(one, wish, reserved, dry_run)
             joining = one.looked_up.join(wish, _placed(one.where, one.found, reserved))
             if not dry_run:
-                joining = _told(joining, _carry_out(one, joining, answers.text(reserved, "mac")))
+                joining = _told(joining, _carry_out(one, joining, answers.text(reserved, "mac"), output))
         except BaseException:
             if not dry_run:
-                with contextlib.suppress(VdenetError):
+                with interruption.kept_out(), contextlib.suppress(VdenetError):
                     if not _give_back(one):
                         output.aside(tunnelling.ended(guest))
             raise
@@ -214,7 +214,7 @@ def _formerly(guest: str, earlier: Entry | None) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(names) if name != guest)
 
 
-def _carry_out(one: _Candidate, joining: Joining, mac: str) -> list[str]:
+def _carry_out(one: _Candidate, joining: Joining, mac: str, output: Output) -> list[str]:
     """Remember first: whatever happens from then on, `leave` knows the way back. What `carrying` says."""
     # What was there before the first join is what leave puts back, however often it was joined since.
     known = one.earlier or (one.gone if kinds.TABLE[one.kind].by_path else None)
@@ -222,12 +222,13 @@ def _carry_out(one: _Candidate, joining: Joining, mac: str) -> list[str]:
     memory.save(one.kind, Entry(one.segment, one.id, one.guest, one.label, data, one.asked.vlan, one.where.bridge,
                                 one.where.switch, _formerly(one.guest, one.earlier), mac))
     try:
-        return carrying.perform(joining.actions)
+        return carrying.perform(joining.actions, output.aside)
     except BaseException:
-        if one.earlier is None:
-            memory.forget(one.kind, one.segment, one.id)
-        else:
-            memory.save(one.kind, one.earlier)
+        with interruption.kept_out():
+            if one.earlier is None:
+                memory.forget(one.kind, one.segment, one.id)
+            else:
+                memory.save(one.kind, one.earlier)
         raise
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vdenet.cli import access, answers, carrying, claims, documents, hints, kinds, memory, tunnelling
+from vdenet.cli import access, answers, carrying, claims, documents, hints, interruption, kinds, memory, tunnelling
 from vdenet.cli.client import ask, require_access
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
@@ -107,7 +107,7 @@ def leave(kind: str, guest: str, uri: str | None, segment: str, dry_run: bool, o
     """Take the guest off the segment and put back what was there before `join`."""
     require_access()
     asked = _Asked(kind, guest, uri, segment)
-    with memory.alone(kind):
+    with memory.alone(kind), interruption.raised_once():
         departure = _departure(asked)
         outcome = _Outcome(left=False) if dry_run else _depart(asked, departure, output)
     _tell(asked, departure, outcome, dry_run, output)
@@ -149,16 +149,24 @@ def _carry_out(asked: _Asked, departure: _Departure, output: Output) -> bool:
     standing = departure.standing
     try:
         freed = departure.by_tunnel and _free(asked, departure.names)
-        carrying.perform(standing.leaving.actions)
+        carrying.perform(standing.leaving.actions, output.aside)
     except BaseException:
-        if departure.by_tunnel and departure.names and standing.where is not None and standing.id is not None:
-            mine = departure.on is None or departure.on.owner in (None, access.account().name)
-            if departure.name is None or not mine or not tunnelling.put_back(
-                    asked.kind, standing.id, asked.uri, standing.where, departure.name, standing.leaving.mac,
-                    departure.vlan, standing.leaving.guest_port):
+        with interruption.kept_out():
+            if not _tunnel_is_back(asked, departure):
                 output.aside(tunnelling.ended(asked.guest))
         raise
     return freed
+
+
+def _tunnel_is_back(asked: _Asked, departure: _Departure) -> bool:
+    """After a `leave` that failed: whether the guest has the tunnel that it had, if it had one."""
+    standing = departure.standing
+    if not (departure.by_tunnel and departure.names and standing.where is not None and standing.id is not None):
+        return True
+    mine = departure.on is None or departure.on.owner in (None, access.account().name)
+    return departure.name is not None and mine and tunnelling.put_back(
+        asked.kind, standing.id, asked.uri, standing.where, departure.name, standing.leaving.mac, departure.vlan,
+        standing.leaving.guest_port)
 
 
 def _free(asked: _Asked, names: Sequence[str]) -> bool:

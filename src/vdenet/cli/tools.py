@@ -28,16 +28,17 @@ def find(tool: str, path: str | None = None, package: str | None = None, hint: s
     return found
 
 
-def ask(argv: Sequence[str], seconds: float = 10.0, input: str = "", inherit: Sequence[int] = ()) -> str:
+def ask(argv: Sequence[str], seconds: float = 10.0, input: str = "", inherit: Sequence[int] = (), *,
+        apart: bool = False) -> str:
     """What a program prints, in no language of people's; `input` is what it can read, `inherit` what
-    descriptors it gets.
+    descriptors it gets. With `apart` it hears neither ^C nor the end of the terminal, and can ask nobody there.
 
     Raises `ToolMissing`, `ToolFailed`, `ToolTimedOut`.
     """
     try:
         done = subprocess.run(  # noqa: S603  a list, no shell; the program is the user's own choice
             [find(argv[0]), *argv[1:]], input=input, capture_output=True,
-            encoding="utf-8", errors="replace", timeout=seconds, check=False,
+            encoding="utf-8", errors="replace", timeout=seconds, check=False, start_new_session=apart,
             pass_fds=tuple(inherit), env={**os.environ, "LC_ALL": "C.UTF-8"})
     except subprocess.TimeoutExpired:
         raise ToolTimedOut(what=_("run the command"), tool=argv[0],

@@ -44,7 +44,7 @@ def tunnelled(daemon: Daemon, box: Path, monkeypatch: pytest.MonkeyPatch) -> Tun
     def join(self: Files, _wish: Wish, _place: Place) -> Joining:
         return Joining((EditFile(self.id, self.text, "on the bridge\n"),), "bridge", "so", live=True)
 
-    def perform(actions: Sequence[Action]) -> list[str]:
+    def perform(actions: Sequence[Action], _tell: object) -> list[str]:
         state.ended = {"Leave", "Reserve"} & set(methods(daemon)) != set()
         if state.fails:
             if not state.stays:
