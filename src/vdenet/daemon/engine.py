@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
@@ -38,6 +38,7 @@ from vdenet.model.observed import Link, Observed
 from vdenet.model.parts import ports
 from vdenet.model.places import Places
 from vdenet.model.segment import Retiring, Segment
+from vdenet.model.steps import StartService
 from vdenet.model.wanted import Wanted
 from vdenet.probe import leases, links, resolvers
 from vdenet.text import blueprint, config, dnsmasq
@@ -61,10 +62,13 @@ class Outcome:
 
 
 _ASK_AGAIN_SECONDS = 30.0
+_PLUG_SECONDS = 1.0
+"""A plug that is started may have ended by then, and waits."""
 
 
 class Engine:
-    """The segments of this host. Every public method takes the lock; one change happens at a time."""
+    """The segments of this host. Every public method takes the lock, but two that say so; one change happens at a
+    time."""
 
     def __init__(self, places: Places) -> None:
         self.places = places
@@ -105,8 +109,9 @@ class Engine:
     def bring_up(self, segment: Segment, undo: bool = True) -> Outcome:
         """Start, reload, repair: whatever is missing. Raises what the failing step raised."""
         with self.lock:
-            self._due.pop(segment.name, None)
+            self._due[segment.name] = inf
             plan, _wanted, observed = self.plan_up(segment)
+            self._note(segment, plan, observed)
             steps = self.make(segment, plan, observed, undo)
             if self.stopped(segment.name):
                 files.remove(self.places.stopped(segment.name))
@@ -119,6 +124,7 @@ class Engine:
         if not Path(self.places.applied(segment.name)).exists():
             self._note_applied(segment)  # whatever comes of it, there is something to be taken down
         steps = self.carry_out(plan, undo)
+        self.repairs.succeeded(segment.name)
         try:
             self._note_applied(segment)
         except Refused as error:  # the earlier note will do
@@ -140,7 +146,7 @@ class Engine:
         self._departed.pop(segment, None)
         self._ports.forget(segment)
         self._servers.forget(segment)
-        self._let_rest(segment)
+        self.look_after(self._due.keys() - {segment})
         self.whereabouts.pop(segment, None)
 
     def take_down(self, segment: Segment, keep_stopped: bool = True) -> Outcome:
@@ -161,17 +167,25 @@ class Engine:
                 self._prepare_state(segment)
                 files.write(self.places.stopped(segment.name), "", 0o600, "root")
             files.remove(self.places.applied(segment.name))
-            self._let_rest(segment.name)
+            self.look_after(self._due.keys() - {segment.name})
             return Outcome(segment.name, steps, losing)
 
     def service_pids(self) -> list[int]:
-        """The processes whose end somebody should notice, as of each segment's last plan."""
+        """The processes whose end somebody should notice, as each segment was brought up last. Needs no lock."""
         return [*self.supervisor.pids(), *(pid for pids in self._service_pids.values() for pid in pids)]
 
     def is_due(self) -> bool:
-        """Whether the time has come for what waits for it, as of the last plan: a service that is started again, an
-        address that is served no longer."""
-        return min(list(self._due.values()), default=inf) <= time.monotonic()
+        """Whether the time has come for what waits for it, as each segment was brought up last: a service that is
+        started again, an address that is served no longer. Needs no lock."""
+        now = time.monotonic()
+        return any(when <= now and self.repairs.may(name) for name, when in list(self._due.items()))
+
+    def look_after(self, segments: Collection[str]) -> None:
+        """Nothing is due of other segments than these, which are down or cannot be read, and nothing of theirs is
+        watched."""
+        with self.lock:
+            self._due = {name: when for name, when in self._due.items() if name in segments}
+            self._service_pids = {name: pids for name, pids in self._service_pids.items() if name in segments}
 
     def plan_up(self, segment: Segment, former: Segment | None = None,
                 served: Sequence[Retiring] | None = None) -> tuple[Plan, Wanted, Observed]:
@@ -188,9 +202,6 @@ class Engine:
             if wanted.vlan_filtering and not self._can_vlans():
                 raise Refused(what=_("bring up {segment}").format(segment=segment.name), why=_(
                     "it has VLANs, and this host's kernel cannot keep VLANs apart on a bridge"))
-            pids = frozenset(service.pid for service in observed.services.values())
-            self._service_pids = {**self._service_pids, segment.name: pids}
-            self._note_due(segment, observed)
             return planning.up(wanted, observed, before), wanted, observed
 
     def is_crowded_out(self, segment: Segment, resolver: str) -> bool:
@@ -302,18 +313,16 @@ class Engine:
 
     # --- helpers ---------------------------------------------------------------------------
 
-    def _note_due(self, segment: Segment, observed: Observed) -> None:
-        """What is due already stays so until somebody does it: who only looks is not the one."""
+    def _note(self, segment: Segment, plan: Plan, observed: Observed) -> None:
+        """What the watch has to look after until the next time; who only looks notes nothing."""
+        pids = frozenset(service.pid for service in observed.services.values())
+        self._service_pids = {**self._service_pids, segment.name: pids}
         now = time.time()
         waits = [wait.seconds for wait in observed.waiting.values()]
         waits += [old.until - now for old in retiring.current(segment, self.places, now)]
-        if self._due.get(segment.name, inf) > time.monotonic():
-            self._due[segment.name] = time.monotonic() + min(waits, default=inf)
-
-    def _let_rest(self, segment: str) -> None:
-        """Nothing is due of a segment that is down, and nothing of it runs."""
-        self._due.pop(segment, None)
-        self._service_pids = {name: pids for name, pids in self._service_pids.items() if name != segment}
+        if any(isinstance(change.step, StartService) and change.step.service.patient for change in plan):
+            waits.append(_PLUG_SECONDS)
+        self._due[segment.name] = time.monotonic() + min(waits, default=inf)
 
     def _prepare_state(self, segment: Segment) -> None:
         """The daemon's own volatile directory, which records of steps go to."""

@@ -1,4 +1,4 @@
-"""What became of the watch's attempts to repair each segment, for itself and for those who wait for the next one."""
+"""What became of the last attempt to repair each segment, for the watch and for those who wait for its next one."""
 
 from __future__ import annotations
 
@@ -29,22 +29,16 @@ class Repairs:
         self._count = 0
         self._last: dict[str, int] = {}
         """By segment, the number of the attempt that ended last."""
-        self._forgotten = 0
-        """The number of attempts when a segment was forgotten last."""
         self.is_awake: Callable[[], bool] = lambda: False
         """Whether the watch has heard of something, and is about to look."""
 
     def keep(self, names: Collection[str]) -> None:
         """Forget other segments: one that is there no more would be due for ever, and names come and go."""
         with self._ended:
-            gone = (self._failures.keys() | self._last.keys()) - set(names)
-            for name in gone:
+            for name in (self._failures.keys() | self._last.keys()) - set(names):
                 self._failures.pop(name, None)
                 self._last.pop(name, None)
-            if gone:  # nobody waits for what does not come
-                self._count += 1
-                self._forgotten = self._count
-                self._ended.notify_all()
+            self._ended.notify_all()  # nobody waits for what does not come
 
     def is_due(self) -> bool:
         """Whether one that failed is to be tried again by now."""
@@ -57,7 +51,7 @@ class Repairs:
             return name not in self._failures or time.monotonic() >= self._failures[name].again
 
     def succeeded(self, name: str) -> None:
-        """Note that all is as it should be."""
+        """Note that all is as it should be, whoever brought that about."""
         with self._ended:
             self._failures.pop(name, None)
             self._end(name)
@@ -88,10 +82,10 @@ class Repairs:
             return name in self._last and name not in self._failures and self.is_awake()
 
     def await_next(self, name: str, since: int) -> None:
-        """Wait until an attempt for the segment has ended after the first `since` of all; or was given up, or for
-        `TURN_SECONDS`. Not for one who holds the engine's lock."""
+        """Wait until an attempt for the segment has ended after the first `since` of all, or it was forgotten; for
+        `TURN_SECONDS` at most. Not for one who holds the engine's lock."""
         with self._ended:
-            self._ended.wait_for(lambda: max(self._last.get(name, 0), self._forgotten) > since, TURN_SECONDS)
+            self._ended.wait_for(lambda: self._last.get(name, since + 1) > since, TURN_SECONDS)
 
     def _end(self, name: str) -> None:
         self._count += 1

@@ -183,7 +183,9 @@ def check(engine: Engine, name: str) -> list[Finding]:
             findings += plugging.findings(engine, segment, look.wanted, look.observed)
             findings += _drift(engine, segment, _broken(look.plan))
         else:
-            findings.append(Finding(look.code, Severity.ERROR, segment.name, str(look)))
+            hint = look.data.get("hint")
+            findings.append(Finding(look.code, Severity.ERROR, segment.name, str(look),
+                                    None if hint is None else str(hint)))
     findings += netboot.findings(segment)
     if engine.is_crowded_out(segment, conflicts.resolver()):
         findings.append(conflict_text.resolver_full(segment))

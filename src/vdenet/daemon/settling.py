@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from vdenet.daemon.engine import Engine
+from vdenet.errors import Refused
+from vdenet.i18n import _
 from vdenet.model.change import Plan
 from vdenet.model.observed import Observed
 from vdenet.model.segment import Segment
@@ -45,7 +47,10 @@ def settled(engine: Engine, name: str, find: Callable[[], Found],
 
 
 def look(engine: Engine, segment: Segment) -> Look | None:
-    """None when the segment is down. Raises as `Engine.plan_up`."""
-    if engine.stopped(segment.name) or links.link(segment.sign) is None:
+    """None when the segment is down. Raises as `Engine.plan_up`, and `Refused` when it was stopped and is there."""
+    if links.link(segment.sign) is None:
         return None
+    if engine.stopped(segment.name):
+        raise Refused(what=_("keep {segment} down").format(segment=segment.name),
+                      why=_("it was stopped, but a part of it is still there"), hint=f"tarr-steps stop {segment.name}")
     return Look(*engine.plan_up(segment))

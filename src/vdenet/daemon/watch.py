@@ -150,6 +150,7 @@ class Watch:
         segments = [one for one in self._engine.configuration.all() if not self._engine.stopped(one.name)]
         names = {one.name for one in segments}
         self._engine.repairs.keep(names)
+        self._engine.look_after(names)
         self._files = {name: self._files[name] for name in self._files.keys() & names}
         for segment in segments:
             if not self._files_changed(segment.name) and not due:
@@ -166,7 +167,6 @@ class Watch:
                 return
             try:
                 self._bring_up(self._engine.configuration.segment(name))
-                self._engine.repairs.succeeded(name)
             except VdenetError as error:
                 if self._engine.repairs.failed(name, str(error)):
                     logger.error("cannot repair %s: %s", name, error)
