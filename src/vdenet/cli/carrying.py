@@ -35,19 +35,24 @@ def perform(actions: Sequence[Action], tell: Callable[[str], object] = lambda _t
                 if isinstance(error, KeyboardInterrupt | interruption.Terminated):
                     with contextlib.suppress(OSError):  # the terminal may be gone
                         tell(_("taking back what was done"))
-                elif not isinstance(error, ToolTimedOut):
-                    done.pop()  # a tool that was cut off may have done it: VBoxManage only asks for what it is to do
-                _take_back(done, tell)
+                _take_back(done, tell, isinstance(error, _CUT_OFF))
             raise
     return said
 
 
-def _take_back(done: Sequence[Action], tell: Callable[[str], object]) -> None:
+_CUT_OFF = (KeyboardInterrupt, interruption.Terminated, ToolTimedOut)
+"""Then the last action may have been done: VBoxManage only asks for what it is to do. A tool that fails has not."""
+
+
+def _take_back(done: Sequence[Action], tell: Callable[[str], object], cut_off: bool) -> None:
+    last = done[-1] if done else None
     for action in reversed(done):
+        if action is last and not cut_off:
+            continue
         try:
             _undo(action)
         except VdenetError as error:
-            if isinstance(action, RunTool) and action is not done[-1]:  # which may not have been done at all
+            if isinstance(action, RunTool) and action is not last:
                 with contextlib.suppress(OSError):
                     tell(_("could not be taken back: {error}; by hand: {command}").format(
                         error=error, command=shlex.join(action.undo)))

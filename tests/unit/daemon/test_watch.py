@@ -29,6 +29,7 @@ from vdenet.model.places import Places
 from vdenet.model.segment import Retiring, Segment
 from vdenet.model.steps import StartService
 from vdenet.model.wanted import Service
+from vdenet.probe import links
 
 LAB = replace(PLAIN, name="lab")
 
@@ -290,3 +291,16 @@ def test_the_engine_forgets_it_too() -> None:
     memories |= {"_service_pids": engine._service_pids, "_due": engine._due}
     assert {name: list(memory) for name, memory in memories.items()} == dict.fromkeys(memories, [PLAIN.name])
     assert heard._heard == {}
+
+
+@pytest.mark.parametrize(("there", "stopped", "seen"), (
+    (False, False, "down"), (False, True, "down"), (True, False, "plan"), (True, True, "a part of it is still there")))
+def test_what_was_stopped_and_is_there_is_told_from_what_is_down(
+        monkeypatch: pytest.MonkeyPatch, there: bool, stopped: bool, seen: str) -> None:
+    monkeypatch.setattr(links, "link", lambda _name: object() if there else None)
+    engine = cast(Engine, SimpleNamespace(stopped=lambda _name: stopped, plan_up=lambda _segment: ("plan", None, None)))
+    try:
+        found = settling.look(engine, PLAIN)
+        assert (found.plan if found is not None else "down") == seen
+    except Refused as error:
+        assert seen in str(error) and error.data["hint"] == "tarr-steps stop vdenet0"
