@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 MAX_RETRY_SECONDS = 30.0
-TURN_SECONDS = 3.0
+TURN_SECONDS = 5.0
 """How long somebody who looks waits for the watch's next attempt."""
 
 
