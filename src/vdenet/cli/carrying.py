@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,10 +51,18 @@ def _take_back(done: Sequence[Action], tell: Callable[[str], object], cut_off: b
         try:
             _undo(action)
         except VdenetError as error:
-            if isinstance(action, RunTool) and action is not last:
+            if action is not last:
                 with contextlib.suppress(OSError):
-                    tell(_("could not be taken back: {error}; by hand: {command}").format(
-                        error=error, command=shlex.join(action.undo)))
+                    tell(_("could not be taken back: {error}").format(error=error) + _by_hand(action))
+            elif isinstance(action, RunTool):  # a file is changed at once, or not at all
+                with contextlib.suppress(OSError):
+                    tell(_("may not have been taken back: {error}").format(error=error) + _by_hand(action))
+
+
+def _by_hand(action: Action) -> str:
+    if not isinstance(action, RunTool):
+        return ""
+    return "\n" + _("by hand: {command}").format(command=RunTool(action.undo, input=action.undo_input))
 
 
 def shown(actions: Sequence[Action]) -> str:
@@ -78,7 +85,7 @@ def _undo(action: Action) -> None:
     match action:
         case RunTool():
             if action.undo:
-                tools.ask(action.undo, _SECONDS, input=action.undo_input, apart=True)
+                tools.ask(action.undo, _SECONDS, input=action.undo_input)
         case EditFile():
             _replace(action.path, action.after, action.before)
 

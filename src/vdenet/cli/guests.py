@@ -15,6 +15,7 @@ from typing import Any
 from vdenet.cli import access, answers, carrying, claims, documents, hints, interruption, kinds, memory, tunnelling
 from vdenet.cli.client import ask, require_access
 from vdenet.cli.destination import destination
+from vdenet.cli.interruption import Terminated
 from vdenet.cli.memory import Entry
 from vdenet.cli.output import Output
 from vdenet.errors import Refused, VdenetError
@@ -62,7 +63,12 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
         one = _candidate(kind, guest, name, wish, segment)
         if one.found.stale is not None and not dry_run:
             _clear(kind, one.where, one.found.stale)
-        reserved = _reserved(one, wish.vlan, dry_run)
+        try:
+            reserved = _reserved(one, wish.vlan, dry_run)
+        except (KeyboardInterrupt, Terminated):  # the daemon may have given it all the same
+            if not dry_run:
+                _try_to_give_back(one, output)
+            raise
         try:
             given = None if one.found.plugged or wish.vlan is not None else answers.number(reserved, "vlan")
             if given is not None:
@@ -74,14 +80,13 @@ def join(kind: str, guest: str, name: str | None, wish: Wish, segment: str, dry_
                 joining = _told(joining, _carry_out(one, joining, answers.text(reserved, "mac"), output))
         except BaseException:
             if not dry_run:
-                with interruption.kept_out(), contextlib.suppress(VdenetError):
-                    if not _give_back(one):
-                        output.aside(tunnelling.ended(guest))
+                _try_to_give_back(one, output)
             raise
         if not dry_run:
-            _forget_others(one)
-            if one.found.running and joining.actions:
-                joining = _told(joining, tunnelling.left_behind(one.found.guest_port))
+            with interruption.kept_out():  # it has joined
+                _forget_others(one)
+                if one.found.running and joining.actions:
+                    joining = _told(joining, tunnelling.left_behind(one.found.guest_port))
     _tell(one, reserved, joining, dry_run, output)
 
 
@@ -230,6 +235,12 @@ def _carry_out(one: _Candidate, joining: Joining, mac: str, output: Output) -> l
             else:
                 memory.save(one.kind, one.earlier)
         raise
+
+
+def _try_to_give_back(one: _Candidate, output: Output) -> None:
+    with interruption.kept_out(), contextlib.suppress(VdenetError, OSError):  # the terminal may be gone
+        if not _give_back(one):
+            output.aside(tunnelling.ended(one.guest))
 
 
 def _give_back(one: _Candidate) -> bool:

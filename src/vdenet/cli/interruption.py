@@ -66,3 +66,8 @@ def kept_out() -> Iterator[None]:
         yield
     finally:
         _door.open = before
+
+
+def is_kept_out() -> bool:
+    """Whether something is being taken back: no signal is to reach the tools that do it, either."""
+    return _door.watched and not _door.open

@@ -153,7 +153,8 @@ def _carry_out(asked: _Asked, departure: _Departure, output: Output) -> bool:
     except BaseException:
         with interruption.kept_out():
             if not _tunnel_is_back(asked, departure):
-                output.aside(tunnelling.ended(asked.guest))
+                with contextlib.suppress(OSError):  # the terminal may be gone
+                    output.aside(tunnelling.ended(asked.guest))
         raise
     return freed
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
+from vdenet.cli import interruption
 from vdenet.errors import ToolFailed, ToolMissing, ToolTimedOut, printable
 from vdenet.i18n import _
 
@@ -28,18 +29,19 @@ def find(tool: str, path: str | None = None, package: str | None = None, hint: s
     return found
 
 
-def ask(argv: Sequence[str], seconds: float = 10.0, input: str = "", inherit: Sequence[int] = (), *,
-        apart: bool = False) -> str:
+def ask(argv: Sequence[str], seconds: float = 10.0, input: str = "", inherit: Sequence[int] = ()) -> str:
     """What a program prints, in no language of people's; `input` is what it can read, `inherit` what
-    descriptors it gets. With `apart` it hears neither ^C nor the end of the terminal, and can ask nobody there.
+    descriptors it gets. While something is taken back it hears neither ^C nor the end of the terminal, and can ask
+    nobody there.
 
     Raises `ToolMissing`, `ToolFailed`, `ToolTimedOut`.
     """
     try:
         done = subprocess.run(  # noqa: S603  a list, no shell; the program is the user's own choice
             [find(argv[0]), *argv[1:]], input=input, capture_output=True,
-            encoding="utf-8", errors="replace", timeout=seconds, check=False, start_new_session=apart,
-            pass_fds=tuple(inherit), env={**os.environ, "LC_ALL": "C.UTF-8"})
+            encoding="utf-8", errors="replace", timeout=seconds, check=False,
+            pass_fds=tuple(inherit), start_new_session=interruption.is_kept_out(),
+            env={**os.environ, "LC_ALL": "C.UTF-8"})
     except subprocess.TimeoutExpired:
         raise ToolTimedOut(what=_("run the command"), tool=argv[0],
                           why=_("no end within {seconds} s").format(seconds=round(seconds))) from None

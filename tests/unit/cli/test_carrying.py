@@ -32,7 +32,7 @@ def test_a_file_that_somebody_changed_is_left_alone(box: Path) -> None:
 def test_commands_are_taken_back_in_reverse(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
 
-    def ask(argv: tuple[str, ...], seconds: float = 0, input: str = "", apart: bool = False) -> str:  # noqa: ARG001
+    def ask(argv: tuple[str, ...], seconds: float = 0, input: str = "") -> str:  # noqa: ARG001
         ran.append(" ".join(argv) + input)
         if argv == ("c",):
             raise ToolFailed(what="run", tool="c", why="no")
@@ -62,10 +62,10 @@ class Ran(list[str]):
         self.then: dict[str, Callable[[], object]] = {}
         self.apart: list[str] = []
 
-    def ask(self, argv: tuple[str, ...], seconds: float = 0, input: str = "", apart: bool = False) -> str:  # noqa: ARG002
+    def ask(self, argv: tuple[str, ...], seconds: float = 0, input: str = "") -> str:  # noqa: ARG002
         command = " ".join(argv)
         self.append(command)
-        if apart:
+        if interruption.is_kept_out():
             self.apart.append(command)
         self.then.get(command, lambda: None)()
         return ""
@@ -122,13 +122,30 @@ def test_what_cannot_be_taken_back_is_said(ran: Ran) -> None:
     ran.then, said = {"null": lambda: signal.raise_signal(signal.SIGINT), "not null": fail, "resume": fail}, list[str]()
     with pytest.raises(KeyboardInterrupt):
         carrying.perform(BOTH, said.append)
-    left = "could not be taken back: cannot run the command: resume failed: no; by hand: resume"
-    assert said[1:] == [left], "the command that was cut off may not have been done at all"
+    why = "cannot run the command: resume failed: no"
+    left = f"could not be taken back: {why}\nby hand: resume"
+    assert said[1:] == [f"may not have been taken back: {why}\nby hand: not null", left]
     ran.then["null"] = fail
     said.clear()
     with pytest.raises(ToolFailed):
         carrying.perform(BOTH, said.append)
     assert said == [left]
+
+
+def test_what_is_to_be_done_by_hand_is_whole(ran: Ran, box: Path) -> None:
+    """A tool with what it reads; and a file that somebody else changed meanwhile stays theirs."""
+    def fail() -> None:
+        box.write_text("theirs")
+        raise ToolFailed(what="run the command", tool="x", why="no")
+
+    ran.then, said = {"null": fail, "detach": fail}, list[str]()
+    with pytest.raises(ToolFailed):
+        carrying.perform([RunTool(("attach",), ("detach",), "<new/>\n", "<old/>\n"),
+                          EditFile(str(box), box.read_text(), "new"), BOTH[1]], said.append)
+    assert said == [f"could not be taken back: cannot change {box}: somebody else changed it meanwhile",
+                    "could not be taken back: cannot run the command: x failed: no\n"
+                    "by hand: detach <<'END'\n<old/>\nEND"]
+    assert box.read_text() == "theirs"
 
 
 def test_a_hangup_that_is_ignored_is_ignored(ran: Ran) -> None:

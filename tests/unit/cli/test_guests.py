@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from unit.cli.conftest import GUEST, SEGMENT, Daemon, TarrSteps, memories, methods
 from unit.cli.files import RESERVED, Files
-from vdenet.cli import carrying, kinds, leaving, memory
+from vdenet.cli import carrying, guests, kinds, leaving, memory
 from vdenet.errors import ToolMissing, UnknownSegment
 from vdenet.model.joining import EditFile, Found, Leaving, Where
 from vdenet.model.places import Places
@@ -124,6 +125,22 @@ def test_what_fails_half_way_is_taken_back(daemon: Daemon, tarr_steps: TarrSteps
     assert box.read_text() == "off, as it was\n"
     assert methods(daemon) == ["List", "Reserve", "Leave"]
     assert memories(box) == []
+
+
+@pytest.mark.parametrize(("number", "status"), ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)))
+def test_a_name_that_was_being_given_is_given_back(daemon: Daemon, tarr_steps: TarrSteps, box: Path,
+                                                   monkeypatch: pytest.MonkeyPatch, number: int, status: int) -> None:
+    """The daemon gives it though nobody waits for it any more."""
+    def reserve(*given: Any) -> Any:
+        reserved = real(*given)
+        signal.raise_signal(number)
+        return reserved
+
+    real = guests._reserve
+    monkeypatch.setattr(guests, "_reserve", reserve)
+    assert tarr_steps("join", "lxc", "box").status == status
+    assert methods(daemon) == ["List", "Reserve", "Leave"]
+    assert (box.read_text(), memories(box)) == ("off, as it was\n", [])
 
 
 def test_a_segment_that_is_down(daemon: Daemon, tarr_steps: TarrSteps, box: Path) -> None:
