@@ -111,7 +111,6 @@ class Engine:
         with self.lock:
             self._due[segment.name] = inf
             plan, _wanted, observed = self.plan_up(segment)
-            self._note(segment, plan, observed)
             steps = self.make(segment, plan, observed, undo)
             if self.stopped(segment.name):
                 files.remove(self.places.stopped(segment.name))
@@ -123,7 +122,9 @@ class Engine:
         self._ports.remember(segment, observed)
         if not Path(self.places.applied(segment.name)).exists():
             self._note_applied(segment)  # whatever comes of it, there is something to be taken down
+        self._note(segment, plan, observed)
         steps = self.carry_out(plan, undo)
+        self._note(segment, plan, observed)  # by what it wrote, an address may be served for some time
         self.repairs.succeeded(segment.name)
         try:
             self._note_applied(segment)

@@ -48,7 +48,8 @@ def settled(engine: Engine, name: str, find: Callable[[], Found],
 
 def look(engine: Engine, segment: Segment) -> Look | None:
     """None when the segment is down. Raises as `Engine.plan_up`, and `Refused` when it was stopped and is there."""
-    if links.link(segment.sign) is None:
+    there = links.link(segment.sign)
+    if there is None or (engine.stopped(segment.name) and not there.ours):
         return None
     if engine.stopped(segment.name):
         raise Refused(what=_("keep {segment} down").format(segment=segment.name),

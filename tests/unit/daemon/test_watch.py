@@ -294,10 +294,11 @@ def test_the_engine_forgets_it_too() -> None:
 
 
 @pytest.mark.parametrize(("there", "stopped", "seen"), (
-    (False, False, "down"), (False, True, "down"), (True, False, "plan"), (True, True, "a part of it is still there")))
+    (None, False, "down"), (None, True, "down"), ("ours", False, "plan"), ("ours", True, "a part of it is still there"),
+    ("another's", False, "plan"), ("another's", True, "down")))
 def test_what_was_stopped_and_is_there_is_told_from_what_is_down(
-        monkeypatch: pytest.MonkeyPatch, there: bool, stopped: bool, seen: str) -> None:
-    monkeypatch.setattr(links, "link", lambda _name: object() if there else None)
+        monkeypatch: pytest.MonkeyPatch, there: str | None, stopped: bool, seen: str) -> None:
+    monkeypatch.setattr(links, "link", lambda _name: SimpleNamespace(ours=there == "ours") if there else None)
     engine = cast(Engine, SimpleNamespace(stopped=lambda _name: stopped, plan_up=lambda _segment: ("plan", None, None)))
     try:
         found = settling.look(engine, PLAIN)
