@@ -12,11 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vdenet.daemon import attendance, execution, host, namesakes, retiring
+from vdenet.daemon.agenda import Agenda
 from vdenet.daemon.configuration import Configuration
 from vdenet.daemon.departed import Departed
 from vdenet.daemon.guests import GuestBook
@@ -38,7 +38,6 @@ from vdenet.model.observed import Link, Observed
 from vdenet.model.parts import ports
 from vdenet.model.places import Places
 from vdenet.model.segment import Retiring, Segment
-from vdenet.model.steps import StartService
 from vdenet.model.wanted import Wanted
 from vdenet.probe import leases, links, resolvers
 from vdenet.text import blueprint, config, dnsmasq
@@ -62,8 +61,6 @@ class Outcome:
 
 
 _ASK_AGAIN_SECONDS = 30.0
-_PLUG_SECONDS = 1.0
-"""A plug that is started may have ended by then, and waits."""
 
 
 class Engine:
@@ -79,10 +76,8 @@ class Engine:
         self.hands = Hands(places, self.netlink, self.supervisor)
         self._books: dict[str, GuestBook] = {}
         self._ports = Ports()
-        self._service_pids: dict[str, frozenset[int]] = {}
-        """By segment; never changed but replaced, as it is read without the lock."""
         self._departed: dict[str, Departed] = {}
-        self._due: dict[str, float] = {}
+        self.agenda = Agenda(places)
         self.whereabouts: dict[str, dict[str, Place]] = {}
         """By segment and MAC: where guests were heard last; for `vdenet.daemon.whereabouts`."""
         self.left_tunnels: dict[tuple[int, str], int] = {}
@@ -109,7 +104,7 @@ class Engine:
     def bring_up(self, segment: Segment, undo: bool = True) -> Outcome:
         """Start, reload, repair: whatever is missing. Raises what the failing step raised."""
         with self.lock:
-            self._due[segment.name] = inf
+            self.agenda.postpone(segment.name)
             plan, _wanted, observed = self.plan_up(segment)
             steps = self.make(segment, plan, observed, undo)
             if self.stopped(segment.name):
@@ -122,9 +117,9 @@ class Engine:
         self._ports.remember(segment, observed)
         if not Path(self.places.applied(segment.name)).exists():
             self._note_applied(segment)  # whatever comes of it, there is something to be taken down
-        self._note(segment, plan, observed)
+        self.agenda.note(segment, plan, observed)
         steps = self.carry_out(plan, undo)
-        self._note(segment, plan, observed)  # by what it wrote, an address may be served for some time
+        self.agenda.note(segment, plan, observed)  # by what it wrote, an address may be served for some time
         self.repairs.succeeded(segment.name)
         try:
             self._note_applied(segment)
@@ -147,7 +142,7 @@ class Engine:
         self._departed.pop(segment, None)
         self._ports.forget(segment)
         self._servers.forget(segment)
-        self.look_after(self._due.keys() - {segment})
+        self.agenda.drop(segment)
         self.whereabouts.pop(segment, None)
 
     def take_down(self, segment: Segment, keep_stopped: bool = True) -> Outcome:
@@ -168,25 +163,22 @@ class Engine:
                 self._prepare_state(segment)
                 files.write(self.places.stopped(segment.name), "", 0o600, "root")
             files.remove(self.places.applied(segment.name))
-            self.look_after(self._due.keys() - {segment.name})
+            self.agenda.drop(segment.name)
             return Outcome(segment.name, steps, losing)
 
     def service_pids(self) -> list[int]:
-        """The processes whose end somebody should notice, as each segment was brought up last. Needs no lock."""
-        return [*self.supervisor.pids(), *(pid for pids in self._service_pids.values() for pid in pids)]
+        """The processes whose end somebody should notice. Needs no lock."""
+        return [*self.supervisor.pids(), *self.agenda.services()]
 
     def is_due(self) -> bool:
-        """Whether the time has come for what waits for it, as each segment was brought up last: a service that is
-        started again, an address that is served no longer. Needs no lock."""
-        now = time.monotonic()
-        return any(when <= now and self.repairs.may(name) for name, when in list(self._due.items()))
+        """Whether the time has come for what waits for it by the clock. Needs no lock."""
+        return self.agenda.is_due(self.repairs.may)
 
-    def look_after(self, segments: Collection[str]) -> None:
-        """Nothing is due of other segments than these, which are down or cannot be read, and nothing of theirs is
-        watched."""
+    def keep(self, segments: Collection[str]) -> None:
+        """Others than these are not looked after: they are down, or cannot be read."""
         with self.lock:
-            self._due = {name: when for name, when in self._due.items() if name in segments}
-            self._service_pids = {name: pids for name, pids in self._service_pids.items() if name in segments}
+            self.repairs.keep(segments)
+            self.agenda.keep(segments)
 
     def plan_up(self, segment: Segment, former: Segment | None = None,
                 served: Sequence[Retiring] | None = None) -> tuple[Plan, Wanted, Observed]:
@@ -313,17 +305,6 @@ class Engine:
         return frozenset([segment.name, *own, *blueprint.host_labels(socket.gethostname(), segment.name)])
 
     # --- helpers ---------------------------------------------------------------------------
-
-    def _note(self, segment: Segment, plan: Plan, observed: Observed) -> None:
-        """What the watch has to look after until the next time; who only looks notes nothing."""
-        pids = frozenset(service.pid for service in observed.services.values())
-        self._service_pids = {**self._service_pids, segment.name: pids}
-        now = time.time()
-        waits = [wait.seconds for wait in observed.waiting.values()]
-        waits += [old.until - now for old in retiring.current(segment, self.places, now)]
-        if any(isinstance(change.step, StartService) and change.step.service.patient for change in plan):
-            waits.append(_PLUG_SECONDS)
-        self._due[segment.name] = time.monotonic() + min(waits, default=inf)
 
     def _prepare_state(self, segment: Segment) -> None:
         """The daemon's own volatile directory, which records of steps go to."""

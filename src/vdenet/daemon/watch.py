@@ -149,8 +149,7 @@ class Watch:
     def _look(self, due: bool) -> None:
         segments = [one for one in self._engine.configuration.all() if not self._engine.stopped(one.name)]
         names = {one.name for one in segments}
-        self._engine.repairs.keep(names)
-        self._engine.look_after(names)
+        self._engine.keep(names)
         self._files = {name: self._files[name] for name in self._files.keys() & names}
         for segment in segments:
             if not self._files_changed(segment.name) and not due:

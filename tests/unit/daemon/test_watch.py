@@ -18,13 +18,14 @@ import pytest
 
 from unit.samples import PLAIN
 from vdenet.daemon import reaper, retiring, settling, watch
+from vdenet.daemon.agenda import Agenda
 from vdenet.daemon.engine import Engine
 from vdenet.daemon.ports import Ports
 from vdenet.daemon.repairs import Repairs
 from vdenet.daemon.serving import Servers
 from vdenet.errors import Refused
 from vdenet.model.change import Change
-from vdenet.model.observed import Observed, Waiting
+from vdenet.model.observed import Observed, RunningService, Waiting
 from vdenet.model.places import Places
 from vdenet.model.segment import Retiring, Segment
 from vdenet.model.steps import StartService
@@ -55,14 +56,14 @@ def test_a_segment_that_is_deleted_leaves_nothing(places: Places, talk: socket.s
     def fail(_segment: Any) -> None:
         raise Refused(what="go on", why="no")
 
-    repairs, looked_after = Repairs(), list[set[str]]()
+    repairs, kept = Repairs(), list[set[str]]()
     engine = SimpleNamespace(places=places, lock=threading.RLock(), stopped=lambda _name: False, follow_guests=fail,
-                             repairs=repairs, look_after=looked_after.append,
+                             repairs=repairs, keep=kept.append,
                              configuration=SimpleNamespace(all=lambda: there, segment=lambda name: name))
     one = watch.Watch(cast(Engine, engine))
     for expected in ({PLAIN.name, LAB.name}, {PLAIN.name}, set()):
         one._look(due=True)
-        assert set(one._files) == set(repairs._failures) == set(repairs._last) == looked_after[-1] == expected
+        assert set(one._files) == kept[-1] == expected
         del there[-1:]
 
 
@@ -250,47 +251,59 @@ def test_what_is_due(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that waits, one that may have ended by then, and an address that is served no longer."""
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    engine = cast(Engine, SimpleNamespace(_due={}, _service_pids={}, places=places, repairs=Repairs(),
-                                          lock=threading.RLock()))
+    agenda = Agenda(places)
     plug = Service("plug", ("vde_plug",), "vdenet-plug", patient=True)
     served = (Retiring(IPv4Interface("10.9.9.1/24"), time.time() + 30),)
 
     def due_after(seconds: float) -> bool:
         now[0] += seconds - 0.5
-        early = Engine.is_due(engine)
+        early = agenda.is_due(lambda _name: True)
         now[0] += 1
-        return not early and Engine.is_due(engine)
+        return not early and agenda.is_due(lambda _name: True)
 
-    Engine._note(engine, PLAIN, (), Observed())
+    agenda.note(PLAIN, (), Observed())
     assert not due_after(10_000)
-    Engine._note(engine, PLAIN, (), Observed(waiting={"plug": Waiting(5, "")}))
+    agenda.note(PLAIN, (), Observed(waiting={"plug": Waiting(5, "")}))
     assert due_after(5)
-    Engine._note(engine, PLAIN, (Change(StartService(PLAIN.name, plug)),), Observed())
+    agenda.note(PLAIN, (Change(StartService(PLAIN.name, plug)),), Observed())
     assert due_after(1)
     Path(places.retiring(PLAIN.name)).write_text(retiring.record(PLAIN.name, served, places).text)
-    Engine._note(engine, PLAIN, (), Observed())
+    agenda.note(PLAIN, (), Observed())
     assert due_after(30)
-    # Not while it cannot be done, nor of what is not looked after.
-    engine.repairs.failed(PLAIN.name, "no")
-    assert not Engine.is_due(engine)
-    engine.repairs.succeeded(PLAIN.name)
-    assert Engine.is_due(engine)
-    Engine.look_after(engine, [LAB.name])
-    assert not Engine.is_due(engine)
+    assert not agenda.is_due(lambda name: name != PLAIN.name), "it cannot be looked after now"
+    agenda.keep([PLAIN.name])
+    assert agenda.is_due(lambda _name: True)
+    agenda.postpone(PLAIN.name)
+    assert not due_after(0)
+    agenda.note(PLAIN, (), Observed(waiting={"plug": Waiting(1, "")}))
+    agenda.drop(PLAIN.name)
+    assert not due_after(1)
 
 
-def test_the_engine_forgets_it_too() -> None:
-    memories = {name: {LAB.name: object(), PLAIN.name: object()} for name in (
-        "_books", "_departed", "_due", "_service_pids", "whereabouts")}
-    heard = Servers()
+def test_which_services_are_watched(places: Places) -> None:
+    """Of each segment those that ran when it was brought up last."""
+    agenda = Agenda(places)
+    for name, pids in (("vdenet0", (1, 2)), ("lab", (3,)), ("vdenet0", (2, 4))):
+        services = {str(pid): RunningService(pid, "", "") for pid in pids}
+        agenda.note(replace(PLAIN, name=name), (), Observed(services=services))
+    assert sorted(agenda.services()) == [2, 3, 4]
+    agenda.drop("vdenet0")
+    assert agenda.services() == [3]
+    agenda.keep([])
+    assert agenda.services() == []
+
+
+def test_the_engine_forgets_it_too(places: Places) -> None:
+    memories = {name: {LAB.name: object(), PLAIN.name: object()} for name in ("_books", "_departed", "whereabouts")}
+    heard, agenda = Servers(), Agenda(places)
     heard._heard = {LAB.name: ("", "", 0)}
-    engine = cast(Engine, SimpleNamespace(_ports=Ports(), _servers=heard, **memories))
-    engine.lock = threading.RLock()
-    engine.look_after = lambda names: Engine.look_after(engine, names)  # type: ignore[method-assign]
-    Engine.forget(engine, LAB.name)
-    memories |= {"_service_pids": engine._service_pids, "_due": engine._due}
+    for segment in (LAB, PLAIN):
+        agenda.note(segment, (), Observed())
+    Engine.forget(cast(Engine, SimpleNamespace(_ports=Ports(), _servers=heard, agenda=agenda, **memories)), LAB.name)
+    memories |= {"due": agenda._due, "services": agenda._services}  # type: ignore[dict-item]
     assert {name: list(memory) for name, memory in memories.items()} == dict.fromkeys(memories, [PLAIN.name])
     assert heard._heard == {}
+
 
 
 @pytest.mark.parametrize(("there", "stopped", "seen"), (
